@@ -109,8 +109,8 @@ public interface IStoreReadSink
 /// Log records with this marker or a greater one are removed as well (recovery rolls back what is behind a bad record);
 /// null keeps them. Records up to the new head's checkpoint marker are always removed.
 /// </param>
-/// <param name="KeepRemoved">
-/// Whether the records that <paramref name="DropFrom"/> removes, and the extents that are replaced, are kept aside where
-/// the store can: for repairs.
+/// <param name="Damaged">
+/// A repair: the stored records of these extents, and of the commits that <paramref name="DropFrom"/> removes, are kept
+/// aside where the store can. Null for an ordinary checkpoint, which keeps nothing.
 /// </param>
-public sealed record Checkpoint(Head Head, IReadOnlyList<Extent> Extents, long? DropFrom = null, bool KeepRemoved = false);
+public sealed record Checkpoint(Head Head, IReadOnlyList<Extent> Extents, long? DropFrom = null, IReadOnlyCollection<int>? Damaged = null);

@@ -101,11 +101,11 @@ public sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind chec
             StoreRules.CheckFence(head, fence);
             var marker = checkpoint.Head.Checkpoint.Marker;
             if (marker < head.Checkpoint.Marker || (marker > head.Checkpoint.Marker && !medium.Log.ContainsKey(marker))) throw new MarkerConflictException(marker);
-            foreach (var extent in checkpoint.Extents) WriteExtent(extent, checkpoint.KeepRemoved);
+            foreach (var extent in checkpoint.Extents) WriteExtent(extent, checkpoint.Damaged?.Contains(extent.Index) == true);
             medium.HeadRecord = HeadCodec.Encode(checkpoint.Head);
             foreach (var key in medium.Log.Keys.Where(key => key <= marker || key >= checkpoint.DropFrom).ToList())
             {
-                if (checkpoint.KeepRemoved && key > marker) medium.Quarantined.Add((StoreRecordKind.Log, key, medium.Log[key].Bytes));
+                if (checkpoint.Damaged is not null && key > marker) medium.Quarantined.Add((StoreRecordKind.Log, key, medium.Log[key].Bytes));
                 medium.Log.Remove(key);
             }
 
