@@ -62,4 +62,11 @@ public sealed record Head
 /// <summary>The last commit of one tab.</summary>
 /// <param name="Writer">The tab.</param>
 /// <param name="Last">Where its last commit stands.</param>
-public readonly record struct WriterCommit(TabId Writer, Position Last);
+public readonly record struct WriterCommit(TabId Writer, Position Last)
+{
+    /// <summary>Each tab's latest entry, newest last, at most <see cref="Head.RecentWriterCount"/>.</summary>
+    internal static IReadOnlyList<WriterCommit> Latest(IEnumerable<WriterCommit> entries) =>
+    [
+        .. entries.GroupBy(e => e.Writer).Select(g => g.MaxBy(e => e.Last.Marker)).OrderBy(e => e.Last.Marker).TakeLast(Head.RecentWriterCount),
+    ];
+}

@@ -69,7 +69,7 @@ internal sealed class CommitLedger
         Checkpoint = End,
         FileSize = fileSize,
         RecentCommits = [.. _order.TakeLast(Head.RecentCommitCount)],
-        RecentWriters = [.. Writers()],
+        RecentWriters = WriterCommit.Latest(_writers.Select(w => new WriterCommit(w.Key, w.Value))),
     };
 
     /// <summary>A checkpoint at <see cref="End"/> was written.</summary>
@@ -80,11 +80,6 @@ internal sealed class CommitLedger
         LogBytes = 0;
         _dirtyExtents.Clear();
     }
-
-    private IEnumerable<WriterCommit> Writers() => _writers
-        .Select(w => new WriterCommit(w.Key, w.Value))
-        .OrderBy(w => w.Last.Marker)
-        .TakeLast(Head.RecentWriterCount);
 
     private void Remember(CommitId id, long marker)
     {

@@ -131,7 +131,8 @@ public sealed partial class CommitPipeline
         }
     }
 
-    private async Task ReadBehindAsync()
+    /// <returns>Whether the log ends in something that a leader has to remove.</returns>
+    private async Task<bool> ReadBehindAsync()
     {
         var from = _gate.Run(() => _ledger!.End);
         var slice = await Recovery.ReadLogAsync(_store, _incarnation, from, _closing.Token).ConfigureAwait(false);
@@ -141,26 +142,29 @@ public sealed partial class CommitPipeline
             {
                 foreach (var commit in slice.Commits) OnDurable(commit);
             });
-            return;
+            return slice.DropFrom is not null;
         }
 
         var recovered = await Recovery.LoadAsync(_store, slice.Head, _recoveryOptions, _closing.Token).ConfigureAwait(false);
-        _gate.Run(() =>
-        {
-            if (recovered.Image.Position.Marker < _ledger!.End.Marker)
-            {
-                recovered.Image.Dispose();
-                return;
-            }
+        _gate.Run(() => Reload(recovered));
+        return recovered.NeedsRepair;
+    }
 
-            // A leadership builds on the ledger that it began with.
-            if (_session is not null) OnLost(new MarkerConflictException(recovered.Image.Position.Marker));
-            _reload?.Image.Dispose();
-            _reload = recovered;
-            _ledger = new CommitLedger(recovered);
-            _toApply.Clear();
-            Drain();
-        });
+    private void Reload(RecoveredStore recovered)
+    {
+        if (recovered.Image.Position.Marker < _ledger!.End.Marker)
+        {
+            recovered.Image.Dispose();
+            return;
+        }
+
+        // A leadership builds on the ledger that it began with.
+        if (_session is not null) OnLost(new MarkerConflictException(recovered.Image.Position.Marker));
+        _reload?.Image.Dispose();
+        _reload = recovered;
+        _ledger = new CommitLedger(recovered);
+        _toApply.Clear();
+        Drain();
     }
 
     private void InstallReload()

@@ -39,20 +39,26 @@ public sealed partial class CommitPipeline : ILeaderOutput
         if (IsReadOnly) throw new CorruptStoreException(recovered.Report);
         var head = await _store.RaiseEpochAsync(_incarnation, proposed, _coordinator.Id, cancellationToken).ConfigureAwait(false);
         var fence = new Fence(_incarnation, head.Epoch);
-        if (recovered.DropFrom is not null)
-        {
-            await Recovery.RepairAsync(_store, fence, recovered, cancellationToken).ConfigureAwait(false);
-            _recovered = recovered with { DropFrom = null };
-        }
-
         if (_catchUp is { } running) await running.ConfigureAwait(false);
-        await ReadBehindAsync().ConfigureAwait(false);
+        if (recovered.NeedsRepair || await ReadBehindAsync().ConfigureAwait(false)) await RepairAsync(fence, cancellationToken).ConfigureAwait(false);
         _gate.Run(() =>
         {
             ThrowIfUnusable();
             _elected = new LeaderSession(_store, fence, _coordinator.Id, _ledger!, this, _gate, _options, _time);
         });
         return head.Epoch;
+    }
+
+    // What a crash left behind the end of the history, or damage that the app wants repaired, goes before the first append.
+    private async Task RepairAsync(Fence fence, CancellationToken cancellationToken)
+    {
+        var current = await Recovery.LoadAsync(_store, null, _recoveryOptions, cancellationToken).ConfigureAwait(false);
+        var repaired = await Recovery.RepairAsync(_store, fence, current, cancellationToken).ConfigureAwait(false);
+        _gate.Run(() =>
+        {
+            _recovered = repaired;
+            Reload(repaired);
+        });
     }
 
     private void OnLeadershipChanged(object? sender, LeadershipChangedEventArgs e) => _gate.Run(() =>
