@@ -79,12 +79,10 @@ public static class LeaseElection
                     _s = _s with { QuietUntil = now + _s.Heartbeat };
                     break;
                 case ElectionEventKind.Granted when e.Ticket == _s.Attempt && _s.Holding && !_s.Granted:
-                    _s = _s with { Granted = true, Own = Epoch.Max(_s.Own, e.Epoch), Known = Epoch.Max(_s.Known, e.Epoch), Failures = 0 };
+                    _s = _s with { Granted = true, Own = Epoch.Max(_s.Own, e.Epoch), Known = Epoch.Max(_s.Known, e.Epoch) };
                     break;
                 case ElectionEventKind.Refused when e.Ticket == _s.Attempt && _s.Holding && !_s.Granted:
-                    var backOff = _s.Heartbeat * (1 << Math.Min(_s.Failures, 10));
-                    _s = _s with { Failures = _s.Failures + 1 };
-                    Lose(backOff < _s.Lease ? backOff : _s.Lease);
+                    Lose(NextBackOff());
                     break;
                 case ElectionEventKind.Resign when _s.Role != TabRole.Follower:
                     _s = _s with { Successor = e.Tab };
@@ -93,7 +91,7 @@ public static class LeaseElection
                 case ElectionEventKind.Fenced:
                     _s = _s with { Known = Epoch.Max(_s.Known, e.Epoch) };
                     if (_s.Role != TabRole.Follower && _s.Own < e.Epoch)
-                        Lose(_s.Heartbeat);
+                        Lose(NextBackOff());
                     break;
                 case ElectionEventKind.Suspended:
                 case ElectionEventKind.Resumed:
@@ -161,6 +159,18 @@ public static class LeaseElection
                 _s = _s with { Role = TabRole.Leader, Leader = _s.Self, Epoch = _s.Own };
                 Do(new(ElectionEffectKind.Lead, Epoch: _s.Own));
             }
+            else if (_s.Role == TabRole.Leader)
+            {
+                _s = _s with { Failures = 0 };
+            }
+        }
+
+        /// <summary>One heartbeat, then two, four … so that tabs whose view of the record is stale stop disturbing each other.</summary>
+        private TimeSpan NextBackOff()
+        {
+            var backOff = _s.Heartbeat * (1 << Math.Min(_s.Failures, 10));
+            _s = _s with { Failures = _s.Failures + 1 };
+            return backOff < _s.Lease ? backOff : _s.Lease;
         }
 
         /// <summary>Takes in the record's text: another holder, a renewal, a release, or nothing legible.</summary>

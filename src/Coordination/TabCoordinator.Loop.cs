@@ -205,7 +205,7 @@ public sealed partial class TabCoordinator
 
         Send();
         await _wake.DisposeAsync().ConfigureAwait(false);
-        await _stop.CancelAsync().ConfigureAwait(false);
+        Cancel(_stop);
         await _platform.DisposeAsync().ConfigureAwait(false);
         _stop.Dispose();
     }
