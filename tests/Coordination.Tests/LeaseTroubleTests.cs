@@ -204,7 +204,7 @@ public sealed class LeaseTroubleTests : IDisposable
     [Theory]
     [InlineData(5)]
     [InlineData(200)]
-    [InlineData(900)]
+    [InlineData(400)]
     public void Tabs_that_see_their_own_writes_first_end_with_one_leader(int lagMs)
     {
         _profile.Browser.StorageLag = TimeSpan.FromMilliseconds(lagMs);
