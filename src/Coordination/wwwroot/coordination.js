@@ -184,7 +184,8 @@ class Tab {
     // After a block of this thread the worker's messages come in a bunch: one is enough. A tick whose answer got
     // lost (a broken connection to a server) does not stop the ones after it.
     const now = performance.now();
-    if (this.#tickPending && now - this.#tickSentAt < 5 * this.#heartbeatMs) return;
+    const since = now - this.#tickSentAt;
+    if (since < this.#heartbeatMs / 2 || (this.#tickPending && since < 5 * this.#heartbeatMs)) return;
     this.#tickPending = true;
     this.#tickSentAt = now;
     this.#signal('tick').finally(() => { this.#tickPending = false; });
