@@ -198,7 +198,8 @@ public abstract class BlockStoreContract : StoreSuite
         var (store, fence) = await LeadAsync();
         var commit = Commit(fence, Position.Start, [.. Enumerable.Range(0, 5120).Select(id => (uint)id)]);
         await store.AppendAsync(fence, [commit], None);
-        Assert.True(commit.Bytes.Span.SequenceEqual(Assert.Single((await StoreContent.ReadAsync(store)).Log).Bytes));
+        var content = await StoreContent.ReadAsync(store);
+        Assert.True(commit.Bytes.Span.SequenceEqual(Assert.Single(content.Log).Bytes));
     }
 
     [Fact]
