@@ -62,6 +62,12 @@ public sealed class BlockStorage : IDisposable
     /// </summary>
     public long Generation { get; private set; }
 
+    /// <summary>
+    /// Rises whenever commits that the image held were taken back: the next ones may carry the same numbers (change
+    /// counter, schema cookie) for something else.
+    /// </summary>
+    public long Retractions { get; private set; }
+
     /// <summary>Whether a batch is open.</summary>
     public bool InBatch => _batch is not null;
 
@@ -324,6 +330,7 @@ public sealed class BlockStorage : IDisposable
             _chain.RemoveRange(index, _chain.Count - index);
             _size = _image.FileSize;
             Generation++;
+            Retractions++;
         }
     }
 
