@@ -116,6 +116,9 @@ public sealed class TextTests
         time.Advance(TimeSpan.FromSeconds(60));
         Assert.Equal([other], presence.Update([$"{other} 1"]).Dead);
         Assert.Contains(other, presence.Update([$"{other} 2"]).Live);
+        Assert.Contains(other, presence.Update([]).Live);
+        Assert.Equal([other], presence.Update([$"{other} left"]).Dead);
+        Assert.Equal([Tab], presence.Update([]).Live);
     }
 
     [Fact]
