@@ -36,6 +36,9 @@ internal sealed class TabPresence(TabId self, TimeSpan staleAfter, TimeProvider 
             _seen.Remove(tab);
         var live = _seen.Where(tab => time.GetElapsedTime(tab.Value.SeenAt, now) < staleAfter).Select(tab => tab.Key).Append(self).Distinct();
         var dead = _seen.Where(tab => time.GetElapsedTime(tab.Value.SeenAt, now) >= staleAfter * ForgetAfter).Select(tab => tab.Key).Concat(gone);
-        return (live.ToArray(), dead.Where(tab => tab != self).ToArray());
+        var answer = (live.ToArray(), dead.Where(tab => tab != self).ToArray());
+        foreach (var tab in answer.Item2)
+            _seen.Remove(tab);
+        return answer;
     }
 }

@@ -138,11 +138,8 @@ class Tab {
     if (!this.#locks) return;
     await new Promise((taken, refused) => {
       this.#locks.request(this.#prefix + this.#id, () => {
-        if (this.#closed || this.#suspended) { taken(); return undefined; }
-        return new Promise(letGo => {
-          this.#letGo = letGo;
-          taken();
-        });
+        taken();
+        return this.#closed || this.#suspended ? undefined : new Promise(letGo => { this.#letGo = letGo; });
       }).catch(refused);
     });
   }
