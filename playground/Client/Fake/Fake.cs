@@ -2,7 +2,7 @@
 // Stands in for the database until the real one is merged.
 using System.Runtime.InteropServices.JavaScript;
 using System.Text.Json;
-using DataSync.Coordination;
+using TabId = DataSync.Coordination.TabId; using TabRole = DataSync.Coordination.TabRole; using Epoch = DataSync.Coordination.Epoch; using LeadershipChangedEventArgs = DataSync.Coordination.LeadershipChangedEventArgs;
 
 namespace DataSync.Vfs;
 
@@ -17,7 +17,7 @@ public sealed class CommittedEventArgs(long marker, TabId writer, bool isLocal) 
     public bool IsLocal { get; } = isLocal;
 }
 public sealed class SqliteFakeException(string message) : Exception(message);
-public sealed class FakeCoordinator
+public sealed class TabCoordinator
 {
     public TabId Id { get; } = TabId.New(TimeProvider.System);
     public TabRole Role => TabRole.Leader;
@@ -34,7 +34,7 @@ public sealed class FakeCoordinator
 }
 public sealed partial class DataSyncDatabase : IAsyncDisposable
 {
-    public FakeCoordinator Coordinator { get; } = new();
+    public TabCoordinator Coordinator { get; } = new();
     public long Marker { get; private set; }
     public event EventHandler<CommittedEventArgs>? Committed;
     public static async Task<DataSyncDatabase> OpenAsync()
