@@ -62,6 +62,12 @@ public sealed class BlockStorage : IDisposable
     /// </summary>
     public long Generation { get; private set; }
 
+    /// <summary>
+    /// Rises whenever commits that the image held were taken back: the next ones may carry the same numbers (change
+    /// counter, schema cookie) for something else.
+    /// </summary>
+    public long Retractions { get; private set; }
+
     /// <summary>Whether a batch is open.</summary>
     public bool InBatch => _batch is not null;
 
@@ -203,19 +209,28 @@ public sealed class BlockStorage : IDisposable
         lock (_lock)
         {
             var batch = OpenBatch();
-            if (batch.Blocks.Count > 0 || _size != batch.FileSize)
+            if (batch.Blocks.Count == 0 && _size == batch.FileSize)
+            {
+                _batch = null;
+            }
+            else
             {
                 sealedCommit = Seal(batch);
                 _image.FileSize = _size;
                 _image.Position = sealedCommit.Position;
                 _chain.Add((sealedCommit, batch));
             }
-
-            _batch = null;
         }
 
-        if (sealedCommit is not null) _owner.OnSealed(sealedCommit);
-        else _owner.OnBatchEnded();
+        if (sealedCommit is null)
+        {
+            _owner.OnBatchEnded();
+            return;
+        }
+
+        // The batch stays open until its owner knows the commit, so that nothing is undone or applied in between.
+        _owner.OnSealed(sealedCommit);
+        lock (_lock) _batch = null;
     }
 
     /// <summary>Drops the open batch: the image is as it was before it.</summary>
@@ -278,10 +293,29 @@ public sealed class BlockStorage : IDisposable
         }
     }
 
+    /// <summary>The oldest commit in the image that is not durable; null when there is none.</summary>
+    internal CommitId? ChainFront
+    {
+        get
+        {
+            lock (_lock) return _chain.Count > 0 ? _chain[0].Commit.Id : null;
+        }
+    }
+
     /// <summary>Whether the image holds this commit, not yet durable.</summary>
     internal bool IsInChain(CommitId id)
     {
         lock (_lock) return _chain.Exists(c => c.Commit.Id == id);
+    }
+
+    /// <summary>The first of the commits at the end of the chain that are none of this tab's own; null when the last one is its own.</summary>
+    internal CommitId? FindForeignTail()
+    {
+        lock (_lock)
+        {
+            var first = _chain.FindLastIndex(c => c.Commit.Writer == _writer) + 1;
+            return first < _chain.Count ? _chain[first].Commit.Id : null;
+        }
     }
 
     /// <summary>Takes a commit, and all that were built on it, out of the image. Only when idle.</summary>
@@ -296,6 +330,7 @@ public sealed class BlockStorage : IDisposable
             _chain.RemoveRange(index, _chain.Count - index);
             _size = _image.FileSize;
             Generation++;
+            Retractions++;
         }
     }
 
@@ -331,7 +366,7 @@ public sealed class BlockStorage : IDisposable
             if (_image.Find(index) is not { } extent) return null;
             var copy = new Extent(index);
             extent.RecordBytes.CopyTo(copy.RecordBytes);
-            _batch?.Restore(copy);
+            if (_batch is not null && (_chain.Count == 0 || _chain[^1].Undo != _batch)) _batch.Restore(copy);
             for (var i = _chain.Count - 1; i >= 0; i--) _chain[i].Undo.Restore(copy);
             copy.SealRecord(incarnation, _checksum);
             return copy;

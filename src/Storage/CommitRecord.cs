@@ -144,6 +144,15 @@ public sealed class CommitRecord
         return error is null ? record : null;
     }
 
+    /// <summary>Whether these are the first bytes of a record, but not all of them.</summary>
+    internal static bool IsCutShort(byte[] bytes)
+    {
+        if (bytes.Length < HeaderSize) return true;
+        var record = new CommitRecord(bytes);
+        return BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(HeaderHashOffset)) == record.HashHeader()
+            && bytes.Length < (long)DataAt(record.BlockCount, record.FreedCount) + (long)record.BlockCount * Extent.BlockSize;
+    }
+
     private string? Check(bool verifyBlocks)
     {
         if (_bytes.Length < HeaderSize) return $"it has only {_bytes.Length} bytes";

@@ -145,6 +145,15 @@ public sealed unsafe class Extent : IDisposable
         return null;
     }
 
+    /// <summary>Whether these are the intact bytes of a record that belongs to another place or another store.</summary>
+    internal bool IsForeign(Guid incarnation)
+    {
+        var bytes = RecordBytes;
+        return BinaryPrimitives.ReadUInt32LittleEndian(bytes) == Magic
+            && BinaryPrimitives.ReadUInt64LittleEndian(bytes[HashOffset..]) == HashMetadata()
+            && (BinaryPrimitives.ReadUInt32LittleEndian(bytes[8..]) != (uint)Index || new Guid(bytes[16..32]) != incarnation);
+    }
+
     /// <summary>Whether a block's bytes match its checksum; a block that is not present matches when it is all zero.</summary>
     /// <param name="block">0 to 63.</param>
     /// <param name="kind">How the checksums were made.</param>

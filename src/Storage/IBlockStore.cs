@@ -50,7 +50,8 @@ public interface IBlockStore : IAsyncDisposable
 
     /// <summary>
     /// Folds the log: writes extents, replaces the head, trims the log, in one fenced transaction (or, natively, in an
-    /// order that makes a crash in between harmless: extents, head, trim).
+    /// order that makes a crash in between harmless: extents, head, trim). The checkpoint never goes back, and the commit
+    /// that it names must be in the log (or be the present checkpoint).
     /// </summary>
     /// <inheritdoc cref="AppendAsync" path="/exception"/>
     ValueTask CheckpointAsync(Fence fence, Checkpoint checkpoint, CancellationToken cancellationToken);
@@ -86,11 +87,19 @@ public interface IStoreReadSink
     /// <summary>The head, and how many extents and log records follow (for progress; may be estimates, in records).</summary>
     void OnHead(Head head, int extents, int logRecords);
 
-    /// <summary>One extent. The sink owns it from here on and disposes it.</summary>
-    void OnExtent(Extent extent);
+    /// <summary>One extent, not yet verified. The sink owns it from here on and disposes it.</summary>
+    /// <param name="extent">Filled with the record's bytes, as far as they fit.</param>
+    /// <param name="recordSize">Bytes that the stored record has; 0 when it is not even bytes.</param>
+    void OnExtent(Extent extent, int recordSize);
 
-    /// <summary>One log record under its key; <paramref name="record"/> is not yet verified.</summary>
-    void OnLog(long marker, byte[] record);
+    /// <summary>One log record under its key, not yet verified.</summary>
+    /// <param name="marker">The key.</param>
+    /// <param name="record">The stored bytes; empty when it is not even bytes.</param>
+    /// <param name="mayBeTorn">
+    /// Whether a crash in the middle of an append can leave this record incomplete here. Never so on IndexedDB, whose
+    /// transactions are all or nothing: there an incomplete record is damage to a commit that was acknowledged.
+    /// </param>
+    void OnLog(long marker, byte[] record, bool mayBeTorn);
 }
 
 /// <summary>What one checkpoint changes.</summary>
@@ -100,4 +109,8 @@ public interface IStoreReadSink
 /// Log records with this marker or a greater one are removed as well (recovery rolls back what is behind a bad record);
 /// null keeps them. Records up to the new head's checkpoint marker are always removed.
 /// </param>
-public sealed record Checkpoint(Head Head, IReadOnlyList<Extent> Extents, long? DropFrom = null);
+/// <param name="Damaged">
+/// A repair: the stored records of these extents, and of the commits that <paramref name="DropFrom"/> removes, are kept
+/// aside where the store can. Null for an ordinary checkpoint, which keeps nothing.
+/// </param>
+public sealed record Checkpoint(Head Head, IReadOnlyList<Extent> Extents, long? DropFrom = null, IReadOnlyCollection<int>? Damaged = null);

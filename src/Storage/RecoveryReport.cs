@@ -28,6 +28,18 @@ public enum CorruptionAction
     Repair,
 }
 
+/// <summary>How a store is recovered.</summary>
+/// <param name="Mode">How much is verified; <see cref="RecoveryMode.Full"/> by default.</param>
+/// <param name="Action">What is done about damage; <see cref="CorruptionAction.Fail"/> by default.</param>
+/// <param name="Progress">Told after each record that was read.</param>
+public sealed record RecoveryOptions(
+    RecoveryMode Mode = RecoveryMode.Full, CorruptionAction Action = CorruptionAction.Fail, IProgress<RecoveryProgress>? Progress = null);
+
+/// <summary>How far a recovery has come.</summary>
+/// <param name="Records">Extents and log records read.</param>
+/// <param name="Total">How many there are; an estimate.</param>
+public readonly record struct RecoveryProgress(int Records, int Total);
+
 /// <summary>One thing that a recovery found.</summary>
 /// <param name="Kind">What was found.</param>
 /// <param name="Where">The record: <c>log 17</c>, <c>extent 3</c>.</param>
@@ -41,10 +53,10 @@ public enum RecoveryFindingKind
     /// <summary>The last log record is incomplete: a crash in the middle of an append that nobody was told of. Rolled back.</summary>
     TornTail,
 
-    /// <summary>A log record fails its checks although it was once complete.</summary>
+    /// <summary>A log record fails its checks although it was once complete, is missing, or is out of sequence.</summary>
     CorruptLog,
 
-    /// <summary>A log record belongs to another store, or is out of sequence; it and those behind it are not part of the history.</summary>
+    /// <summary>The log ends in records of another store (left behind by an unfinished deletion); they are not part of the history.</summary>
     ForeignLog,
 
     /// <summary>An extent, or a block in it, fails its checks.</summary>
@@ -56,7 +68,7 @@ public enum RecoveryFindingKind
 /// <param name="Position">Where the history stands after recovery.</param>
 /// <param name="Extents">Extents read.</param>
 /// <param name="LogRecords">Log records applied.</param>
-/// <param name="RolledBack">Log records behind the end of the history, to be removed by the leader.</param>
+/// <param name="RolledBack">Log records behind the end of the history, the bad one included, to be removed by the leader.</param>
 /// <param name="Findings">What was wrong; empty for a clean store.</param>
 public sealed record RecoveryReport(
     RecoveryMode Mode, Position Position, int Extents, int LogRecords, int RolledBack, IReadOnlyList<RecoveryFinding> Findings)
@@ -69,6 +81,7 @@ public sealed record RecoveryReport(
     {
         if (Findings.Count == 0) return string.Create(CultureInfo.InvariantCulture, $"The store is sound at marker {Position.Marker}.");
         var found = string.Join("; ", Findings.Select(f => $"{f.Where}: {f.Detail}"));
+        if (!IsCorrupt) return string.Create(CultureInfo.InvariantCulture, $"The store is sound at marker {Position.Marker}; rolled back: {found}.");
         return string.Create(CultureInfo.InvariantCulture,
             $"The store is damaged ({found}). It can be read up to marker {Position.Marker}. Export what is readable with CorruptionAction.Report, or open with CorruptionAction.Repair to drop the damaged part.");
     }

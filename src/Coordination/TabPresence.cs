@@ -1,0 +1,35 @@
+namespace DataSync.Coordination;
+
+/// <summary>
+/// Tells live tabs from dead ones where there are no Web Locks: a tab is live while its presence entry has changed
+/// within the stale time, as this tab saw it. Stored times are never compared with a clock.
+/// </summary>
+internal sealed class TabPresence(TabId self, TimeSpan staleAfter, TimeProvider time)
+{
+    /// <summary>Entries silent for so many stale times are removed; a tab that thaws later writes its own anew.</summary>
+    private const int ForgetAfter = 12;
+
+    private readonly Dictionary<TabId, (string Beat, long SeenAt)> _seen = [];
+
+    /// <summary>Takes the entries ("id beat") and returns who is live and whose entries can be removed.</summary>
+    public (IReadOnlyList<TabId> Live, IReadOnlyList<TabId> Dead) Update(IEnumerable<string> entries)
+    {
+        var now = time.GetTimestamp();
+        var listed = new HashSet<TabId>();
+        foreach (var entry in entries)
+        {
+            var space = entry.IndexOf(' ', StringComparison.Ordinal);
+            if (space < 0 || !TabId.TryParse(entry[..space], out var tab))
+                continue;
+            listed.Add(tab);
+            if (!_seen.TryGetValue(tab, out var before) || before.Beat != entry[space..])
+                _seen[tab] = (entry[space..], now);
+        }
+
+        foreach (var tab in _seen.Keys.Where(tab => !listed.Contains(tab)).ToArray())
+            _seen.Remove(tab);
+        var live = _seen.Where(tab => time.GetElapsedTime(tab.Value.SeenAt, now) < staleAfter).Select(tab => tab.Key).Append(self).Distinct();
+        var dead = _seen.Where(tab => time.GetElapsedTime(tab.Value.SeenAt, now) >= staleAfter * ForgetAfter).Select(tab => tab.Key);
+        return (live.ToArray(), dead.Where(tab => tab != self).ToArray());
+    }
+}
