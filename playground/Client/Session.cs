@@ -4,7 +4,7 @@ using DataSync.Vfs;
 namespace DataSync.Playground.Client;
 
 /// <summary>This tab's open database and what the page shows about it.</summary>
-public sealed class Session(PageOptions options, TimeProvider time) : IAsyncDisposable
+public sealed class Session(PageOptions options, TimeProvider time, Microsoft.JSInterop.IJSRuntime js) : IAsyncDisposable
 {
     /// <summary>How long the page shows a commit as just arrived.</summary>
     private static readonly TimeSpan RecentLimit = TimeSpan.FromMilliseconds(700);
@@ -37,7 +37,7 @@ public sealed class Session(PageOptions options, TimeProvider time) : IAsyncDisp
         Page.Refresh += OnRefresh;
         try
         {
-            Database = await DataSyncDatabase.OpenAsync();
+            Database = await DataSyncDatabase.OpenAsync(js, options.Database);
             Database.Committed += (_, commit) => OnCommitted(commit);
             Database.Coordinator.LeadershipChanged += (_, change) => OnLeadershipChanged(change);
             Database.Coordinator.MembersChanged += (_, _) => OnMembersChanged();
