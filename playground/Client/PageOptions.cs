@@ -1,0 +1,20 @@
+namespace DataSync.Playground.Client;
+
+/// <summary>What the page's address asks for.</summary>
+/// <param name="Database">From <c>?db=</c>; default app.db.</param>
+/// <param name="IsStrict">From <c>?durability=strict</c>; default relaxed.</param>
+public sealed record PageOptions(string Database, bool IsStrict)
+{
+    public string Durability => IsStrict ? "strict" : "relaxed";
+
+    /// <summary>Reads a query such as <c>?db=a.db&amp;durability=strict</c>.</summary>
+    public static PageOptions FromQuery(string query)
+    {
+        var values = query.TrimStart('?').Split('&', StringSplitOptions.RemoveEmptyEntries)
+            .Select(pair => pair.Split('=', 2))
+            .Where(pair => pair.Length == 2)
+            .ToLookup(pair => pair[0], pair => Uri.UnescapeDataString(pair[1].Replace('+', ' ')));
+        var database = values["db"].FirstOrDefault();
+        return new PageOptions(string.IsNullOrWhiteSpace(database) ? "app.db" : database, values["durability"].FirstOrDefault() == "strict");
+    }
+}

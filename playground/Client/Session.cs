@@ -1,0 +1,134 @@
+using DataSync.Coordination;
+using DataSync.Vfs;
+
+namespace DataSync.Playground.Client;
+
+/// <summary>This tab's open database and what the page shows about it.</summary>
+public sealed class Session(PageOptions options, TimeProvider time, Microsoft.JSInterop.IJSRuntime js) : IAsyncDisposable
+{
+    /// <summary>How long the page shows a commit as just arrived.</summary>
+    private static readonly TimeSpan RecentLimit = TimeSpan.FromMilliseconds(700);
+
+    private readonly Dictionary<TabId, long> lastCommits = [];
+
+    /// <summary>Something on the page may look different now. Comes at most ten times a second, and not in a hidden tab.</summary>
+    public event Action? Changed;
+
+    /// <summary>A commit arrived, from this tab or another; as often as that happens.</summary>
+    public event Action<CommittedEventArgs>? Committed;
+
+    public PageOptions Options => options;
+
+    public DataSyncDatabase? Database { get; private set; }
+
+    /// <summary>Why the database could not be opened.</summary>
+    public Exception? Failure { get; private set; }
+
+    public EventLog Log { get; } = new(time);
+
+    public LatencyHistory Latency { get; } = new();
+
+    /// <summary>The tabs that committed in the last moment.</summary>
+    public IReadOnlySet<TabId> RecentWriters => lastCommits.Where(commit => time.GetElapsedTime(commit.Value) < RecentLimit).Select(commit => commit.Key).ToHashSet();
+
+    /// <summary>Opens the database. A failure is kept in <see cref="Failure"/> and shown, never swallowed.</summary>
+    public async Task OpenAsync()
+    {
+        Page.Refresh += OnRefresh;
+        try
+        {
+            Database = await DataSyncDatabase.OpenAsync(js, options.Database);
+            Database.Committed += (_, commit) => OnCommitted(commit);
+            Database.Coordinator.LeadershipChanged += (_, change) => OnLeadershipChanged(change);
+            Database.Coordinator.MembersChanged += (_, _) => OnMembersChanged();
+            Log.Add("note", $"opened {options.Database} at marker {Database.Marker}");
+        }
+        catch (Exception error)
+        {
+            Failure = error;
+            Log.Add("error", $"{error.GetType().Name}: {error.Message}");
+        }
+
+        await Scripting.AttachAsync(this);
+        Page.RequestRefresh();
+    }
+
+    /// <summary>Runs a write and takes its time for the chart.</summary>
+    public async Task<T> MeasureAsync<T>(Func<DataSyncDatabase, Task<T>> write)
+    {
+        var database = Database ?? throw (Failure ?? new InvalidOperationException("The database is not open yet."));
+        var start = time.GetTimestamp();
+        var result = await write(database);
+        Latency.Add(time.GetElapsedTime(start), database.Coordinator.Role == TabRole.Leader);
+        Page.RequestRefresh();
+        return result;
+    }
+
+    /// <summary>Does something that may fail and puts the failure into the log.</summary>
+    public async Task TryAsync(Func<DataSyncDatabase, Task> action)
+    {
+        if (Database is not { } database)
+        {
+            return;
+        }
+
+        try
+        {
+            await action(database);
+        }
+        catch (Exception error)
+        {
+            Log.Add("error", $"{error.GetType().Name}: {error.Message}");
+        }
+
+        Page.RequestRefresh();
+    }
+
+    public async Task CloseAsync()
+    {
+        if (Database is { } database)
+        {
+            Database = null;
+            Failure = new ObjectDisposedException(options.Database, "This tab has closed the database. Reload the page to open it again.");
+            await database.DisposeAsync();
+            Log.Add("note", "closed");
+            Page.RequestRefresh();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Page.Refresh -= OnRefresh;
+        await CloseAsync();
+    }
+
+    private void OnRefresh()
+    {
+        Changed?.Invoke();
+        if (RecentWriters.Count > 0)
+        {
+            // What was drawn as just arrived is not for long.
+            Page.RequestRefresh();
+        }
+    }
+
+    private void OnCommitted(CommittedEventArgs commit)
+    {
+        Log.AddCommit(commit.Marker, commit.Writer);
+        lastCommits[commit.Writer] = time.GetTimestamp();
+        Committed?.Invoke(commit);
+        Page.RequestRefresh();
+    }
+
+    private void OnLeadershipChanged(LeadershipChangedEventArgs change)
+    {
+        Log.Add("leader", change.NewLeader is null ? "no leader" : $"leads now, epoch {change.Epoch}", change.NewLeader);
+        Page.RequestRefresh();
+    }
+
+    private void OnMembersChanged()
+    {
+        Log.Add("tabs", Database!.Coordinator.Members.Count is var count and not 1 ? $"{count} tabs are open" : "1 tab is open");
+        Page.RequestRefresh();
+    }
+}

@@ -1,0 +1,71 @@
+namespace DataSync.Storage;
+
+/// <summary>A tab's blocks in memory. Not thread-safe; its owner's lock protects it.</summary>
+public sealed class BlockImage : IDisposable
+{
+    private Extent?[] _extents = [];
+
+    /// <summary>Where the history stands that this image shows.</summary>
+    public Position Position { get; internal set; }
+
+    /// <summary>Size of the database in bytes.</summary>
+    public long FileSize { get; internal set; }
+
+    /// <summary>One more than the greatest index of an extent that may exist.</summary>
+    public int ExtentCount => _extents.Length;
+
+    /// <summary>An extent, or null where nothing was ever written (all zero).</summary>
+    /// <param name="index">Zero or greater.</param>
+    public Extent? Find(int index) => (uint)index < (uint)_extents.Length ? _extents[index] : null;
+
+    /// <summary>An extent, made empty when there is none.</summary>
+    internal Extent GetOrAdd(int index)
+    {
+        if (index >= _extents.Length) Array.Resize(ref _extents, Math.Max(index + 1, Math.Min(_extents.Length * 2, _extents.Length + 1024)));
+        return _extents[index] ??= new Extent(index);
+    }
+
+    /// <summary>Takes over an extent that was read from a store.</summary>
+    internal void Adopt(Extent extent)
+    {
+        GetOrAdd(extent.Index).Dispose();
+        _extents[extent.Index] = extent;
+    }
+
+    /// <summary>
+    /// Applies a commit's blocks. Idempotent by (block, version): a block that already holds this version or a newer one
+    /// is left alone.
+    /// </summary>
+    internal void Apply(CommitRecord commit)
+    {
+        var ids = commit.BlockIds;
+        for (var i = 0; i < ids.Length; i++)
+        {
+            var extent = GetOrAdd((int)(ids[i] / Extent.BlockCount));
+            var block = (int)(ids[i] % Extent.BlockCount);
+            if (extent[block].Version >= commit.Marker) continue;
+            commit.BlockData(i).CopyTo(extent.Block(block));
+            extent[block] = new(commit.Marker, commit.BlockChecksum(i), commit.TimeMs, IsPresent: true);
+        }
+
+        foreach (var id in commit.FreedIds)
+        {
+            var extent = GetOrAdd((int)(id / Extent.BlockCount));
+            var block = (int)(id % Extent.BlockCount);
+            if (extent[block].Version >= commit.Marker) continue;
+            extent.Block(block).Clear();
+            extent[block] = new(commit.Marker, 0, commit.TimeMs, IsPresent: false);
+        }
+
+        if (commit.Marker <= Position.Marker) return;
+        FileSize = commit.FileSize;
+        Position = commit.Position;
+    }
+
+    /// <summary>Frees the memory.</summary>
+    public void Dispose()
+    {
+        foreach (var extent in _extents) extent?.Dispose();
+        _extents = [];
+    }
+}

@@ -1,0 +1,419 @@
+using DataSync.Coordination;
+
+namespace DataSync.Storage;
+
+/// <summary>Decides whether a batch may begin here now, and takes what was sealed. The pipeline implements it.</summary>
+internal interface IBatchOwner
+{
+    /// <summary>Asks for leave to write at once. Null: go ahead. Otherwise why not, in words for the user.</summary>
+    string? TryBeginBatch();
+
+    /// <summary>A batch was sealed and is in the image; its commit goes on its way.</summary>
+    void OnSealed(CommitRecord commit);
+
+    /// <summary>The batch ended without a change: rolled back, or nothing was written.</summary>
+    void OnBatchEnded();
+
+    /// <summary>Nobody reads any more: other tabs' commits may be applied.</summary>
+    void OnIdle();
+}
+
+/// <summary>
+/// The database's bytes as the VFS sees them: read, write and truncate over the image, in batches that are published all
+/// or nothing. Every call is synchronous and touches memory only.
+/// </summary>
+/// <remarks>
+/// Written in place: a batch keeps what it overwrites, so that it, and every batch built on it, can be undone. SQLite's
+/// lock levels (kept by the VFS) see to it that nobody reads while a batch writes. Members may be called from any
+/// thread; addresses that they return stay valid while the caller holds its read or batch.
+/// </remarks>
+public sealed class BlockStorage : IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly List<(CommitRecord Commit, BlockUndo Undo)> _chain = [];
+    private readonly IBatchOwner _owner;
+    private readonly TimeProvider _time;
+    private readonly TabId _writer;
+    private readonly ChecksumKind _checksum;
+    private BlockImage _image;
+    private BlockUndo? _batch;
+    private long _size;
+    private int _readers;
+
+    internal BlockStorage(IBatchOwner owner, BlockImage image, ChecksumKind checksum, TabId writer, TimeProvider time)
+    {
+        (_owner, _image, _checksum, _writer, _time) = (owner, image, checksum, writer, time);
+        Durable = image.Position;
+        _size = image.FileSize;
+    }
+
+    /// <summary>Size of the database in bytes, an open batch's changes included.</summary>
+    public long Size => Volatile.Read(ref _size);
+
+    /// <summary>The last durable commit that the image holds.</summary>
+    public Position Durable { get; private set; }
+
+    /// <summary>The last commit that the image holds, durable or on its way.</summary>
+    public Position Top => _image.Position;
+
+    /// <summary>
+    /// Rises whenever the image changes other than by a batch of this tab: a page cache that was filled under another
+    /// generation is out of date.
+    /// </summary>
+    public long Generation { get; private set; }
+
+    /// <summary>
+    /// Rises whenever commits that the image held were taken back: the next ones may carry the same numbers (change
+    /// counter, schema cookie) for something else.
+    /// </summary>
+    public long Retractions { get; private set; }
+
+    /// <summary>Whether a batch is open.</summary>
+    public bool InBatch => _batch is not null;
+
+    /// <summary>Blocks that the open batch has touched.</summary>
+    public int DirtyBlocks => _batch?.Blocks.Count ?? 0;
+
+    /// <summary>How many commits the image holds that are not durable yet.</summary>
+    internal int ChainLength => _chain.Count;
+
+    /// <summary>Whether anything may be applied or undone now.</summary>
+    internal bool IsIdle => _readers == 0 && _batch is null;
+
+    /// <summary>Begins to read: from here to <see cref="ExitRead"/> only this tab's own batches change the image.</summary>
+    public void EnterRead()
+    {
+        lock (_lock) _readers++;
+    }
+
+    /// <summary>Ends what <see cref="EnterRead"/> began.</summary>
+    public void ExitRead()
+    {
+        lock (_lock)
+        {
+            if (_readers == 0) throw new InvalidOperationException("ExitRead without EnterRead.");
+            if (--_readers > 0 || _batch is not null) return;
+        }
+
+        _owner.OnIdle();
+    }
+
+    /// <summary>Copies bytes out; what lies beyond the end or was never written is zero.</summary>
+    /// <returns>How many of the bytes lie before the end of the database.</returns>
+    public int Read(long offset, Span<byte> destination)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        lock (_lock)
+        {
+            var available = (int)Math.Clamp(_size - offset, 0, destination.Length);
+            destination[available..].Clear();
+            for (var done = 0; done < available;)
+            {
+                var at = offset + done;
+                var within = (int)(at % Extent.DataSize);
+                var length = Math.Min(available - done, Extent.DataSize - within);
+                var target = destination.Slice(done, length);
+                if (_image.Find((int)(at / Extent.DataSize)) is { } extent) extent.RecordBytes.Slice(Extent.HeaderSize + within, length).CopyTo(target);
+                else target.Clear();
+                done += length;
+            }
+
+            return available;
+        }
+    }
+
+    /// <summary>
+    /// The address of bytes that lie together in memory and before the end of the database; 0 where they do not, then
+    /// <see cref="Read"/> copies them.
+    /// </summary>
+    public nint GetReadAddress(long offset, int length)
+    {
+        var within = (int)(offset % Extent.DataSize);
+        if (offset < 0 || offset + length > _size || within + length > Extent.DataSize) return 0;
+        return _image.Find((int)(offset / Extent.DataSize)) is { } extent ? extent.RecordAddress + Extent.HeaderSize + within : 0;
+    }
+
+    /// <summary>Begins a batch. Null when it began, otherwise why this tab may not write now, in words for the user.</summary>
+    public string? TryBeginBatch()
+    {
+        if (_batch is not null) throw new InvalidOperationException("A batch is open already.");
+        if (_owner.TryBeginBatch() is { } refusal) return refusal;
+        lock (_lock) _batch = new BlockUndo(_image.Position, _image.FileSize);
+        return null;
+    }
+
+    /// <summary>Writes bytes in the open batch; a gap behind the old end reads as zero.</summary>
+    public void Write(long offset, ReadOnlySpan<byte> source)
+    {
+        for (var done = 0; done < source.Length;)
+        {
+            var at = offset + done;
+            var length = Math.Min(source.Length - done, Extent.DataSize - (int)(at % Extent.DataSize));
+            unsafe { source.Slice(done, length).CopyTo(new Span<byte>((void*)GetWriteAddress(at, length), length)); }
+            done += length;
+        }
+    }
+
+    /// <summary>
+    /// Prepares bytes to be written in the open batch, and gives the address to write them to at once; 0 when they do not
+    /// lie together in memory, then <see cref="Write"/> takes them.
+    /// </summary>
+    public nint GetWriteAddress(long offset, int length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(length);
+        var within = (int)(offset % Extent.DataSize);
+        if (within + length > Extent.DataSize) return 0;
+        lock (_lock)
+        {
+            var batch = OpenBatch();
+            var extent = _image.GetOrAdd((int)(offset / Extent.DataSize));
+            for (var block = within / Extent.BlockSize; block <= (within + length - 1) / Extent.BlockSize; block++)
+            {
+                batch.Keep((uint)(extent.Index * Extent.BlockCount + block), extent, block);
+                extent.Presence |= 1UL << block;
+            }
+
+            if (offset + length > _size) _size = offset + length;
+            return extent.RecordAddress + Extent.HeaderSize + within;
+        }
+    }
+
+    /// <summary>Sets the size in the open batch. Blocks wholly beyond it are freed.</summary>
+    public void Truncate(long size)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(size);
+        lock (_lock)
+        {
+            var batch = OpenBatch();
+            var tail = (int)(size % Extent.BlockSize);
+            for (var id = size / Extent.BlockSize; id * Extent.BlockSize < _size; id++)
+            {
+                if (_image.Find((int)(id / Extent.BlockCount)) is not { } extent) continue;
+                var block = (int)(id % Extent.BlockCount);
+                if (!extent.IsPresent(block)) continue;
+                batch.Keep((uint)id, extent, block);
+                var kept = id == size / Extent.BlockSize ? tail : 0;
+                extent.Block(block)[kept..].Clear();
+                if (kept == 0) extent.Presence &= ~(1UL << block);
+            }
+
+            _size = size;
+        }
+    }
+
+    /// <summary>Publishes the open batch: it becomes part of the image, and its commit goes on its way.</summary>
+    public void CommitBatch()
+    {
+        CommitRecord? sealedCommit = null;
+        lock (_lock)
+        {
+            var batch = OpenBatch();
+            if (batch.Blocks.Count == 0 && _size == batch.FileSize)
+            {
+                _batch = null;
+            }
+            else
+            {
+                sealedCommit = Seal(batch);
+                _image.FileSize = _size;
+                _image.Position = sealedCommit.Position;
+                _chain.Add((sealedCommit, batch));
+            }
+        }
+
+        if (sealedCommit is null)
+        {
+            _owner.OnBatchEnded();
+            return;
+        }
+
+        // The batch stays open until its owner knows the commit, so that nothing is undone or applied in between.
+        _owner.OnSealed(sealedCommit);
+        lock (_lock) _batch = null;
+    }
+
+    /// <summary>Drops the open batch: the image is as it was before it.</summary>
+    public void RollbackBatch()
+    {
+        lock (_lock)
+        {
+            OpenBatch().Restore(_image);
+            _size = _image.FileSize;
+            _batch = null;
+        }
+
+        _owner.OnBatchEnded();
+    }
+
+    /// <summary>Frees the memory.</summary>
+    public void Dispose() => _image.Dispose();
+
+    /// <summary>A commit of another tab became durable, and the image holds nothing that is not. Only when idle.</summary>
+    internal void ApplyDurable(CommitRecord commit)
+    {
+        lock (_lock)
+        {
+            ThrowUnlessIdle();
+            if (_chain.Count > 0) throw new InvalidOperationException("The image holds commits that are not durable.");
+            if (commit.Base != Durable) throw new InvalidOperationException($"Commit {commit.Position} does not follow {Durable}.");
+            _image.Apply(commit);
+            Durable = commit.Position;
+            _size = _image.FileSize;
+            Generation++;
+        }
+    }
+
+    /// <summary>Takes a commit that the leader accepted but that is not durable yet: for the holder of the write turn. Only when idle.</summary>
+    internal void ApplyAccepted(CommitRecord commit)
+    {
+        lock (_lock)
+        {
+            ThrowUnlessIdle();
+            if (commit.Base != _image.Position) throw new InvalidOperationException($"Commit {commit.Position} does not follow {_image.Position}.");
+            var undo = new BlockUndo(_image.Position, _image.FileSize);
+            foreach (var id in commit.BlockIds) Keep(undo, id);
+            foreach (var id in commit.FreedIds) Keep(undo, id);
+            _image.Apply(commit);
+            _chain.Add((commit, undo));
+            _size = _image.FileSize;
+            Generation++;
+        }
+    }
+
+    /// <summary>The oldest commit on its way became durable. Returns false when that is another commit.</summary>
+    internal bool TryConfirm(Position position)
+    {
+        lock (_lock)
+        {
+            if (_chain.Count == 0 || _chain[0].Commit.Position != position) return false;
+            _chain.RemoveAt(0);
+            Durable = position;
+            return true;
+        }
+    }
+
+    /// <summary>The oldest commit in the image that is not durable; null when there is none.</summary>
+    internal CommitId? ChainFront
+    {
+        get
+        {
+            lock (_lock) return _chain.Count > 0 ? _chain[0].Commit.Id : null;
+        }
+    }
+
+    /// <summary>Whether the image holds this commit, not yet durable.</summary>
+    internal bool IsInChain(CommitId id)
+    {
+        lock (_lock) return _chain.Exists(c => c.Commit.Id == id);
+    }
+
+    /// <summary>The first of the commits at the end of the chain that are none of this tab's own; null when the last one is its own.</summary>
+    internal CommitId? FindForeignTail()
+    {
+        lock (_lock)
+        {
+            var first = _chain.FindLastIndex(c => c.Commit.Writer == _writer) + 1;
+            return first < _chain.Count ? _chain[first].Commit.Id : null;
+        }
+    }
+
+    /// <summary>Takes a commit, and all that were built on it, out of the image. Only when idle.</summary>
+    internal void UndoFrom(CommitId first)
+    {
+        lock (_lock)
+        {
+            ThrowUnlessIdle();
+            var index = _chain.FindIndex(c => c.Commit.Id == first);
+            if (index < 0) return;
+            for (var i = _chain.Count - 1; i >= index; i--) _chain[i].Undo.Restore(_image);
+            _chain.RemoveRange(index, _chain.Count - index);
+            _size = _image.FileSize;
+            Generation++;
+            Retractions++;
+        }
+    }
+
+    /// <summary>Takes every commit that is not durable out of the image. Only when idle.</summary>
+    internal void UndoAll()
+    {
+        if (_chain.Count > 0) UndoFrom(_chain[0].Commit.Id);
+    }
+
+    /// <summary>Replaces the whole image by one newly read from the store. Only when idle and with nothing on its way.</summary>
+    internal void Replace(BlockImage image)
+    {
+        BlockImage old;
+        lock (_lock)
+        {
+            ThrowUnlessIdle();
+            if (_chain.Count > 0) throw new InvalidOperationException("The image holds commits that are not durable.");
+            if (image.Position.Marker < Durable.Marker) throw new InvalidOperationException($"Marker {image.Position.Marker} lies before {Durable.Marker}.");
+            (old, _image) = (_image, image);
+            Durable = image.Position;
+            _size = image.FileSize;
+            Generation++;
+        }
+
+        old.Dispose();
+    }
+
+    /// <summary>A copy of an extent as it is at <see cref="Durable"/>, sealed for the store; null where nothing was ever written.</summary>
+    internal Extent? SnapshotDurable(int index, Guid incarnation)
+    {
+        lock (_lock)
+        {
+            if (_image.Find(index) is not { } extent) return null;
+            var copy = new Extent(index);
+            extent.RecordBytes.CopyTo(copy.RecordBytes);
+            if (_batch is not null && (_chain.Count == 0 || _chain[^1].Undo != _batch)) _batch.Restore(copy);
+            for (var i = _chain.Count - 1; i >= 0; i--) _chain[i].Undo.Restore(copy);
+            copy.SealRecord(incarnation, _checksum);
+            return copy;
+        }
+    }
+
+    /// <summary>Size of the database at <see cref="Durable"/>.</summary>
+    internal long DurableFileSize
+    {
+        get
+        {
+            lock (_lock) return _chain.Count > 0 ? _chain[0].Undo.FileSize : _image.FileSize;
+        }
+    }
+
+    private CommitRecord Seal(BlockUndo batch)
+    {
+        var written = new List<uint>(batch.Blocks.Count);
+        var freed = new List<uint>();
+        foreach (var id in batch.Blocks)
+        {
+            var extent = _image.GetOrAdd((int)(id / Extent.BlockCount));
+            (extent.IsPresent((int)(id % Extent.BlockCount)) ? written : freed).Add(id);
+        }
+
+        written.Sort();
+        freed.Sort();
+        var commit = CommitRecord.Seal(
+            CommitId.New(), batch.Position, _writer, _time.GetUtcNow().ToUnixTimeMilliseconds(), _size, _checksum,
+            System.Runtime.InteropServices.CollectionsMarshal.AsSpan(written),
+            System.Runtime.InteropServices.CollectionsMarshal.AsSpan(freed),
+            id => _image.GetOrAdd((int)(id / Extent.BlockCount)).BlockAddress((int)(id % Extent.BlockCount)));
+        for (var i = 0; i < written.Count; i++) SetMetadata(written[i], new(commit.Marker, commit.BlockChecksum(i), commit.TimeMs, true));
+        foreach (var id in freed) SetMetadata(id, new(commit.Marker, 0, commit.TimeMs, false));
+        return commit;
+    }
+
+    private void SetMetadata(uint id, BlockMetadata metadata) =>
+        _image.GetOrAdd((int)(id / Extent.BlockCount))[(int)(id % Extent.BlockCount)] = metadata;
+
+    private void Keep(BlockUndo undo, uint id) =>
+        undo.Keep(id, _image.GetOrAdd((int)(id / Extent.BlockCount)), (int)(id % Extent.BlockCount));
+
+    private BlockUndo OpenBatch() => _batch ?? throw new InvalidOperationException("No batch is open.");
+
+    private void ThrowUnlessIdle()
+    {
+        if (!IsIdle) throw new InvalidOperationException("The image is being read or written.");
+    }
+}

@@ -1,0 +1,208 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using DataSync.Coordination;
+
+namespace DataSync.Storage;
+
+/// <summary>
+/// One commit as bytes: what the writing tab seals, what travels to the leader, and what the log keeps. The leader only
+/// stamps the header (marker, epoch, incarnation); the body is never copied apart or encoded again.
+/// </summary>
+/// <remarks>
+/// <code>
+///    0  u32 magic "DSC1"   4  u16 format   6  u16 checksum kind
+///    8  i64 marker   16  i64 epoch   24  16 bytes incarnation
+///   40  16 bytes commit id   56  16 bytes id of the commit before   72  16 bytes writer (tab id)
+///   88  i64 time (Unix ms)   96  i64 file size after   104  i32 blocks   108  i32 freed blocks
+///  112  u64 checksum of the body   120  u64 xxHash64 of bytes 0–119
+///  128  body: blocks × u32 block id, freed × u32 block id, padding to 8, blocks × u64 checksum, blocks × 4096 bytes
+/// </code>
+/// The body's checksum covers ids and block checksums; the block checksums cover the bytes.
+/// Instances are immutable but for <see cref="Stamp"/>; the array given to <see cref="Parse"/> must not be changed.
+/// </remarks>
+public sealed class CommitRecord
+{
+    /// <summary>Bytes before the body.</summary>
+    public const int HeaderSize = 128;
+
+    private const uint Magic = 0x31435344;
+    private const int MarkerOffset = 8, EpochOffset = 16, IncarnationOffset = 24, CommitOffset = 40, BaseOffset = 56, WriterOffset = 72,
+        TimeOffset = 88, FileSizeOffset = 96, BlockCountOffset = 104, FreedCountOffset = 108, BodyChecksumOffset = 112, HeaderHashOffset = 120;
+
+    private readonly byte[] _bytes;
+
+    private CommitRecord(byte[] bytes) => _bytes = bytes;
+
+    /// <summary>The record's bytes, as stored and sent.</summary>
+    public ReadOnlyMemory<byte> Bytes => _bytes;
+
+    /// <summary>The array behind <see cref="Bytes"/>, all of it; for handing to a store or a channel without a copy.</summary>
+    public ArraySegment<byte> Segment => new(_bytes);
+
+    /// <summary>The commit's id.</summary>
+    public CommitId Id => new(ReadGuid(CommitOffset));
+
+    /// <summary>The marker: of a commit not yet stamped, the one it hopes for.</summary>
+    public long Marker => ReadInt64(MarkerOffset);
+
+    /// <summary>What the commit was built on.</summary>
+    public Position Base => new(Marker - 1, new(ReadGuid(BaseOffset)));
+
+    /// <summary>Where the history stands with this commit.</summary>
+    public Position Position => new(Marker, Id);
+
+    /// <summary>The epoch under which the leader accepted it; 0 when not yet stamped.</summary>
+    public Epoch Epoch => new(ReadInt64(EpochOffset));
+
+    /// <summary>The store for which the leader accepted it; empty when not yet stamped.</summary>
+    public Guid Incarnation => ReadGuid(IncarnationOffset);
+
+    /// <summary>The tab that wrote it.</summary>
+    public TabId Writer => TabId.TryParse(ReadGuid(WriterOffset).ToString("D"), out var id) ? id : default;
+
+    /// <summary>When it was sealed, in Unix milliseconds by the writer's clock.</summary>
+    public long TimeMs => ReadInt64(TimeOffset);
+
+    /// <summary>Size of the database in bytes after it.</summary>
+    public long FileSize => ReadInt64(FileSizeOffset);
+
+    /// <summary>How many blocks it writes.</summary>
+    public int BlockCount => BinaryPrimitives.ReadInt32LittleEndian(_bytes.AsSpan(BlockCountOffset));
+
+    /// <summary>How many blocks it frees.</summary>
+    public int FreedCount => BinaryPrimitives.ReadInt32LittleEndian(_bytes.AsSpan(FreedCountOffset));
+
+    /// <summary>How its blocks are checksummed.</summary>
+    public ChecksumKind Checksum => (ChecksumKind)BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(6));
+
+    /// <summary>The blocks it writes, in rising order.</summary>
+    public ReadOnlySpan<uint> BlockIds => MemoryMarshal.Cast<byte, uint>(_bytes.AsSpan(HeaderSize, BlockCount * 4));
+
+    /// <summary>The blocks it frees, in rising order.</summary>
+    public ReadOnlySpan<uint> FreedIds => MemoryMarshal.Cast<byte, uint>(_bytes.AsSpan(HeaderSize + BlockCount * 4, FreedCount * 4));
+
+    /// <summary>The checksum of the <paramref name="index"/>-th block in <see cref="BlockIds"/>.</summary>
+    public ulong BlockChecksum(int index) =>
+        BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(ChecksumsAt(BlockCount, FreedCount) + index * 8));
+
+    /// <summary>The 4096 bytes of the <paramref name="index"/>-th block in <see cref="BlockIds"/>.</summary>
+    public ReadOnlySpan<byte> BlockData(int index) =>
+        _bytes.AsSpan(DataAt(BlockCount, FreedCount) + index * Extent.BlockSize, Extent.BlockSize);
+
+    /// <summary>Seals a batch. Blocks and freed blocks are in rising order; <paramref name="block"/> gives each block's bytes.</summary>
+    internal static CommitRecord Seal(
+        CommitId id, Position position, TabId writer, long timeMs, long fileSize, ChecksumKind kind,
+        ReadOnlySpan<uint> blocks, ReadOnlySpan<uint> freed, Func<uint, nint> block)
+    {
+        var dataAt = DataAt(blocks.Length, freed.Length);
+        var bytes = GC.AllocateUninitializedArray<byte>(checked(dataAt + blocks.Length * Extent.BlockSize));
+        bytes.AsSpan(0, dataAt).Clear();
+        var checksumsAt = ChecksumsAt(blocks.Length, freed.Length);
+        MemoryMarshal.AsBytes(blocks).CopyTo(bytes.AsSpan(HeaderSize));
+        MemoryMarshal.AsBytes(freed).CopyTo(bytes.AsSpan(HeaderSize + blocks.Length * 4));
+        for (var i = 0; i < blocks.Length; i++)
+        {
+            var target = bytes.AsSpan(dataAt + i * Extent.BlockSize, Extent.BlockSize);
+            unsafe { new ReadOnlySpan<byte>((void*)block(blocks[i]), Extent.BlockSize).CopyTo(target); }
+            BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(checksumsAt + i * 8), Storage.Checksum.Compute(kind, target));
+        }
+
+        var record = new CommitRecord(bytes);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes, Magic);
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(4), Head.CurrentFormat);
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(6), (ushort)kind);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(MarkerOffset), position.Marker + 1);
+        record.WriteGuid(CommitOffset, id.Value);
+        record.WriteGuid(BaseOffset, position.Commit.Value);
+        record.WriteGuid(WriterOffset, Guid.TryParse(writer.Value, out var guid) ? guid : Guid.Empty);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(TimeOffset), timeMs);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(FileSizeOffset), fileSize);
+        BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(BlockCountOffset), blocks.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(FreedCountOffset), freed.Length);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(BodyChecksumOffset), record.HashBody());
+        record.SealHeader();
+        return record;
+    }
+
+    /// <summary>Stamps the fence under which the leader accepts this commit.</summary>
+    internal void Stamp(Fence fence)
+    {
+        BinaryPrimitives.WriteInt64LittleEndian(_bytes.AsSpan(EpochOffset), fence.Epoch.Value);
+        WriteGuid(IncarnationOffset, fence.Incarnation);
+        SealHeader();
+    }
+
+    /// <summary>
+    /// Reads a record. Returns null, with what is wrong in words, when header or body fail; the blocks' bytes are checked
+    /// only when <paramref name="verifyBlocks"/> asks for it.
+    /// </summary>
+    public static CommitRecord? Parse(byte[] bytes, bool verifyBlocks, out string? error)
+    {
+        ArgumentNullException.ThrowIfNull(bytes);
+        var record = new CommitRecord(bytes);
+        error = record.Check(verifyBlocks);
+        return error is null ? record : null;
+    }
+
+    /// <summary>Whether these are the first bytes of a record, but not all of them.</summary>
+    internal static bool IsCutShort(byte[] bytes)
+    {
+        if (bytes.Length < HeaderSize) return true;
+        var record = new CommitRecord(bytes);
+        return BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(HeaderHashOffset)) == record.HashHeader()
+            && bytes.Length < (long)DataAt(record.BlockCount, record.FreedCount) + (long)record.BlockCount * Extent.BlockSize;
+    }
+
+    private string? Check(bool verifyBlocks)
+    {
+        if (_bytes.Length < HeaderSize) return $"it has only {_bytes.Length} bytes";
+        if (BinaryPrimitives.ReadUInt32LittleEndian(_bytes) != Magic) return "it has no commit header";
+        if (BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(4)) > Head.CurrentFormat) return "it has a newer format";
+        if (Checksum is not (ChecksumKind.FastHash or ChecksumKind.Crc32)) return "it names an unknown checksum";
+        if (BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(HeaderHashOffset)) != HashHeader()) return "its header fails its checksum";
+        if (BlockCount < 0 || FreedCount < 0 || Marker < 1 || FileSize < 0) return "its header holds negative numbers";
+        var expected = (long)BlockCount * (4 + 8 + Extent.BlockSize) + (long)FreedCount * 4;
+        if (expected > int.MaxValue || _bytes.Length != DataAt(BlockCount, FreedCount) + BlockCount * Extent.BlockSize)
+            return "its length does not match its block count";
+        if (BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(BodyChecksumOffset)) != HashBody()) return "its body fails its checksum";
+        if (!IsRising(BlockIds) || !IsRising(FreedIds)) return "its block ids are not in order";
+        return verifyBlocks ? FindBadBlock() : null;
+    }
+
+    private string? FindBadBlock()
+    {
+        for (var i = 0; i < BlockCount; i++)
+        {
+            if (BlockChecksum(i) != Storage.Checksum.Compute(Checksum, BlockData(i))) return $"its block {BlockIds[i]} fails its checksum";
+        }
+
+        return null;
+    }
+
+    private static bool IsRising(ReadOnlySpan<uint> ids)
+    {
+        for (var i = 1; i < ids.Length; i++)
+        {
+            if (ids[i] <= ids[i - 1]) return false;
+        }
+
+        return true;
+    }
+
+    private static int ChecksumsAt(int blocks, int freed) => (HeaderSize + (blocks + freed) * 4 + 7) & ~7;
+
+    private static int DataAt(int blocks, int freed) => ChecksumsAt(blocks, freed) + blocks * 8;
+
+    private ulong HashBody() => Storage.Checksum.Compute(
+        ChecksumKind.FastHash, _bytes.AsSpan(HeaderSize, DataAt(BlockCount, FreedCount) - HeaderSize));
+
+    private ulong HashHeader() => Storage.Checksum.Compute(ChecksumKind.FastHash, _bytes.AsSpan(0, HeaderHashOffset));
+
+    private void SealHeader() => BinaryPrimitives.WriteUInt64LittleEndian(_bytes.AsSpan(HeaderHashOffset), HashHeader());
+
+    private long ReadInt64(int offset) => BinaryPrimitives.ReadInt64LittleEndian(_bytes.AsSpan(offset));
+
+    private Guid ReadGuid(int offset) => new(_bytes.AsSpan(offset, 16));
+
+    private void WriteGuid(int offset, Guid value) => value.TryWriteBytes(_bytes.AsSpan(offset));
+}

@@ -1,0 +1,96 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using DataSync.Coordination;
+
+namespace DataSync.Storage;
+
+/// <summary>
+/// The head as text: one line of JSON that ends in a checksum of what is before it, the same in every store.
+/// </summary>
+internal static class HeadCodec
+{
+    private const string CheckName = ",\"check\":\"";
+    private const int CheckLength = 10 + 16 + 2; // ,"check":" + 16 digits + "}
+    private const int IdLength = 32;
+
+    public static byte[] Encode(Head head)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("format", head.Format);
+            json.WriteString("incarnation", head.Incarnation);
+            json.WriteNumber("epoch", head.Epoch.Value);
+            json.WriteString("holder", head.Holder?.Value);
+            json.WriteNumber("marker", head.Checkpoint.Marker);
+            json.WriteString("commit", head.Checkpoint.Commit.ToString());
+            json.WriteNumber("fileSize", head.FileSize);
+            json.WriteNumber("checksum", (int)head.Checksum);
+            json.WriteString("recentCommits", string.Concat(head.RecentCommits));
+            json.WriteStartObject("recentWriters");
+            foreach (var (writer, last) in head.RecentWriters) json.WriteString(writer.Value, $"{last.Commit}{last.Marker}");
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+
+        var text = stream.ToArray().AsSpan();
+        return [.. text[..^1], .. Encoding.ASCII.GetBytes($"{CheckName}{Hash(text[..^1]):x16}\"}}")];
+    }
+
+    /// <exception cref="StoreFormatException">A newer version of DataSync wrote it.</exception>
+    /// <exception cref="CorruptStoreException">It is no head, or fails its checksum.</exception>
+    public static Head Decode(ReadOnlyMemory<byte> text)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(text);
+            var json = document.RootElement;
+            var format = json.GetProperty("format").GetInt32();
+            if (format > Head.CurrentFormat) throw new StoreFormatException(format);
+            if (!CheckHolds(text.Span)) throw Corrupt("it fails its checksum");
+            var recent = json.GetProperty("recentCommits").GetString()!;
+            return new Head
+            {
+                Format = format,
+                Incarnation = json.GetProperty("incarnation").GetGuid(),
+                Epoch = new Epoch(json.GetProperty("epoch").GetInt64()),
+                Holder = TabId.TryParse(json.GetProperty("holder").GetString(), out var holder) ? holder : null,
+                Checkpoint = new Position(json.GetProperty("marker").GetInt64(), ToId(json.GetProperty("commit").GetString())),
+                FileSize = json.GetProperty("fileSize").GetInt64(),
+                Checksum = (ChecksumKind)json.GetProperty("checksum").GetInt32(),
+                RecentWriters = [.. json.GetProperty("recentWriters").EnumerateObject().Select(ToWriter)],
+                RecentCommits = [.. recent.Chunk(IdLength).Select(id => ToId(new string(id)))],
+            };
+        }
+        catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        {
+            throw Corrupt("it cannot be read");
+        }
+    }
+
+    /// <summary>What a store without a head, but with other records, throws: creating a new head would bury them.</summary>
+    public static CorruptStoreException Missing() => Corrupt("it is missing although the store holds data");
+
+    private static CorruptStoreException Corrupt(string what) => new(null,
+        $"The store's head is damaged ({what}), so nothing was opened or changed. Restore the database from an export, or delete it.");
+
+    private static bool CheckHolds(ReadOnlySpan<byte> text)
+    {
+        if (text.Length <= CheckLength) return false;
+        var check = Encoding.ASCII.GetString(text[^CheckLength..]);
+        return check == $"{CheckName}{Hash(text[..^CheckLength]):x16}\"}}";
+    }
+
+    private static ulong Hash(ReadOnlySpan<byte> text) => Checksum.Compute(ChecksumKind.FastHash, text);
+
+    private static WriterCommit ToWriter(JsonProperty entry)
+    {
+        var text = entry.Value.GetString() ?? "";
+        if (text.Length <= IdLength) throw new FormatException("A writer's commit is cut short.");
+        return new(TabId.Parse(entry.Name), new(long.Parse(text.AsSpan(IdLength), CultureInfo.InvariantCulture), ToId(text[..IdLength])));
+    }
+
+    private static CommitId ToId(string? text) => new(Guid.ParseExact(text ?? "", "N"));
+}

@@ -1,0 +1,114 @@
+namespace DataSync.Storage;
+
+/// <summary>Takes in a whole store and makes of it an image, and a report of what was wrong.</summary>
+internal sealed class RecoveryReader(Head? opened, RecoveryOptions options) : IStoreReadSink, IDisposable
+{
+    private readonly BlockImage _image = new();
+    private readonly List<StoredLog> _log = [];
+    private readonly List<RecoveryFinding> _findings = [];
+    private readonly SortedSet<int> _damaged = [];
+    private readonly SortedSet<int> _dirty = [];
+    private readonly List<WriterCommit> _writers = [];
+    private Head? _head;
+    private int _total, _extents;
+
+    public void OnHead(Head head, int extents, int logRecords)
+    {
+        if (opened is not null && head.Incarnation != opened.Incarnation) throw new StoreReplacedException();
+        _head = head;
+        _total = extents + logRecords;
+        Report();
+    }
+
+    public void OnExtent(Extent extent, int recordSize)
+    {
+        _extents++;
+        var finding = ExtentVerifier.Verify(extent, recordSize, Head, options.Mode);
+        if (finding is not null)
+        {
+            _findings.Add(finding);
+            _damaged.Add(extent.Index);
+        }
+
+        // An extent that lost everything reads as zero, which is what no extent does.
+        if (extent.Presence == 0 || extent.Index > ExtentVerifier.MaxIndex) extent.Dispose();
+        else _image.Adopt(extent);
+        Report();
+    }
+
+    public void OnLog(long marker, byte[] record, bool mayBeTorn)
+    {
+        _log.Add(new(marker, record, mayBeTorn));
+        Report();
+    }
+
+    /// <summary>Applies the log and sums up. The image belongs to the result.</summary>
+    /// <exception cref="CorruptStoreException">Something is damaged, and the action is to fail.</exception>
+    public RecoveredStore Finish()
+    {
+        _image.Position = Head.Checkpoint;
+        _image.FileSize = Head.FileSize;
+        var recent = new List<CommitId>(Head.RecentCommits);
+        var (records, bytes, rolledBack) = ApplyLog(recent);
+        for (var index = 0; index < _image.ExtentCount; index++)
+        {
+            if (_image.Find(index) is not { } extent || ExtentVerifier.VerifyVersions(extent, _image.Position) is not { } finding) continue;
+            _findings.Add(finding);
+            _damaged.Add(index);
+        }
+
+        var report = new RecoveryReport(options.Mode, _image.Position, _extents, records, rolledBack, _findings);
+        if (report.IsCorrupt && options.Action == CorruptionAction.Fail) throw new CorruptStoreException(report);
+        return new RecoveredStore
+        {
+            Head = Head,
+            Image = _image,
+            RecentCommits = recent,
+            RecentWriters = [.. Head.RecentWriters, .. _writers],
+            Report = report,
+            DropFrom = rolledBack > 0 ? _image.Position.Marker + 1 : null,
+            LogRecords = records,
+            LogBytes = bytes,
+            DirtyExtents = _dirty,
+            DamagedExtents = _damaged,
+        };
+    }
+
+    public void Dispose() => _image.Dispose();
+
+    private Head Head => _head ?? throw new InvalidOperationException("The store handed over no head.");
+
+    private (int Records, long Bytes, int RolledBack) ApplyLog(List<CommitId> recent)
+    {
+        var verifier = new LogVerifier(Head, Head.Checkpoint, options.Mode != RecoveryMode.Skip);
+        var (records, bytes) = (0, 0L);
+
+        // Natively a crash can leave records that the checkpoint has passed: they are in the extents already.
+        var log = _log.FindAll(stored => stored.Marker > Head.Checkpoint.Marker);
+        for (var i = 0; i < log.Count; i++)
+        {
+            if (verifier.Accept(log[i], out var finding) is not { } commit)
+            {
+                _findings.Add(HidesOwnCommits(log, i, finding!) ? finding! with { Kind = RecoveryFindingKind.CorruptLog } : finding!);
+                return (records, bytes, log.Count - i);
+            }
+
+            _image.Apply(commit);
+            foreach (var id in commit.BlockIds) _dirty.Add((int)(id / Extent.BlockCount));
+            foreach (var id in commit.FreedIds) _dirty.Add((int)(id / Extent.BlockCount));
+            recent.Add(commit.Id);
+            _writers.Add(new(commit.Writer, commit.Position));
+            records++;
+            bytes += log[i].Bytes.Length;
+        }
+
+        return (records, bytes, 0);
+    }
+
+    /// <summary>Left-overs of another store are harmless at the end of the log only.</summary>
+    private bool HidesOwnCommits(List<StoredLog> log, int at, RecoveryFinding finding) =>
+        finding.Kind == RecoveryFindingKind.ForeignLog
+        && log.Skip(at).Any(stored => CommitRecord.Parse(stored.Bytes, verifyBlocks: false, out _)?.Incarnation == Head.Incarnation);
+
+    private void Report() => options.Progress?.Report(new(_extents + _log.Count, Math.Max(_total, _extents + _log.Count)));
+}

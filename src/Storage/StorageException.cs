@@ -1,0 +1,146 @@
+using DataSync.Coordination;
+
+namespace DataSync.Storage;
+
+/// <summary>Which <see cref="StorageException"/> it is: what travels when a leader refuses a follower's commit.</summary>
+public enum StorageErrorCode
+{
+    /// <summary>See <see cref="StorageException"/>.</summary>
+    Other = 0,
+
+    /// <summary>See <see cref="FencedException"/>.</summary>
+    Fenced,
+
+    /// <summary>See <see cref="StoreReplacedException"/>.</summary>
+    Replaced,
+
+    /// <summary>See <see cref="MarkerConflictException"/>.</summary>
+    MarkerConflict,
+
+    /// <summary>See <see cref="StorageQuotaException"/>.</summary>
+    Quota,
+
+    /// <summary>See <see cref="StorageUnavailableException"/>.</summary>
+    Unavailable,
+
+    /// <summary>See <see cref="StorageClosedException"/>.</summary>
+    Closed,
+
+    /// <summary>See <see cref="CorruptStoreException"/>.</summary>
+    Corrupt,
+
+    /// <summary>See <see cref="StoreFormatException"/>.</summary>
+    Format,
+
+    /// <summary>See <see cref="NoLeaderException"/>.</summary>
+    NoLeader,
+
+    /// <summary>See <see cref="StaleCommitException"/>.</summary>
+    Stale,
+}
+
+/// <summary>Something that storage could not do. What was acknowledged before is kept; the message says what to do.</summary>
+public class StorageException : Exception
+{
+    /// <summary>Makes the exception.</summary>
+    public StorageException(string message, Exception? innerException = null)
+        : this(StorageErrorCode.Other, message, innerException)
+    {
+    }
+
+    private protected StorageException(StorageErrorCode code, string message, Exception? innerException)
+        : base(message, innerException) => Code = code;
+
+    /// <summary>Which kind of error it is.</summary>
+    public StorageErrorCode Code { get; }
+
+    /// <summary>The error's name in the browser or the operating system (<c>QuotaExceededError</c>), where it came from one.</summary>
+    public string? PlatformName { get; init; }
+
+    /// <summary>Makes the exception of a kind from its code, as it comes from another tab.</summary>
+    public static StorageException FromCode(StorageErrorCode code, string message) => code switch
+    {
+        StorageErrorCode.Fenced => new FencedException(default, default, message),
+        StorageErrorCode.Replaced => new StoreReplacedException(message),
+        StorageErrorCode.MarkerConflict => new MarkerConflictException(0, message),
+        StorageErrorCode.Quota => new StorageQuotaException(message),
+        StorageErrorCode.Unavailable => new StorageUnavailableException(message),
+        StorageErrorCode.Closed => new StorageClosedException(StoreClosedReason.Lost, message),
+        StorageErrorCode.Corrupt => new CorruptStoreException(null, message),
+        StorageErrorCode.Format => new StoreFormatException(0, message),
+        StorageErrorCode.NoLeader => new NoLeaderException(message),
+        StorageErrorCode.Stale => new StaleCommitException(0, message),
+        _ => new StorageException(message),
+    };
+}
+
+/// <summary>A stale leader was refused: the store has a higher epoch. Another tab leads now; the commit was not written.</summary>
+public sealed class FencedException(Epoch writer, Epoch store, string? message = null) : StorageException(
+    StorageErrorCode.Fenced, message ?? $"The store refused a write of epoch {writer}: epoch {store} has begun, so another tab leads now.", null)
+{
+    /// <summary>The epoch under which the refused write was made.</summary>
+    public Epoch WriterEpoch { get; } = writer;
+
+    /// <summary>The epoch that the store holds.</summary>
+    public Epoch StoreEpoch { get; } = store;
+}
+
+/// <summary>The store is not the one that was opened: it was deleted and created again. Open the database again.</summary>
+public sealed class StoreReplacedException(string? message = null) : StorageException(
+    StorageErrorCode.Replaced, message ?? "The store was deleted and created again since it was opened. Open the database again.", null);
+
+/// <summary>Another commit holds the marker, or the one before it is missing. Nothing was written.</summary>
+public sealed class MarkerConflictException(long marker, string? message = null) : StorageException(
+    StorageErrorCode.MarkerConflict, message ?? $"The store does not take a commit at marker {marker}: its log has moved on. Read the log and try again.", null)
+{
+    /// <summary>The marker that was refused.</summary>
+    public long Marker { get; } = marker;
+}
+
+/// <summary>The platform gives no more room. Nothing was written; free space or ask the user for persistent storage.</summary>
+public sealed class StorageQuotaException(string? message = null, Exception? innerException = null) : StorageException(
+    StorageErrorCode.Quota, message ?? "There is no room left for this origin's storage, so the commit was not written. Delete data or free disk space, then try again.", innerException);
+
+/// <summary>The platform has no storage here, or does not allow it (private mode, blocked cookies, no permission).</summary>
+public sealed class StorageUnavailableException(string? message = null, Exception? innerException = null) : StorageException(
+    StorageErrorCode.Unavailable, message ?? "Persistent storage is not available here. Allow site data for this page (or leave private mode) and reload.", innerException);
+
+/// <summary>The store was closed under its owner, or the object was closed. Open the database again.</summary>
+public sealed class StorageClosedException(StoreClosedReason reason, string? message = null) : StorageException(
+    StorageErrorCode.Closed,
+    message ?? (reason == StoreClosedReason.Deleted
+        ? "The database was deleted while it was open. Open it again to start with an empty one."
+        : "The connection to the database's storage was lost. Open the database again."),
+    null)
+{
+    /// <summary>Why it was closed.</summary>
+    public StoreClosedReason Reason { get; } = reason;
+}
+
+/// <summary>Something in the store fails its checks. Nothing was changed; the report names what.</summary>
+public sealed class CorruptStoreException(RecoveryReport? report, string? message = null) : StorageException(
+    StorageErrorCode.Corrupt, message ?? report?.Describe() ?? "The store is corrupt.", null)
+{
+    /// <summary>What was found, when this tab read the store itself.</summary>
+    public RecoveryReport? Report { get; } = report;
+}
+
+/// <summary>The store was written by a newer version of DataSync. Nothing was changed; update the app (reload the page).</summary>
+public sealed class StoreFormatException(int found, string? message = null) : StorageException(
+    StorageErrorCode.Format, message ?? $"The store has format {found}, and this version of DataSync reads up to {Head.CurrentFormat}. Update the app (reload the page).", null)
+{
+    /// <summary>The store's format version; 0 when unknown.</summary>
+    public int Found { get; } = found;
+}
+
+/// <summary>No leader and no store could be reached in time, so the outcome of the commit is unknown; it may still come.</summary>
+public sealed class NoLeaderException(string? message = null, Exception? innerException = null) : StorageException(
+    StorageErrorCode.NoLeader, message ?? "No tab leads, and none could be elected in time. Try again.", innerException);
+
+/// <summary>The work was run again several times, and each time another tab had committed first.</summary>
+public sealed class StaleCommitException(int attempts, string? message = null) : StorageException(
+    StorageErrorCode.Stale, message ?? $"Other tabs committed first, {attempts} times in a row. Try again.", null)
+{
+    /// <summary>How often the work was run.</summary>
+    public int Attempts { get; } = attempts;
+}

@@ -1,0 +1,158 @@
+using System.Runtime.InteropServices;
+using DataSync.Coordination;
+using DataSync.Storage;
+using Xunit;
+
+namespace DataSync.Contracts;
+
+/// <summary>What the suites for stores have in common: a database of its own for each test, and short ways to fill it.</summary>
+public abstract class StoreSuite : IAsyncLifetime
+{
+    private readonly List<IBlockStore> _stores = [];
+
+    protected static CancellationToken None => CancellationToken.None;
+
+    protected static TabId Tab { get; } = TabId.New(TimeProvider.System);
+
+    /// <summary>A new store object on this test's database, not yet open.</summary>
+    protected abstract IBlockStore NewStore();
+
+    /// <summary>The bytes of a stored record, past the store; for the head its text.</summary>
+    protected abstract ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key);
+
+    /// <summary>Replaces the bytes of a stored record, or removes it, past the store.</summary>
+    protected abstract ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes);
+
+    public virtual Task InitializeAsync() => Task.CompletedTask;
+
+    public virtual async Task DisposeAsync()
+    {
+        foreach (var store in _stores) await store.DisposeAsync();
+    }
+
+    protected async Task<(IBlockStore Store, Head Head)> OpenAsync()
+    {
+        var store = NewStore();
+        _stores.Add(store);
+        return (store, await store.OpenAsync(None));
+    }
+
+    /// <summary>An open store whose epoch was raised, and the fence to write with.</summary>
+    protected async Task<(IBlockStore Store, Fence Fence)> LeadAsync()
+    {
+        var (store, head) = await OpenAsync();
+        var raised = await store.RaiseEpochAsync(head.Incarnation, default, Tab, None);
+        return (store, new Fence(raised.Incarnation, raised.Epoch));
+    }
+
+    /// <summary>A commit stamped with the fence that writes blocks; each block's bytes tell block and marker.</summary>
+    protected static CommitRecord Commit(Fence fence, Position after, params uint[] blocks) =>
+        Commit(fence, after, (blocks.Length == 0 ? 0 : blocks.Max() + 1) * (long)Extent.BlockSize, blocks, []);
+
+    protected static CommitRecord Commit(Fence fence, Position after, long fileSize, uint[] blocks, uint[] freed)
+    {
+        var buffer = new byte[Extent.BlockSize];
+        var handle = GCHandle.Alloc(buffer, GCHandleType.Pinned);
+        try
+        {
+            var record = CommitRecord.Seal(
+                CommitId.New(), after, Tab, 1_700_000_000_000 + after.Marker, fileSize, ChecksumKind.FastHash, blocks, freed, id =>
+                {
+                    FillBlock(buffer, id, after.Marker + 1);
+                    return handle.AddrOfPinnedObject();
+                });
+            record.Stamp(fence);
+            return record;
+        }
+        finally
+        {
+            handle.Free();
+        }
+    }
+
+    /// <summary>Commits that follow each other, one block each.</summary>
+    protected static List<CommitRecord> Chain(Fence fence, Position after, int count)
+    {
+        var commits = new List<CommitRecord>(count);
+        for (var i = 0; i < count; i++)
+        {
+            commits.Add(Commit(fence, after, (uint)i));
+            after = commits[^1].Position;
+        }
+
+        return commits;
+    }
+
+    protected static void FillBlock(Span<byte> block, long id, long marker)
+    {
+        for (var i = 0; i < block.Length; i++) block[i] = (byte)(i + id * 7 + marker * 13);
+    }
+
+    protected static byte[] BlockBytes(long id, long marker)
+    {
+        var bytes = new byte[Extent.BlockSize];
+        FillBlock(bytes, id, marker);
+        return bytes;
+    }
+
+    /// <summary>An extent, sealed, that holds some of its blocks as written by a commit.</summary>
+    protected static Extent MakeExtent(Fence fence, int index, long marker, params int[] blocks)
+    {
+        var extent = new Extent(index);
+        foreach (var block in blocks)
+        {
+            FillBlock(extent.Block(block), (long)index * Extent.BlockCount + block, marker);
+            extent[block] = new(marker, Checksum.Compute(ChecksumKind.FastHash, extent.Block(block)), 5, true);
+        }
+
+        extent.SealRecord(fence.Incarnation, ChecksumKind.FastHash);
+        return extent;
+    }
+
+    /// <summary>The head that folds the log up to a commit.</summary>
+    protected static async Task<Head> HeadAtAsync(IBlockStore store, Position position, long fileSize, params CommitId[] recent) =>
+        (await StoreContent.ReadAsync(store)).Head with { Checkpoint = position, FileSize = fileSize, RecentCommits = recent };
+}
+
+/// <summary>All that a store handed over, in the order in which it did.</summary>
+public sealed class StoreContent : IStoreReadSink
+{
+    private Head? _head;
+
+    public Head Head => _head ?? throw new InvalidOperationException("No head was handed over.");
+
+    public List<(int Index, byte[] Bytes)> Extents { get; } = [];
+
+    public List<(long Marker, byte[] Bytes)> Log { get; } = [];
+
+    public IEnumerable<long> Markers => Log.Select(record => record.Marker);
+
+    public static async Task<StoreContent> ReadAsync(IBlockStore store, bool extents = true, long afterMarker = 0)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        var content = new StoreContent();
+        await store.ReadAsync(new StoreRead(content, extents, afterMarker), CancellationToken.None);
+        Assert.NotNull(content._head);
+        return content;
+    }
+
+    public void OnHead(Head head, int extents, int logRecords)
+    {
+        Assert.Null(_head);
+        _head = head;
+    }
+
+    public void OnExtent(Extent extent, int recordSize)
+    {
+        Assert.NotNull(_head);
+        Assert.Empty(Log);
+        Extents.Add((extent.Index, extent.RecordBytes[..Math.Min(recordSize, Extent.MaxRecordSize)].ToArray()));
+        extent.Dispose();
+    }
+
+    public void OnLog(long marker, byte[] record, bool mayBeTorn)
+    {
+        Assert.NotNull(_head);
+        Log.Add((marker, record));
+    }
+}

@@ -1,0 +1,35 @@
+using System.Runtime.InteropServices.JavaScript;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Xunit;
+
+namespace DataSync.Lab;
+
+/// <summary>What the page offers as <c>globalThis.lab</c>.</summary>
+internal static partial class Lab
+{
+    private static readonly Type[] Suites =
+        [.. typeof(Lab).Assembly.GetTypes().Where(type => type is { IsPublic: true, IsAbstract: false } && SuiteRunner.TestMethods(type).Any())];
+
+    /// <summary>The names of the suites, as a JSON list.</summary>
+    [JSExport]
+    internal static string Classes() => JsonSerializer.Serialize([.. Suites.Select(type => type.Name)], LabJson.Default.StringArray);
+
+    /// <summary>Runs one suite, or those of its tests whose name contains a text; returns a JSON list of results.</summary>
+    [JSExport]
+    internal static async Task<string> Run(string className, string? testNamePart)
+    {
+        var suite = Suites.SingleOrDefault(type => type.Name == className)
+            ?? throw new ArgumentException($"There is no suite '{className}'; there are: {string.Join(", ", Suites.Select(type => type.Name))}.");
+        var results = await SuiteRunner.RunAsync(suite, testNamePart ?? "");
+        return JsonSerializer.Serialize([.. results], LabJson.Default.TestResultArray);
+    }
+}
+
+/// <summary>The outcome of one test; <see cref="Error"/> is null when it passed.</summary>
+internal sealed record TestResult(string Test, bool Ok, string? Error);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(TestResult[]))]
+[JsonSerializable(typeof(string[]))]
+internal sealed partial class LabJson : JsonSerializerContext;

@@ -1,0 +1,58 @@
+using Microsoft.Playwright;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace DataSync.MultiTab.Browser;
+
+/// <summary>One server and one Chromium for all tests; each test takes its own <see cref="TabGroup"/> from it.</summary>
+public sealed class BrowserFixture : IAsyncLifetime
+{
+    private PlaygroundServer? server;
+    private IPlaywright? playwright;
+    private IBrowser? browser;
+
+    /// <summary>The playground's address, without a slash at the end.</summary>
+    public string Url => server!.Url;
+
+    public string ChromiumPath { get; private set; } = "";
+
+    public IPlaywright Playwright => playwright!;
+
+    public async Task InitializeAsync()
+    {
+        server = await PlaygroundServer.StartAsync();
+        playwright = await Microsoft.Playwright.Playwright.CreateAsync();
+        ChromiumPath = await Chromium.FindOrInstallAsync(playwright);
+        browser = await playwright.Chromium.LaunchAsync(new() { ExecutablePath = ChromiumPath, Args = Chromium.Switches, Headless = true });
+    }
+
+    public async Task DisposeAsync()
+    {
+        if (browser is not null)
+        {
+            await browser.CloseAsync();
+        }
+
+        playwright?.Dispose();
+        if (server is not null)
+        {
+            await server.DisposeAsync();
+        }
+    }
+
+    /// <summary>A new context: no storage, channel or lock in common with any other.</summary>
+    public async Task<TabGroup> NewTabsAsync(ITestOutputHelper output) => new(await browser!.NewContextAsync(), Url, output);
+
+    /// <summary>A browser with a profile of its own on disk, deleted at the end; not started yet.</summary>
+    public PersistentBrowser NewPersistentBrowser(ITestOutputHelper output) => new(this, output);
+
+    /// <summary>A browser that behaves to background tabs as a user's does: Playwright's is too kind to them.</summary>
+    public Task<RawChromium> StartRawAsync(ITestOutputHelper output) => RawChromium.StartAsync(ChromiumPath, Url, output);
+}
+
+/// <summary>All test classes with tabs are in this collection: one after the other, so that they do not steal each other's time.</summary>
+[CollectionDefinition(Name)]
+public sealed class BrowserCollection : ICollectionFixture<BrowserFixture>
+{
+    public const string Name = "Browser";
+}

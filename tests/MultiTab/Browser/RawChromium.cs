@@ -1,0 +1,146 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using Xunit.Abstractions;
+
+namespace DataSync.MultiTab.Browser;
+
+/// <summary>
+/// A Chromium with a profile of its own, started without Playwright's switches: timers of hidden tabs are throttled, tabs can be
+/// frozen and go into the back/forward cache, as on a user's machine. A test must still check that its tab really is.
+/// </summary>
+public sealed class RawChromium : IAsyncDisposable
+{
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
+
+    private readonly Process process;
+    private readonly string profile;
+    private readonly string baseUrl;
+    private readonly TestLog log;
+
+    private RawChromium(Process process, string profile, CdpConnection connection, string baseUrl, ITestOutputHelper output)
+    {
+        (this.process, this.profile, this.baseUrl, log) = (process, profile, baseUrl, new TestLog(output));
+        Connection = connection;
+    }
+
+    public CdpConnection Connection { get; }
+
+    public static async Task<RawChromium> StartAsync(string executable, string baseUrl, ITestOutputHelper output)
+    {
+        var profile = Directory.CreateTempSubdirectory("datasync-raw-").FullName;
+        string[] arguments = [.. Chromium.Switches, "--headless=new", "--remote-debugging-port=0", $"--user-data-dir={profile}", "about:blank"];
+        var process = Process.Start(new ProcessStartInfo(executable, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        var address = new TaskCompletionSource<Uri>(TaskCreationOptions.RunContinuationsAsynchronously);
+        process.OutputDataReceived += (_, _) => { };
+        process.ErrorDataReceived += (_, line) =>
+        {
+            const string Announcement = "DevTools listening on ";
+            if (line.Data is null)
+            {
+                address.TrySetException(new IOException("Chromium ended before it listened."));
+            }
+            else if (line.Data.StartsWith(Announcement, StringComparison.Ordinal))
+            {
+                address.TrySetResult(new Uri(line.Data[Announcement.Length..]));
+            }
+        };
+        process.BeginErrorReadLine();
+        process.BeginOutputReadLine();
+        try
+        {
+            var connection = await CdpConnection.ConnectAsync(await address.Task.WaitAsync(StartLimit));
+            return new RawChromium(process, profile, connection, baseUrl, output);
+        }
+        catch
+        {
+            End(process, profile);
+            throw;
+        }
+    }
+
+    /// <summary>Opens the playground in a new tab, in front or behind the others, and waits until the page has loaded.</summary>
+    public async Task<RawTab> OpenAsync(string query = "", bool inBackground = false)
+    {
+        var target = await Connection.SendAsync("Target.createTarget", new { url = "about:blank", background = inBackground });
+        var targetId = target["targetId"]!.GetValue<string>();
+        var attached = await Connection.SendAsync("Target.attachToTarget", new { targetId, flatten = true });
+        var tab = new RawTab(Connection, targetId, attached["sessionId"]!.GetValue<string>(), log);
+        await tab.NavigateAsync($"{baseUrl}/?{query}");
+        return tab;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Connection.DisposeAsync();
+        End(process, profile);
+        process.Dispose();
+    }
+
+    private static void End(Process process, string profile)
+    {
+        process.Kill(entireProcessTree: true);
+        process.WaitForExit(TimeSpan.FromSeconds(10));
+        TemporaryFolder.Delete(profile);
+    }
+}
+
+/// <summary>A tab of <see cref="RawChromium"/>.</summary>
+public sealed class RawTab
+{
+    private readonly CdpConnection connection;
+    private readonly string sessionId;
+
+    internal RawTab(CdpConnection connection, string targetId, string sessionId, TestLog log)
+    {
+        (this.connection, this.sessionId) = (connection, sessionId);
+        TargetId = targetId;
+        connection.Event += (session, method, parameters) =>
+        {
+            if (session == sessionId && method is "Runtime.consoleAPICalled" or "Runtime.exceptionThrown")
+            {
+                log.Write($"{targetId[..4]} {method}: {parameters.ToJsonString()}");
+            }
+        };
+    }
+
+    public string TargetId { get; }
+
+    /// <summary>Sends a command of the devtools protocol to this tab.</summary>
+    public Task<JsonNode> SendAsync(string method, object? parameters = null) => connection.SendAsync(method, parameters, sessionId);
+
+    /// <summary>Evaluates an expression in the page, waits if it is a promise, and returns its value. Throws when it throws.</summary>
+    public async Task<JsonNode?> EvaluateAsync(string expression)
+    {
+        var answer = await SendAsync("Runtime.evaluate", new { expression, awaitPromise = true, returnByValue = true });
+        return answer["exceptionDetails"] is { } error
+            ? throw new InvalidOperationException($"The page threw: {error["exception"]?["description"] ?? error["text"]}")
+            : answer["result"]!["value"];
+    }
+
+    /// <summary>Freezes the page as the browser does with a tab left alone, or wakes it. Only a hidden tab freezes.</summary>
+    public Task SetFrozenAsync(bool frozen) => SendAsync("Page.setWebLifecycleState", new { state = frozen ? "frozen" : "active" });
+
+    /// <summary>Brings this tab to the front, which hides the one that was there.</summary>
+    public Task ActivateAsync() => connection.SendAsync("Target.activateTarget", new { targetId = TargetId });
+
+    public Task CloseAsync() => connection.SendAsync("Target.closeTarget", new { targetId = TargetId });
+
+    internal async Task NavigateAsync(string url)
+    {
+        var loaded = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        void OnEvent(string session, string method, JsonNode parameters)
+        {
+            if (session == sessionId && method == "Page.loadEventFired")
+            {
+                loaded.TrySetResult();
+            }
+        }
+
+        connection.Event += OnEvent;
+        await SendAsync("Page.enable");
+        await SendAsync("Runtime.enable");
+        await SendAsync("Page.navigate", new { url });
+        await loaded.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        connection.Event -= OnEvent;
+    }
+}

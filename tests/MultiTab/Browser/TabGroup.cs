@@ -1,0 +1,50 @@
+using Microsoft.Playwright;
+using Xunit.Abstractions;
+
+namespace DataSync.MultiTab.Browser;
+
+/// <summary>Tabs that share one storage: a browser context of its own, with all that the pages log.</summary>
+public sealed class TabGroup : IAsyncDisposable
+{
+    /// <summary>How long a single step in a page may take; a test that needs longer says so itself.</summary>
+    public const int StepLimit_ms = 20_000;
+
+    private readonly string baseUrl;
+    private readonly TestLog log;
+    private int tabCount;
+
+    public TabGroup(IBrowserContext context, string baseUrl, ITestOutputHelper output)
+    {
+        this.baseUrl = baseUrl;
+        log = new TestLog(output);
+        Context = context;
+        context.SetDefaultTimeout(StepLimit_ms);
+        context.SetDefaultNavigationTimeout(StepLimit_ms);
+        context.Page += (_, page) => Follow(page);
+    }
+
+    public IBrowserContext Context { get; }
+
+    /// <summary>Opens the playground with a query such as "db=a.db&amp;durability=strict", in a tab with its own renderer process.</summary>
+    public Task<IPage> OpenAsync(string query = "") => OpenPathAsync("/?" + query);
+
+    /// <summary>Opens another page of the host, such as "/lab/".</summary>
+    public async Task<IPage> OpenPathAsync(string path)
+    {
+        var page = await Context.NewPageAsync();
+        await page.GotoAsync(baseUrl + path);
+        return page;
+    }
+
+    public async ValueTask DisposeAsync() => await Context.CloseAsync();
+
+    /// <summary>Writes what the page logs to the test's output, which the runner shows when the test fails.</summary>
+    private void Follow(IPage page)
+    {
+        var tab = $"tab {Interlocked.Increment(ref tabCount)}";
+        page.Console += (_, message) => log.Write($"{tab} {message.Type}: {message.Text}");
+        page.PageError += (_, error) => log.Write($"{tab} page error: {error}");
+        page.Crash += (_, _) => log.Write($"{tab} crashed");
+        page.RequestFailed += (_, request) => log.Write($"{tab} request failed: {request.Url} {request.Failure}");
+    }
+}
