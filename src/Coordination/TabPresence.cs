@@ -20,22 +20,18 @@ internal sealed class TabPresence(TabId self, TimeSpan staleAfter, TimeProvider 
     public (IReadOnlyList<TabId> Live, IReadOnlyList<TabId> Dead) Update(IEnumerable<string> entries)
     {
         var now = time.GetTimestamp();
-        var gone = new List<TabId>();
         foreach (var entry in entries)
         {
             var space = entry.IndexOf(' ', StringComparison.Ordinal);
             if (space < 0 || !TabId.TryParse(entry[..space], out var tab))
                 continue;
-            if (entry[space..] == Left)
-                gone.Add(tab);
-            else if (!_seen.TryGetValue(tab, out var before) || before.Beat != entry[space..])
+            if (!_seen.TryGetValue(tab, out var before) || before.Beat != entry[space..])
                 _seen[tab] = (entry[space..], now);
         }
 
-        foreach (var tab in gone)
-            _seen.Remove(tab);
-        var live = _seen.Where(tab => time.GetElapsedTime(tab.Value.SeenAt, now) < staleAfter).Select(tab => tab.Key).Append(self).Distinct();
-        var dead = _seen.Where(tab => time.GetElapsedTime(tab.Value.SeenAt, now) >= staleAfter * ForgetAfter).Select(tab => tab.Key).Concat(gone);
+        var live = _seen.Where(tab => tab.Value.Beat != Left && time.GetElapsedTime(tab.Value.SeenAt, now) < staleAfter)
+            .Select(tab => tab.Key).Append(self).Distinct();
+        var dead = _seen.Where(tab => time.GetElapsedTime(tab.Value.SeenAt, now) >= staleAfter * ForgetAfter).Select(tab => tab.Key);
         var answer = (live.ToArray(), dead.Where(tab => tab != self).ToArray());
         foreach (var tab in answer.Item2)
             _seen.Remove(tab);

@@ -117,7 +117,7 @@ public sealed class TextTests
         Assert.Equal([other], presence.Update([$"{other} 1"]).Dead);
         Assert.Contains(other, presence.Update([$"{other} 2"]).Live);
         Assert.Contains(other, presence.Update([]).Live);
-        Assert.Equal([other], presence.Update([$"{other} left"]).Dead);
+        Assert.Equal([Tab], presence.Update([$"{other} left"]).Live);
         Assert.Equal([Tab], presence.Update([]).Live);
     }
 
