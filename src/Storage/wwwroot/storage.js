@@ -1,0 +1,316 @@
+// IndexedDB for DataSync.Storage. Each export is one atomic step: one transaction, started and filled within one call from
+// .NET, judged in its own request handlers, and answered once, when it is complete or aborted. What to do about an outcome
+// is decided in .NET.
+//
+// Database "datasync:{name}", version 1:
+//   head        key "head": the head as an object        log         key marker: {id, epoch, data}
+//   extents     key index: Uint8Array                     quarantine  what repairs removed
+
+const VERSION = 1;
+const HEAD = 'head';
+const STORES = [HEAD, 'log', 'extents', 'quarantine'];
+
+// Outcomes; the same numbers as IndexedDbOutcome in .NET.
+const FENCED = 1, REPLACED = 2, CONFLICT = 3, FAILED = 4;
+
+const BATCH_BYTES = 4 << 20;
+const MAX_BATCH = 256;
+
+const connections = new Map();
+let dotnet;
+let current; // the transaction that .NET is filling in this very turn
+let handed;  // the bytes that .NET is asked to take in this very call
+
+/** Connects the module to its .NET half; once, before anything else. */
+export async function init() {
+  const exports = await globalThis.getDotnetRuntime(0).getAssemblyExports('DataSync.Storage.dll');
+  dotnet = exports.DataSync.Storage.IndexedDbInterop;
+}
+
+/** Opens a database, making its object stores when it is new, then lets .NET make or read the head. */
+export function open(request, connection, name, strict) {
+  let opening;
+  try {
+    if (!globalThis.indexedDB) throw new DOMException('This browser context has no IndexedDB.', 'NotSupportedError');
+    opening = indexedDB.open(name, VERSION);
+  } catch (error) {
+    fail(request, error);
+    return;
+  }
+  opening.onupgradeneeded = () => {
+    for (const store of STORES) {
+      opening.result.createObjectStore(store, store === 'quarantine' ? { autoIncrement: true } : undefined);
+    }
+  };
+  opening.onerror = event => {
+    event.preventDefault();
+    fail(request, opening.error);
+  };
+  opening.onsuccess = () => {
+    const db = opening.result;
+    if (!dotnet.IsWaiting(request)) {
+      db.close();
+      return;
+    }
+    connections.set(connection, db);
+    db.onversionchange = () => closed(connection, true);
+    db.onclose = () => closed(connection, false);
+    updateHead(connection, request, strict);
+  };
+}
+
+/** Closes a connection; transactions under way still end. */
+export function close(connection) {
+  connections.get(connection)?.close();
+  connections.delete(connection);
+}
+
+/** Deletes a database. Waits for connections that do not close; .NET has the patience. */
+export function remove(request, name) {
+  try {
+    const removing = indexedDB.deleteDatabase(name);
+    removing.onsuccess = () => dotnet.OnDone(request);
+    removing.onerror = event => {
+      event.preventDefault();
+      fail(request, removing.error);
+    };
+  } catch (error) {
+    fail(request, error);
+  }
+}
+
+/** Shows .NET the head, and in the same transaction writes what it makes of it. */
+export function updateHead(connection, request, strict) {
+  const work = start(connection, request, 'readwrite', strict, STORES);
+  if (!work) return;
+  const decide = (record, others) => {
+    const head = dotnet.OnHead(request, toText(record), others, 0);
+    if (head) work.store(HEAD).put(JSON.parse(head), HEAD);
+  };
+  ask(work, () => work.store(HEAD).get(HEAD), record => {
+    if (record !== undefined) {
+      decide(record, 0);
+      return;
+    }
+    ask(work, () => work.store('log').count(), log => {
+      ask(work, () => work.store('extents').count(), extents => decide(undefined, log + extents));
+    });
+  });
+}
+
+/** Begins an append; `add` follows for each commit, in the same turn. */
+export function beginAppend(connection, request, incarnation, epoch, marker, strict) {
+  const work = current = start(connection, request, 'readwrite', strict, [HEAD, 'log']);
+  if (!work) return;
+  let checkpoint;
+  ask(work, () => work.store(HEAD).get(HEAD), head => {
+    if (!letIn(work, head, incarnation, epoch)) return;
+    checkpoint = head.marker;
+    if (marker <= checkpoint) refuse(work, CONFLICT, marker);
+  });
+  if (marker <= 1) return;
+  ask(work, () => work.store('log').getKey(marker - 1), before => {
+    if (before === undefined && marker - 1 !== checkpoint) refuse(work, CONFLICT, marker);
+  });
+}
+
+/** Adds one commit to the append that was begun. */
+export function add(marker, id, epoch, bytes) {
+  const work = current;
+  if (!work || work.outcome) return;
+  const log = work.store('log');
+  ask(work, () => log.add({ id, epoch, data: bytes.slice() }, marker), () => { }, error => {
+    if (error?.name !== 'ConstraintError') return false;
+    ask(work, () => log.get(marker), taken => {
+      if (taken?.id !== id) refuse(work, CONFLICT, marker);
+    });
+    return true;
+  });
+}
+
+/** Begins a checkpoint; `putExtent` follows for each extent, in the same turn. */
+export function beginCheckpoint(connection, request, incarnation, epoch, marker, head, dropFrom, keep, strict) {
+  const work = current = start(connection, request, 'readwrite', strict, STORES);
+  if (!work) return;
+  const log = work.store('log');
+  let checkpoint;
+  ask(work, () => work.store(HEAD).get(HEAD), stored => {
+    if (!letIn(work, stored, incarnation, epoch)) return;
+    checkpoint = stored.marker;
+    if (marker < checkpoint) refuse(work, CONFLICT, marker);
+  });
+  ask(work, () => log.getKey(marker), found => {
+    if (found === undefined && marker !== checkpoint) refuse(work, CONFLICT, marker);
+  });
+  ask(work, () => work.store(HEAD).put(JSON.parse(head), HEAD));
+  ask(work, () => log.delete(IDBKeyRange.upperBound(marker)));
+  if (dropFrom === 0) return;
+  const dropped = IDBKeyRange.lowerBound(dropFrom);
+  if (keep) keepAside(work, 'log', dropped);
+  ask(work, () => log.delete(dropped));
+}
+
+/** Writes one extent in the checkpoint that was begun; without bytes, removes it. */
+export function putExtent(index, bytes, keep) {
+  const work = current;
+  if (!work || work.outcome) return;
+  const extents = work.store('extents');
+  if (keep) keepAside(work, 'extents', IDBKeyRange.only(index));
+  ask(work, () => bytes.byteLength > 0 ? extents.put(bytes.slice(), index) : extents.delete(index));
+}
+
+/** Reads head, extents and log as they are at one moment. */
+export function read(connection, request, includeExtents, afterMarker) {
+  const work = start(connection, request, 'readonly', false, [HEAD, 'log', 'extents']);
+  if (!work) return;
+  let head, extents = 0;
+  const readLog = () => stream(work, 'log', afterMarker, 16, (key, value) => hand(value?.data, length => dotnet.OnLog(request, key, length)));
+  ask(work, () => work.store(HEAD).get(HEAD), record => { head = record; });
+  if (includeExtents) ask(work, () => work.store('extents').count(), count => { extents = count; });
+  ask(work, () => work.store('log').count(keysAfter(afterMarker)), logs => {
+    if (dotnet.OnHead(request, toText(head), extents, logs) !== null) refuse(work, FAILED, 0);
+    else if (includeExtents) stream(work, 'extents', -1, 8, (key, value) => hand(value, length => dotnet.OnExtent(request, key, length)), readLog);
+    else readLog();
+  });
+}
+
+/** Copies the record at hand into .NET memory. */
+export function take(target) {
+  target.set(handed);
+}
+
+/** Usage and quota of this origin in bytes (-1 where unknown), and whether it is exempt from eviction. */
+export async function estimate() {
+  const storage = globalThis.navigator?.storage;
+  const { usage = -1, quota = -1 } = await storage?.estimate?.() ?? {};
+  return { usage, quota, persisted: await storage?.persisted?.() ?? false };
+}
+
+/** Asks the browser not to evict this origin's data. */
+export async function persist() {
+  return await globalThis.navigator?.storage?.persist?.() ?? false;
+}
+
+function start(connection, request, mode, strict, stores) {
+  try {
+    const db = connections.get(connection);
+    if (!db) throw new DOMException('The connection is closed.', 'InvalidStateError');
+    const transaction = db.transaction(stores, mode, { durability: strict ? 'strict' : 'relaxed' });
+    const work = { transaction, pending: 0, outcome: null, store: name => transaction.objectStore(name) };
+    transaction.oncomplete = () => dotnet.OnDone(request);
+    transaction.onabort = () => {
+      const [outcome, number, error] = work.outcome ?? [FAILED, 0, transaction.error];
+      fail(request, error, outcome, number);
+    };
+    return work;
+  } catch (error) {
+    fail(request, error);
+    return null;
+  }
+}
+
+function fail(request, error, outcome = FAILED, number = 0) {
+  dotnet.OnFailed(request, outcome, number, error?.name ?? 'AbortError', error?.message ?? '');
+}
+
+// Issues a request and handles its answer. The last answer commits at once, instead of waiting for the next event.
+function ask(work, issue, onsuccess, onerror) {
+  attempt(work, () => {
+    const request = issue();
+    work.pending++;
+    request.onsuccess = () => {
+      if (onsuccess && !work.outcome) attempt(work, () => onsuccess(request.result));
+      settle(work);
+    };
+    request.onerror = event => {
+      // What is not handled here aborts the transaction, with this error.
+      if (work.outcome || !onerror?.(request.error)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      settle(work);
+    };
+  });
+}
+
+function settle(work) {
+  if (--work.pending === 0 && !work.outcome) work.transaction.commit?.();
+}
+
+function attempt(work, action) {
+  try {
+    action();
+  } catch (error) {
+    refuse(work, FAILED, 0, error);
+  }
+}
+
+function refuse(work, outcome, number, error) {
+  if (work.outcome) return;
+  work.outcome = [outcome, number, error];
+  work.transaction.abort();
+}
+
+function letIn(work, head, incarnation, epoch) {
+  if (head?.incarnation !== incarnation) refuse(work, REPLACED, 0);
+  else if (head.epoch !== epoch) refuse(work, FENCED, head.epoch);
+  return !work.outcome;
+}
+
+function keepAside(work, name, range) {
+  ask(work, () => work.store(name).getAllKeys(range), keys => {
+    for (const key of keys) {
+      ask(work, () => work.store(name).get(key), value => work.store('quarantine').add({ store: name, key, value }));
+    }
+  });
+}
+
+// Hands over records in batches of about 4 MB. The next batch is asked for before this one is handed over, so that the
+// browser reads it meanwhile.
+function stream(work, name, after, first, deliver, done) {
+  let size = first;
+  const next = lower => {
+    const asked = size;
+    let keys;
+    ask(work, () => work.store(name).getAllKeys(keysAfter(lower), asked), result => { keys = result; });
+    ask(work, () => work.store(name).getAll(keysAfter(lower), asked), values => {
+      if (keys.length === asked) {
+        const bytes = values.reduce((sum, value) => sum + ((value?.data ?? value)?.byteLength ?? 0), 0);
+        size = Math.max(1, Math.min(MAX_BATCH, Math.floor(BATCH_BYTES * asked / (bytes + 1))));
+        next(keys[asked - 1]);
+      }
+      for (let i = 0; i < keys.length && !work.outcome; i++) {
+        if (Number.isSafeInteger(keys[i]) && !deliver(keys[i], values[i])) refuse(work, FAILED, 0);
+      }
+      if (keys.length < asked && !work.outcome) done?.();
+    });
+  };
+  next(after);
+}
+
+// A record that is not even bytes is handed over as empty.
+function hand(value, tell) {
+  handed = value instanceof Uint8Array ? value : new Uint8Array(0);
+  try {
+    return tell(handed.byteLength);
+  } finally {
+    handed = undefined;
+  }
+}
+
+function closed(connection, deleted) {
+  if (!connections.has(connection)) return;
+  close(connection);
+  dotnet.OnClosed(connection, deleted);
+}
+
+function keysAfter(key) {
+  return IDBKeyRange.bound(key, Infinity, true, true);
+}
+
+function toText(record) {
+  try {
+    return record === undefined ? null : JSON.stringify(record) ?? '';
+  } catch {
+    return '';
+  }
+}
