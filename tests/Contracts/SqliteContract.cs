@@ -41,7 +41,7 @@ public abstract class SqliteContract : IAsyncLifetime, IDisposable
     protected static SqliteException AssertFails(int code, Action action)
     {
         var error = Assert.Throws<SqliteException>(action);
-        Assert.Equal(code, error.SqliteErrorCode);
+        Assert.True(code == error.SqliteErrorCode, error.Message);
         return error;
     }
 }

@@ -41,7 +41,7 @@ public abstract class SqliteDataContract : SqliteContract
     [Fact]
     public void DotNet_types_are_stored_as_Microsoft_Data_Sqlite_defines()
     {
-        Connection.Execute("CREATE TABLE t(bool, byte, char, date, offset, time, decimal, guid, single, uint, nothing)");
+        Connection.Execute("CREATE TABLE t(bool, byte, char, date, offset, time, decimal, guid, single, uint, missing)");
         var (date, guid) = (new DateTime(2026, 2, 3, 4, 5, 6, 789), Guid.Parse("00112233-4455-6677-8899-aabbccddeeff"));
         var offset = new DateTimeOffset(date, TimeSpan.FromHours(2));
         Connection.Execute(
@@ -67,7 +67,7 @@ public abstract class SqliteDataContract : SqliteContract
     [Fact]
     public void A_reader_knows_names_types_and_schema()
     {
-        Connection.Execute("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, price REAL); INSERT INTO t VALUES (1, 'x', 2.5)");
+        Connection.Execute("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, price REAL NOT NULL); INSERT INTO t VALUES (1, 'x', 2.5)");
         using var command = new SqliteCommand("SELECT id, name AS title, price, 1 + 1 FROM t", Connection);
         using var reader = command.ExecuteReader();
         Assert.Equal(["id", "title", "price", "1 + 1"], Enumerable.Range(0, 4).Select(reader.GetName));
@@ -78,7 +78,7 @@ public abstract class SqliteDataContract : SqliteContract
         Assert.Equal("name", schema.Rows[1]["BaseColumnName"]);
         Assert.Equal("t", schema.Rows[1]["BaseTableName"]);
         Assert.Equal(true, schema.Rows[0]["IsKey"]);
-        Assert.Equal(false, schema.Rows[1]["AllowDBNull"]);
+        Assert.Equal(false, schema.Rows[2]["AllowDBNull"]);
     }
 
     [Fact]

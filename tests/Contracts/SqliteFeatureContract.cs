@@ -76,11 +76,11 @@ public abstract class SqliteFeatureContract : SqliteContract
     public void Aggregates_keep_a_state_for_each_group()
     {
         Connection.CreateAggregate("joined", "", (string? text, string? item) => text + item);
-        Connection.CreateAggregate("nothing", 7, (int state, long _) => state + 1, state => state);
+        Connection.CreateAggregate("started", 7, (int state, long _) => state + 1, state => state);
         Connection.Execute("CREATE TABLE t(g, v); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (1, 'c')");
         Assert.Equal(["1|ac", "2|b"], Connection.Rows("SELECT g, joined(v) FROM t GROUP BY g"));
         Assert.Equal(["ac|b"], Connection.Rows("SELECT joined(v) FILTER (WHERE g = 1), joined(v) FILTER (WHERE g = 2) FROM t"));
-        Assert.Equal(7, Connection.Scalar<int>("SELECT nothing(g) FROM t WHERE 0"));
+        Assert.Equal(7, Connection.Scalar<int>("SELECT started(g) FROM t WHERE 0"));
     }
 
     [Fact]

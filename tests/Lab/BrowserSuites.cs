@@ -20,3 +20,10 @@ public sealed class BrowserSqliteFeatures : SqliteFeatureContract
 {
     protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();
 }
+
+public sealed class BrowserSqliteSpeed : SqliteSpeed
+{
+    protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();
+
+    protected override void Tell(string line) => Console.WriteLine(line);
+}
