@@ -57,6 +57,7 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
 
     public int Close()
     {
+        SqliteRow.Leave(_select);
         var code = SqliteImports.Finalize(_select);
         if (_update != 0) SqliteImports.Finalize(_update);
         _value.Free();
@@ -83,7 +84,7 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
     {
         SqliteImports.Reset(_select);
         SqliteImports.BindInt64(_select, 1, _rowid);
-        var code = SqliteImports.Step(_select);
+        var code = SqliteRow.Step(_select);
         if (code != SqliteResult.Row) return code == SqliteResult.Done ? Fail($"no such rowid: {_rowid}") : code;
         var type = SqliteImports.ColumnType(_select, 0);
         if (type is not (TypeText or TypeBlob)) return Fail("cannot open a value that is neither text nor blob");
@@ -106,7 +107,7 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
         SqliteImports.DbConfigInt(db, EnableTrigger, -1, scratch);
         var isEnabled = SqliteImports.ReadInt(scratch);
         SqliteImports.DbConfigInt(db, EnableTrigger, 0, scratch);
-        var code = SqliteImports.Step(_update);
+        var code = SqliteRow.Step(_update);
         SqliteImports.Reset(_update);
         SqliteImports.DbConfigInt(db, EnableTrigger, isEnabled, scratch);
         SqliteImports.Free(scratch);
