@@ -1,7 +1,9 @@
 using System.Runtime.InteropServices.JavaScript;
 using System.Text.Json;
 using DataSync.Coordination;
+using DataSync.Storage;
 using DataSync.Vfs;
+using Microsoft.Data.Sqlite;
 
 namespace DataSync.Playground.Client;
 
@@ -21,26 +23,26 @@ internal static partial class Scripting
     {
         session = owner;
         await JSHost.ImportAsync(Module, "../datasync.js");
-        owner.Committed += commit => NotifyCommitted(commit.Marker, commit.Writer.Value, commit.IsLocal);
+        owner.Committed += commit => NotifyCommitted(commit.Position.Marker, commit.Writer.Value, commit.IsLocal);
         await Attach(owner.Failure is null ? "{}" : ErrorJson(owner.Failure));
     }
 
     [JSExport]
     internal static Task<string> Execute(string sql, string parameters) => AnswerAsync(async writer =>
-    {
-        var result = await session!.MeasureAsync(database => database.ExecuteAsync(sql, ReadParameters(parameters)));
-        writer.WriteNumber("changes", result.Changes);
-        writer.WriteNumber("lastInsertRowId", result.LastInsertRowId);
-        writer.WriteNumber("marker", result.Marker);
-    });
+        WriteResult(writer, await session!.MeasureAsync(database => database.ExecuteAsync(sql, ReadParameters(parameters)))));
 
     [JSExport]
     internal static Task<string> Query(string sql, string parameters) => AnswerAsync(async writer =>
         SqlJson.WriteResult(writer, await Database.QueryAsync(sql, ReadParameters(parameters))));
 
-    /// <summary>Runs several statements as one transaction.</summary>
     [JSExport]
-    internal static Task<string> Transaction(string statements) => throw new NotSupportedException(statements);
+    internal static Task<string> Transaction(string statements) => AnswerAsync(async writer =>
+    {
+        using var document = JsonDocument.Parse(statements);
+        SqlStatement[] parsed = [.. document.RootElement.EnumerateArray().Select(statement =>
+            new SqlStatement(statement.GetProperty("sql").GetString()!, ReadParameters(statement.GetProperty("params"))))];
+        WriteResult(writer, await session!.MeasureAsync(database => database.ExecuteTransactionAsync(parsed)));
+    });
 
     [JSExport]
     internal static Task<string> WaitForLeader() => AnswerAsync(async writer =>
@@ -102,6 +104,13 @@ internal static partial class Scripting
     [JSImport("notifyCommitted", Module)]
     private static partial void NotifyCommitted(double marker, string writer, bool isLocal);
 
+    private static void WriteResult(Utf8JsonWriter writer, ExecuteResult result)
+    {
+        writer.WriteNumber("changes", result.Changes);
+        writer.WriteNumber("lastInsertRowId", result.LastInsertRowId);
+        writer.WriteNumber("marker", result.Marker);
+    }
+
     /// <summary>By name from a JSON object, by position from an array.</summary>
     private static object ReadParameters(JsonElement parameters) => parameters.ValueKind == JsonValueKind.Array
         ? parameters.EnumerateArray().Select(SqlJson.ReadValue).ToArray()
@@ -154,6 +163,17 @@ internal static partial class Scripting
         writer.WriteStartObject("error");
         writer.WriteString("name", error.GetType().Name);
         writer.WriteString("message", error.Message);
+        switch (error)
+        {
+            case SqliteException sqlite:
+                writer.WriteNumber("sqliteErrorCode", sqlite.SqliteErrorCode);
+                writer.WriteNumber("sqliteExtendedErrorCode", sqlite.SqliteExtendedErrorCode);
+                break;
+            case StorageException { PlatformName: { } platformName }:
+                writer.WriteString("platformName", platformName);
+                break;
+        }
+
         writer.WriteEndObject();
         writer.WriteEndObject();
     });
