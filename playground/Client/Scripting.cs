@@ -1,7 +1,9 @@
 using System.Runtime.InteropServices.JavaScript;
 using System.Text.Json;
 using DataSync.Coordination;
+using DataSync.Storage;
 using DataSync.Vfs;
+using Microsoft.Data.Sqlite;
 
 namespace DataSync.Playground.Client;
 
@@ -36,7 +38,6 @@ internal static partial class Scripting
     internal static void Query(int call, string sql, string parameters) => Run(call, async writer =>
         SqlJson.WriteResult(writer, await Database.QueryAsync(sql, ReadParameters(parameters))));
 
-    /// <summary>Runs several statements as one transaction.</summary>
     [JSExport]
     internal static void Transaction(int call, string statements) => Run(call, async writer =>
     {
@@ -176,6 +177,17 @@ internal static partial class Scripting
         writer.WriteStartObject("error");
         writer.WriteString("name", error.GetType().Name);
         writer.WriteString("message", error.Message);
+        switch (error)
+        {
+            case SqliteException sqlite:
+                writer.WriteNumber("sqliteErrorCode", sqlite.SqliteErrorCode);
+                writer.WriteNumber("sqliteExtendedErrorCode", sqlite.SqliteExtendedErrorCode);
+                break;
+            case StorageException { PlatformName: { } platformName }:
+                writer.WriteString("platformName", platformName);
+                break;
+        }
+
         writer.WriteEndObject();
         writer.WriteEndObject();
     });
