@@ -10,6 +10,7 @@ const runtime = (async () => {
 globalThis.lab = {
   ready: runtime.then(() => true),
   classes: async () => JSON.parse((await runtime).Lab.Classes()),
+  probe: async step => await (await runtime).StoreProbes[step](),
   time: async () => await (await runtime).StoreTimings.Run(),
   run: async (className, testNamePart = null) => JSON.parse(await (await runtime).Lab.Run(className, testNamePart)),
 };
