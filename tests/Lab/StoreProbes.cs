@@ -28,9 +28,10 @@ public sealed partial class StoreProbes : StoreSuite
     {
         var (store, fence) = _open;
         var (position, appended) = (Position.Start, 0);
+        var incompressible = new Random(1);
         for (; appended < 64; appended++)
         {
-            var commit = Commit(fence, position, [.. Enumerable.Range(0, 256).Select(id => (uint)id)]);
+            var commit = Commit(fence, position, 1 << 20, [.. Enumerable.Range(0, 256).Select(id => (uint)id)], [], incompressible);
             try
             {
                 await store.AppendAsync(fence, [commit], None);
