@@ -1,4 +1,5 @@
 using DataSync.Playground.Client;
+using Microsoft.AspNetCore.Components.Web;
 using Microsoft.AspNetCore.Components.WebAssembly.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -8,4 +9,5 @@ builder.Services.AddSingleton(PageOptions.FromQuery(Page.Query));
 builder.Services.AddSingleton<Session>();
 builder.Services.AddSingleton(TimeProvider.System);
 builder.RootComponents.Add<App>("#app");
+builder.RootComponents.Add<HeadOutlet>("head::after");
 await builder.Build().RunAsync();

@@ -102,10 +102,15 @@ internal static partial class Scripting
     [JSImport("notifyCommitted", Module)]
     private static partial void NotifyCommitted(double marker, string writer, bool isLocal);
 
-    private static Dictionary<string, object?> ReadParameters(string json)
+    /// <summary>By name from a JSON object, by position from an array.</summary>
+    private static object ReadParameters(JsonElement parameters) => parameters.ValueKind == JsonValueKind.Array
+        ? parameters.EnumerateArray().Select(SqlJson.ReadValue).ToArray()
+        : parameters.EnumerateObject().ToDictionary(member => member.Name, member => SqlJson.ReadValue(member.Value));
+
+    private static object ReadParameters(string json)
     {
         using var document = JsonDocument.Parse(json);
-        return document.RootElement.EnumerateObject().ToDictionary(member => member.Name, member => SqlJson.ReadValue(member.Value));
+        return ReadParameters(document.RootElement);
     }
 
     private static async Task<string> AnswerAsync(Func<Utf8JsonWriter, Task> work)

@@ -4,8 +4,13 @@ using DataSync.Vfs;
 namespace DataSync.Playground.Client;
 
 /// <summary>This tab's open database and what the page shows about it.</summary>
-public sealed class Session(PageOptions options, TimeProvider time) : IAsyncDisposable
+public sealed class Session(PageOptions options, TimeProvider time, Microsoft.JSInterop.IJSRuntime js) : IAsyncDisposable
 {
+    /// <summary>How long the page shows a commit as just arrived.</summary>
+    private static readonly TimeSpan RecentLimit = TimeSpan.FromMilliseconds(700);
+
+    private readonly Dictionary<TabId, long> lastCommits = [];
+
     /// <summary>Something on the page may look different now. Comes at most ten times a second, and not in a hidden tab.</summary>
     public event Action? Changed;
 
@@ -23,13 +28,16 @@ public sealed class Session(PageOptions options, TimeProvider time) : IAsyncDisp
 
     public LatencyHistory Latency { get; } = new();
 
+    /// <summary>The tabs that committed in the last moment.</summary>
+    public IReadOnlySet<TabId> RecentWriters => lastCommits.Where(commit => time.GetElapsedTime(commit.Value) < RecentLimit).Select(commit => commit.Key).ToHashSet();
+
     /// <summary>Opens the database. A failure is kept in <see cref="Failure"/> and shown, never swallowed.</summary>
     public async Task OpenAsync()
     {
-        Page.Refresh += () => Changed?.Invoke();
+        Page.Refresh += OnRefresh;
         try
         {
-            Database = await DataSyncDatabase.OpenAsync();
+            Database = await DataSyncDatabase.OpenAsync(js, options.Database);
             Database.Committed += (_, commit) => OnCommitted(commit);
             Database.Coordinator.LeadershipChanged += (_, change) => OnLeadershipChanged(change);
             Database.Coordinator.MembersChanged += (_, _) => OnMembersChanged();
@@ -88,11 +96,26 @@ public sealed class Session(PageOptions options, TimeProvider time) : IAsyncDisp
         }
     }
 
-    public async ValueTask DisposeAsync() => await CloseAsync();
+    public async ValueTask DisposeAsync()
+    {
+        Page.Refresh -= OnRefresh;
+        await CloseAsync();
+    }
+
+    private void OnRefresh()
+    {
+        Changed?.Invoke();
+        if (RecentWriters.Count > 0)
+        {
+            // What was drawn as just arrived is not for long.
+            Page.RequestRefresh();
+        }
+    }
 
     private void OnCommitted(CommittedEventArgs commit)
     {
         Log.AddCommit(commit.Marker, commit.Writer);
+        lastCommits[commit.Writer] = time.GetTimestamp();
         Committed?.Invoke(commit);
         Page.RequestRefresh();
     }

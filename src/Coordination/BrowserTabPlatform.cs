@@ -2,27 +2,194 @@ using Microsoft.JSInterop;
 
 namespace DataSync.Coordination;
 
-/// <summary>A tab of a browser page.</summary>
-public sealed class BrowserTabPlatform(IJSRuntime runtime) : ITabPlatform
+/// <summary>
+/// A tab of a browser page, through the module <c>coordination.js</c>; for Blazor WebAssembly, Server and Hybrid.
+/// Where the page has no Web Locks (plain HTTP), the check-and-set of the lease is best effort and tabs are found by
+/// heartbeats in localStorage.
+/// </summary>
+/// <param name="runtime">The page's JavaScript runtime.</param>
+/// <param name="modulePath">Where the module is served; null for the static web assets of this package.</param>
+/// <param name="timeProvider">The clock for telling silent tabs; null for the system's.</param>
+public sealed class BrowserTabPlatform(IJSRuntime runtime, string? modulePath = null, TimeProvider? timeProvider = null) : ITabPlatform
 {
-    /// <inheritdoc />
-    public ValueTask OpenAsync(TabSession session, CancellationToken cancellationToken) => throw new NotImplementedException(runtime.ToString());
+    private const string DefaultModulePath = "./_content/DataSync.Coordination/coordination.js";
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<TabId, TaskCompletionSource> _watches = [];
+    private readonly TimeProvider _time = timeProvider ?? TimeProvider.System;
+    private TabSession? _session;
+    private IJSObjectReference? _module;
+    private IJSObjectReference? _tab;
+    private DotNetObjectReference<Receiver>? _receiver;
+    private TabPresence? _presence;
 
     /// <inheritdoc />
-    public ValueTask<string?> ReadLeaseAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+    public async ValueTask OpenAsync(TabSession session, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(session);
+        _session = session;
+        _receiver ??= DotNetObjectReference.Create(new Receiver(this));
+        try
+        {
+            _module ??= await runtime.InvokeAsync<IJSObjectReference>("import", cancellationToken, modulePath ?? DefaultModulePath).ConfigureAwait(false);
+            _tab = await _module.InvokeAsync<IJSObjectReference>("open", cancellationToken,
+                _receiver, session.Scope, session.Self.Value, session.Heartbeat.TotalMilliseconds, session.Farewell).ConfigureAwait(false);
+            if (!await _tab.InvokeAsync<bool>("hasLocks", cancellationToken).ConfigureAwait(false))
+                _presence = new TabPresence(session.Self, session.StaleAfter, _time);
+        }
+        catch (JSException exception)
+        {
+            throw new CoordinationException(
+                "This page cannot coordinate its tabs: localStorage is refused or full, or coordination.js did not load. Allow site data and check the path of the module.",
+                exception);
+        }
+    }
 
     /// <inheritdoc />
-    public ValueTask<string?> CompareAndSetLeaseAsync(string? expected, string replacement, string? release, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask<string?> ReadLeaseAsync(CancellationToken cancellationToken) => CallAsync("read", cancellationToken);
 
     /// <inheritdoc />
-    public ValueTask<IReadOnlyList<TabId>> QueryTabsAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask<string?> CompareAndSetLeaseAsync(
+        string? expected, string replacement, string? release, CancellationToken cancellationToken) =>
+        CallAsync("compareAndSet", cancellationToken, expected, replacement, release);
 
     /// <inheritdoc />
-    public ValueTask WaitForTabExitAsync(TabId tab, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public async ValueTask<IReadOnlyList<TabId>> QueryTabsAsync(CancellationToken cancellationToken)
+    {
+        var list = await CallAsync("tabs", cancellationToken).ConfigureAwait(false) ?? string.Empty;
+        var lines = list.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        if (_presence is null)
+            return [.. lines.Select(line => TabId.TryParse(line, out var id) ? id : default).Where(id => id != default)];
+
+        IReadOnlyList<TabId> live;
+        IReadOnlyList<TabId> dead;
+        TaskCompletionSource[] over;
+        lock (_gate)
+        {
+            (live, dead) = _presence.Update(lines);
+            over = [.. _watches.Where(watch => !live.Contains(watch.Key)).Select(watch => watch.Value)];
+        }
+
+        foreach (var watch in over)
+            watch.TrySetResult();
+        foreach (var tab in dead)
+            await CallAsync("forget", cancellationToken, tab.Value).ConfigureAwait(false);
+        return live;
+    }
 
     /// <inheritdoc />
-    public ValueTask PostAsync(string message, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public async ValueTask WaitForTabExitAsync(TabId tab, CancellationToken cancellationToken)
+    {
+        TaskCompletionSource? gone;
+        lock (_gate)
+        {
+            if (!_watches.TryGetValue(tab, out gone))
+                _watches[tab] = gone = new TaskCompletionSource();
+        }
+
+        try
+        {
+            // Without locks the coordinator's listing of tabs, at each heartbeat, tells.
+            if (_presence is null)
+                await CallAsync("watch", cancellationToken, tab.Value).ConfigureAwait(false);
+            await gone.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                if (_watches.GetValueOrDefault(tab) == gone)
+                    _watches.Remove(tab);
+            }
+
+            if (!gone.Task.IsCompleted && _presence is null && _tab is { } page)
+                _ = ForgetAsync(page, "unwatch", tab.Value);
+        }
+    }
 
     /// <inheritdoc />
-    public ValueTask DisposeAsync() => throw new NotImplementedException();
+    public async ValueTask PostAsync(string message, CancellationToken cancellationToken) =>
+        await CallAsync("post", cancellationToken, message).ConfigureAwait(false);
+
+    /// <inheritdoc />
+    public async ValueTask DisposeAsync()
+    {
+        var (tab, module) = (_tab, _module);
+        (_tab, _module) = (null, null);
+        if (tab is not null)
+        {
+            await ForgetAsync(tab, "close").ConfigureAwait(false);
+            await ForgetAsync(tab).ConfigureAwait(false);
+        }
+
+        if (module is not null)
+            await ForgetAsync(module).ConfigureAwait(false);
+        _receiver?.Dispose();
+        _receiver = null;
+    }
+
+    private async ValueTask<string?> CallAsync(string name, CancellationToken cancellationToken, params object?[] arguments)
+    {
+        var tab = _tab ?? throw new CoordinationException("The page is not open.");
+        try
+        {
+            return await tab.InvokeAsync<string?>(name, cancellationToken, arguments).ConfigureAwait(false);
+        }
+        catch (JSException exception)
+        {
+            throw new CoordinationException($"The page refused '{name}': {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>Calls a method, or disposes the object if none is named; a page that is gone already is no failure.</summary>
+    private static async Task ForgetAsync(IJSObjectReference target, string? name = null, params object?[] arguments)
+    {
+        try
+        {
+            if (name is null)
+                await target.DisposeAsync().ConfigureAwait(false);
+            else
+                await target.InvokeAsync<string?>(name, arguments).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is JSException or JSDisconnectedException or OperationCanceledException or ObjectDisposedException)
+        {
+            // The page lets go of everything by itself when it goes.
+        }
+    }
+
+    private void Receive(string kind, string? data)
+    {
+        TaskCompletionSource? gone = null;
+        switch (kind)
+        {
+            case "tick":
+                _session?.Sink(new TabSignal(TabSignalKind.Tick));
+                break;
+            case "lease":
+                _session?.Sink(new TabSignal(TabSignalKind.LeaseChanged));
+                break;
+            case "message":
+                _session?.Sink(new TabSignal(TabSignalKind.Message, data));
+                break;
+            case "suspended":
+                _session?.Sink(new TabSignal(TabSignalKind.Suspended));
+                break;
+            case "resumed":
+                _session?.Sink(new TabSignal(TabSignalKind.Resumed));
+                break;
+            case "gone" when TabId.TryParse(data, out var tab):
+                lock (_gate)
+                    _watches.Remove(tab, out gone);
+                break;
+        }
+
+        gone?.TrySetResult();
+    }
+
+    /// <summary>What JavaScript calls; apart, so that it is not part of the platform's own members.</summary>
+    internal sealed class Receiver(BrowserTabPlatform platform)
+    {
+        [JSInvokable]
+        public void OnSignal(string kind, string? data) => platform.Receive(kind, data);
+    }
 }

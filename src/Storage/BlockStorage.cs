@@ -47,6 +47,21 @@ public sealed class BlockStorage : IDisposable
         _size = image.FileSize;
     }
 
+    /// <summary>Bytes that can be read and never written, without a store: a file that is looked at before it is imported.</summary>
+    /// <param name="chunks">The bytes, in chunks of 256 KiB but for the last one.</param>
+    public static BlockStorage CreateReadOnly(IReadOnlyList<byte[]> chunks)
+    {
+        ArgumentNullException.ThrowIfNull(chunks);
+        var image = new BlockImage();
+        for (var i = 0; i < chunks.Count; i++)
+        {
+            chunks[i].CopyTo(image.GetOrAdd(i).RecordBytes[Extent.HeaderSize..]);
+            image.FileSize += chunks[i].Length;
+        }
+
+        return new BlockStorage(new NoWriter(), image, default, default, TimeProvider.System);
+    }
+
     /// <summary>Size of the database in bytes, an open batch's changes included.</summary>
     public long Size => Volatile.Read(ref _size);
 
@@ -61,6 +76,12 @@ public sealed class BlockStorage : IDisposable
     /// generation is out of date.
     /// </summary>
     public long Generation { get; private set; }
+
+    /// <summary>
+    /// Rises whenever commits that the image held were taken back: the next ones may carry the same numbers (change
+    /// counter, schema cookie) for something else.
+    /// </summary>
+    public long Retractions { get; private set; }
 
     /// <summary>Whether a batch is open.</summary>
     public bool InBatch => _batch is not null;
@@ -203,19 +224,28 @@ public sealed class BlockStorage : IDisposable
         lock (_lock)
         {
             var batch = OpenBatch();
-            if (batch.Blocks.Count > 0 || _size != batch.FileSize)
+            if (batch.Blocks.Count == 0 && _size == batch.FileSize)
+            {
+                _batch = null;
+            }
+            else
             {
                 sealedCommit = Seal(batch);
                 _image.FileSize = _size;
                 _image.Position = sealedCommit.Position;
                 _chain.Add((sealedCommit, batch));
             }
-
-            _batch = null;
         }
 
-        if (sealedCommit is not null) _owner.OnSealed(sealedCommit);
-        else _owner.OnBatchEnded();
+        if (sealedCommit is null)
+        {
+            _owner.OnBatchEnded();
+            return;
+        }
+
+        // The batch stays open until its owner knows the commit, so that nothing is undone or applied in between.
+        _owner.OnSealed(sealedCommit);
+        lock (_lock) _batch = null;
     }
 
     /// <summary>Drops the open batch: the image is as it was before it.</summary>
@@ -278,10 +308,29 @@ public sealed class BlockStorage : IDisposable
         }
     }
 
+    /// <summary>The oldest commit in the image that is not durable; null when there is none.</summary>
+    internal CommitId? ChainFront
+    {
+        get
+        {
+            lock (_lock) return _chain.Count > 0 ? _chain[0].Commit.Id : null;
+        }
+    }
+
     /// <summary>Whether the image holds this commit, not yet durable.</summary>
     internal bool IsInChain(CommitId id)
     {
         lock (_lock) return _chain.Exists(c => c.Commit.Id == id);
+    }
+
+    /// <summary>The first of the commits at the end of the chain that are none of this tab's own; null when the last one is its own.</summary>
+    internal CommitId? FindForeignTail()
+    {
+        lock (_lock)
+        {
+            var first = _chain.FindLastIndex(c => c.Commit.Writer == _writer) + 1;
+            return first < _chain.Count ? _chain[first].Commit.Id : null;
+        }
     }
 
     /// <summary>Takes a commit, and all that were built on it, out of the image. Only when idle.</summary>
@@ -296,6 +345,7 @@ public sealed class BlockStorage : IDisposable
             _chain.RemoveRange(index, _chain.Count - index);
             _size = _image.FileSize;
             Generation++;
+            Retractions++;
         }
     }
 
@@ -331,7 +381,7 @@ public sealed class BlockStorage : IDisposable
             if (_image.Find(index) is not { } extent) return null;
             var copy = new Extent(index);
             extent.RecordBytes.CopyTo(copy.RecordBytes);
-            _batch?.Restore(copy);
+            if (_batch is not null && (_chain.Count == 0 || _chain[^1].Undo != _batch)) _batch.Restore(copy);
             for (var i = _chain.Count - 1; i >= 0; i--) _chain[i].Undo.Restore(copy);
             copy.SealRecord(incarnation, _checksum);
             return copy;
@@ -380,5 +430,20 @@ public sealed class BlockStorage : IDisposable
     private void ThrowUnlessIdle()
     {
         if (!IsIdle) throw new InvalidOperationException("The image is being read or written.");
+    }
+
+    private sealed class NoWriter : IBatchOwner
+    {
+        public string? TryBeginBatch() => "It can only be read.";
+
+        public void OnSealed(CommitRecord commit) => throw new InvalidOperationException("It can only be read.");
+
+        public void OnBatchEnded()
+        {
+        }
+
+        public void OnIdle()
+        {
+        }
     }
 }

@@ -11,6 +11,9 @@ public sealed record Head
     /// <summary>How many commit ids the head keeps, so that a commit sent again after a checkpoint is recognised.</summary>
     public const int RecentCommitCount = 256;
 
+    /// <summary>How many tabs' last commits the head keeps.</summary>
+    public const int RecentWriterCount = 64;
+
     /// <summary>Format version of the store; readers refuse a greater one than <see cref="CurrentFormat"/>.</summary>
     public int Format { get; init; } = CurrentFormat;
 
@@ -38,6 +41,12 @@ public sealed record Head
     /// </summary>
     public IReadOnlyList<CommitId> RecentCommits { get; init; } = [];
 
+    /// <summary>
+    /// The last commit of each tab that wrote lately, newest last, at most <see cref="RecentWriterCount"/>: with it a tab
+    /// that slept through many commits still learns exactly how far its own got.
+    /// </summary>
+    public IReadOnlyList<WriterCommit> RecentWriters { get; init; } = [];
+
     /// <summary>The marker at which one of the <see cref="RecentCommits"/> was applied, or null.</summary>
     public long? FindRecent(CommitId commit)
     {
@@ -48,4 +57,16 @@ public sealed record Head
 
         return null;
     }
+}
+
+/// <summary>The last commit of one tab.</summary>
+/// <param name="Writer">The tab.</param>
+/// <param name="Last">Where its last commit stands.</param>
+public readonly record struct WriterCommit(TabId Writer, Position Last)
+{
+    /// <summary>Each tab's latest entry, newest last, at most <see cref="Head.RecentWriterCount"/>.</summary>
+    internal static IReadOnlyList<WriterCommit> Latest(IEnumerable<WriterCommit> entries) =>
+    [
+        .. entries.GroupBy(e => e.Writer).Select(g => g.MaxBy(e => e.Last.Marker)).OrderBy(e => e.Last.Marker).TakeLast(Head.RecentWriterCount),
+    ];
 }

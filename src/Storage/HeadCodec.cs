@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using DataSync.Coordination;
@@ -28,6 +29,9 @@ internal static class HeadCodec
             json.WriteNumber("fileSize", head.FileSize);
             json.WriteNumber("checksum", (int)head.Checksum);
             json.WriteString("recentCommits", string.Concat(head.RecentCommits));
+            json.WriteStartObject("recentWriters");
+            foreach (var (writer, last) in head.RecentWriters) json.WriteString(writer.Value, $"{last.Commit}{last.Marker}");
+            json.WriteEndObject();
             json.WriteEndObject();
         }
 
@@ -56,6 +60,7 @@ internal static class HeadCodec
                 Checkpoint = new Position(json.GetProperty("marker").GetInt64(), ToId(json.GetProperty("commit").GetString())),
                 FileSize = json.GetProperty("fileSize").GetInt64(),
                 Checksum = (ChecksumKind)json.GetProperty("checksum").GetInt32(),
+                RecentWriters = [.. json.GetProperty("recentWriters").EnumerateObject().Select(ToWriter)],
                 RecentCommits = [.. recent.Chunk(IdLength).Select(id => ToId(new string(id)))],
             };
         }
@@ -79,6 +84,13 @@ internal static class HeadCodec
     }
 
     private static ulong Hash(ReadOnlySpan<byte> text) => Checksum.Compute(ChecksumKind.FastHash, text);
+
+    private static WriterCommit ToWriter(JsonProperty entry)
+    {
+        var text = entry.Value.GetString() ?? "";
+        if (text.Length <= IdLength) throw new FormatException("A writer's commit is cut short.");
+        return new(TabId.Parse(entry.Name), new(long.Parse(text.AsSpan(IdLength), CultureInfo.InvariantCulture), ToId(text[..IdLength])));
+    }
 
     private static CommitId ToId(string? text) => new(Guid.ParseExact(text ?? "", "N"));
 }

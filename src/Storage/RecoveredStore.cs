@@ -15,6 +15,9 @@ public sealed record RecoveredStore
     /// </summary>
     public required IReadOnlyList<CommitId> RecentCommits { get; init; }
 
+    /// <summary>Who committed what, oldest first; a later entry of a tab replaces an earlier one.</summary>
+    public required IReadOnlyList<WriterCommit> RecentWriters { get; init; }
+
     /// <summary>What was read and found.</summary>
     public required RecoveryReport Report { get; init; }
 

@@ -67,6 +67,7 @@ public static class Recovery
             Checkpoint = image.Position,
             FileSize = image.FileSize,
             RecentCommits = [.. recovered.RecentCommits.TakeLast(Head.RecentCommitCount)],
+            RecentWriters = WriterCommit.Latest(recovered.RecentWriters),
         };
         var extents = new List<Extent>();
         foreach (var index in recovered.DirtyExtents.Union(recovered.DamagedExtents))

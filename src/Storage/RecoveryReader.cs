@@ -8,6 +8,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options) : IS
     private readonly List<RecoveryFinding> _findings = [];
     private readonly SortedSet<int> _damaged = [];
     private readonly SortedSet<int> _dirty = [];
+    private readonly List<WriterCommit> _writers = [];
     private Head? _head;
     private int _total, _extents;
 
@@ -63,6 +64,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options) : IS
             Head = Head,
             Image = _image,
             RecentCommits = recent,
+            RecentWriters = [.. Head.RecentWriters, .. _writers],
             Report = report,
             DropFrom = rolledBack > 0 ? _image.Position.Marker + 1 : null,
             LogRecords = records,
@@ -95,6 +97,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options) : IS
             foreach (var id in commit.BlockIds) _dirty.Add((int)(id / Extent.BlockCount));
             foreach (var id in commit.FreedIds) _dirty.Add((int)(id / Extent.BlockCount));
             recent.Add(commit.Id);
+            _writers.Add(new(commit.Writer, commit.Position));
             records++;
             bytes += log[i].Bytes.Length;
         }

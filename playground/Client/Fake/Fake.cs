@@ -6,10 +6,10 @@ using DataSync.Coordination;
 
 namespace DataSync.Vfs;
 
-public sealed record ExecuteResult(int Changes, long LastInsertRowId, long Marker);
+public readonly record struct ExecuteResult(int Changes, long LastInsertRowId, long Marker);
 public sealed record QueryResult(IReadOnlyList<string> Columns, IReadOnlyList<IReadOnlyList<object?>> Rows);
-public sealed record TransferProgress(long Done, long Total);
-public sealed record StorageInfo(int LogRecords, int Extents, long Bytes, long Quota, long Usage);
+public readonly record struct TransferProgress(long Done, long Total);
+public sealed record StorageInfo(long DatabaseBytes, int Extents, int LogRecords, long LogBytes, long? UsageBytes, long? QuotaBytes, bool IsPersistent);
 public sealed class CommittedEventArgs(long marker, TabId writer, bool isLocal) : EventArgs
 {
     public long Marker { get; } = marker;
@@ -17,32 +17,17 @@ public sealed class CommittedEventArgs(long marker, TabId writer, bool isLocal) 
     public bool IsLocal { get; } = isLocal;
 }
 public sealed class SqliteFakeException(string message) : Exception(message);
-public sealed class FakeCoordinator
-{
-    public TabId Id { get; } = TabId.New(TimeProvider.System);
-    public TabRole Role => TabRole.Leader;
-    public TabId? LeaderId => Id;
-    public Epoch Epoch => new(3);
-    public IReadOnlyList<TabId> Members => [Id, .. others];
-    private readonly TabId[] others = [TabId.New(TimeProvider.System), TabId.New(TimeProvider.System)];
-    public Task RequestLeadershipAsync(CancellationToken ct = default) => Task.CompletedTask;
-    public Task ResignAsync() => Task.CompletedTask;
-    public Task<TabId> WaitForLeaderAsync(CancellationToken ct = default) => Task.FromResult(Id);
-    public event EventHandler<LeadershipChangedEventArgs>? LeadershipChanged;
-    public event EventHandler? MembersChanged;
-    public void Raise() { LeadershipChanged?.Invoke(this, new(null, Id, Epoch, Role)); MembersChanged?.Invoke(this, EventArgs.Empty); }
-}
 public sealed partial class DataSyncDatabase : IAsyncDisposable
 {
-    public FakeCoordinator Coordinator { get; } = new();
+    public required TabCoordinator Coordinator { get; init; }
     public long Marker { get; private set; }
     public event EventHandler<CommittedEventArgs>? Committed;
-    public static async Task<DataSyncDatabase> OpenAsync()
+    public static async Task<DataSyncDatabase> OpenAsync(Microsoft.JSInterop.IJSRuntime js, string name)
     {
         await JSHost.ImportAsync("Fake", "../fake.js");
         await Open();
-        var db = new DataSyncDatabase();
-        db.Coordinator.Raise();
+        var db = new DataSyncDatabase { Coordinator = new(new BrowserTabPlatform(js), new() { Scope = name }) };
+        await db.Coordinator.JoinAsync();
         return db;
     }
     [JSImport("open", "Fake")] private static partial Task Open();
@@ -55,14 +40,14 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public async Task<ExecuteResult> ExecuteAsync(string sql, object? parameters = null, CancellationToken ct = default)
     {
         await Task.Delay(Random.Shared.Next(1, 4), ct);
-        var r = Do(sql, (IReadOnlyDictionary<string, object?>?)parameters);
+        var r = Do(sql, parameters as IReadOnlyDictionary<string, object?>);
         Marker++;
-        Committed?.Invoke(this, new(Marker, Random.Shared.Next(3) == 0 ? Coordinator.Members[1] : Coordinator.Id, true));
+        Committed?.Invoke(this, new(Marker, Coordinator.Id, true));
         return new(r.GetProperty("changes").GetInt32(), r.GetProperty("rowid").GetInt64(), Marker);
     }
     public Task<QueryResult> QueryAsync(string sql, object? parameters = null, CancellationToken ct = default)
     {
-        var r = Do(sql, (IReadOnlyDictionary<string, object?>?)parameters);
+        var r = Do(sql, parameters as IReadOnlyDictionary<string, object?>);
         return Task.FromResult(new QueryResult([.. r.GetProperty("columns").EnumerateArray().Select(c => c.GetString()!)],
             [.. r.GetProperty("rows").EnumerateArray().Select(row => (IReadOnlyList<object?>)[.. row.EnumerateArray().Select(v => v.ValueKind switch { JsonValueKind.Null => null, JsonValueKind.Number => v.TryGetInt64(out var l) ? (object)l : v.GetDouble(), _ => v.GetString() })])]));
     }
@@ -72,6 +57,6 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         for (var i = 1; i <= 10; i++) { progress?.Report(new(i * 100_000, 1_000_000)); await to.WriteAsync(new byte[1000]); await Task.Delay(100); }
     }
     public Task ImportAsync(Stream from, IProgress<TransferProgress>? progress = null) => ExportAsync(Stream.Null, progress);
-    public Task<StorageInfo> GetStorageInfoAsync() => Task.FromResult(new StorageInfo(17, 3, 786_432, 10L << 30, 1_482_752));
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    public Task<StorageInfo> GetStorageInfoAsync() => Task.FromResult(new StorageInfo(786_432, 3, 17, 70_000, 1_482_752, 10L << 30, false));
+    public ValueTask DisposeAsync() => Coordinator.DisposeAsync();
 }

@@ -1,0 +1,324 @@
+using System.Collections.Immutable;
+
+namespace DataSync.Coordination;
+
+/// <summary>
+/// The rules of the election as a pure function: no clock, no timers, no I/O.
+/// </summary>
+/// <remarks>
+/// Invariants:
+/// the record changes only by check-and-set against the text last observed;
+/// a lease is void when this tab has seen no change of it for the lease time, or knows that its holder is gone;
+/// the holder counts its own lease from when the last successful renewal was sent;
+/// a proposal is above every epoch heard of;
+/// one check-and-set is under way at a time.
+/// Not guaranteed: that at most one tab believes it leads. Reads of the record may be stale, so two may; the
+/// store's epoch makes that harmless, and the next renewal of one of them ends it.
+/// </remarks>
+public static class LeaseElection
+{
+    /// <summary>
+    /// An epoch from a record raises what is known only up to here. Nobody reaches it by leading, but a forged
+    /// record could push the store's epoch to its end, where no later leader could rise above it.
+    /// </summary>
+    private const long MaxPlausible = 1L << 40;
+
+    /// <summary>Takes one event; returns the new state and what to do, in order.</summary>
+    /// <param name="state">The state before.</param>
+    /// <param name="happened">The event.</param>
+    /// <param name="now">The monotonic clock; never earlier than in the step before.</param>
+    public static (ElectionState State, ImmutableArray<ElectionEffect> Effects) Step(
+        ElectionState state, ElectionEvent happened, TimeSpan now)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        var turn = new Turn(state, now);
+        turn.Expire();
+        turn.Take(happened);
+        turn.Decide();
+        return turn.End();
+    }
+
+    private sealed class Turn(ElectionState state, TimeSpan now)
+    {
+        private readonly ImmutableArray<ElectionEffect>.Builder _effects = ImmutableArray.CreateBuilder<ElectionEffect>();
+        private ElectionState _s = state;
+
+        private LeaseRecord OwnRecord => new(_s.Self, _s.Own, _s.Renewal, _s.Granted);
+
+        /// <summary>What time alone ends, before anything else is believed.</summary>
+        public void Expire()
+        {
+            if (_s.Pending is not null && now >= _s.SentAt + _s.Lease)
+                AbandonPending();
+            if (_s.Holding && now >= _s.Deadline)
+                Lose(backOff: TimeSpan.Zero);
+            if (_s.Observed && !_s.Holding && _s.VoidSince is null && now >= _s.SeenAt + _s.Lease)
+                Void();
+        }
+
+        public void Take(ElectionEvent e)
+        {
+            switch (e.Kind)
+            {
+                case ElectionEventKind.RecordSeen:
+                    if (!_s.Suspended)
+                        Observe(e.Text);
+                    break;
+                case ElectionEventKind.MembersSeen:
+                    _s = _s with { Members = e.Members };
+                    break;
+                case ElectionEventKind.TabGone:
+                    if (_s.Holder == e.Tab && !_s.Holding && _s.VoidSince is null)
+                        Void();
+                    break;
+                case ElectionEventKind.SetDone:
+                    TakeSet(e);
+                    break;
+                case ElectionEventKind.SetFailed when e.Ticket == _s.Ticket && _s.Pending is not null:
+                    AbandonPending();
+                    _s = _s with { QuietUntil = now + _s.Heartbeat };
+                    break;
+                case ElectionEventKind.Granted when e.Ticket == _s.Attempt && _s.Holding && !_s.Granted:
+                    _s = _s with { Granted = true, Own = Epoch.Max(_s.Own, e.Epoch), Known = Epoch.Max(_s.Known, e.Epoch) };
+                    break;
+                case ElectionEventKind.Refused when e.Ticket == _s.Attempt && _s.Holding && !_s.Granted:
+                    Lose(NextBackOff());
+                    break;
+                case ElectionEventKind.Resign when _s.Role != TabRole.Follower:
+                    _s = _s with { Successor = e.Tab };
+                    Lose(_s.Heartbeat * 2);
+                    break;
+                case ElectionEventKind.Fenced:
+                    _s = _s with { Known = Epoch.Max(_s.Known, e.Epoch) };
+                    if (_s.Role != TabRole.Follower && _s.Own < e.Epoch)
+                        Lose(NextBackOff());
+                    break;
+                case ElectionEventKind.Suspended:
+                case ElectionEventKind.Resumed:
+                    Forget(e.Kind == ElectionEventKind.Suspended);
+                    break;
+            }
+        }
+
+        /// <summary>What to write next, if anything. A check-and-set under way is awaited first.</summary>
+        public void Decide()
+        {
+            if (_s.Pending is not null || _s.Suspended || !_s.Observed || _s.Members.IsDefault || now < _s.QuietUntil)
+                return;
+            if (_s.Holding)
+                Hold();
+            else if (_s.Reading == LeaseReading.Valid && _s.Record.Holder == _s.Self)
+                Release();
+            else if (_s.VoidSince is not null && now >= ClaimAt())
+                Claim();
+        }
+
+        public (ElectionState, ImmutableArray<ElectionEffect>) End()
+        {
+            TimeSpan? wake = null;
+            if (_s.Pending is not null)
+                Wake(_s.SentAt + _s.Lease);
+            if (_s.Holding)
+                Wake(_s.Deadline);
+            else if (_s.Observed && _s.VoidSince is null)
+                Wake(_s.SeenAt + _s.Lease);
+            else if (_s.Observed && _s.Pending is null && !_s.Members.IsDefault)
+                Wake(ClaimAt());
+            return (_s with { WakeAt = wake }, _effects.ToImmutable());
+
+            void Wake(TimeSpan at) => wake = wake < at ? wake : at;
+        }
+
+        private void TakeSet(ElectionEvent e)
+        {
+            // An answer that came after its question was given up still tells what the record is.
+            var mine = e.Ticket == _s.Ticket && _s.Pending is not null;
+            var written = mine && e.Text == _s.Pending;
+            if (mine)
+                _s = _s with { Pending = null };
+            if (_s.Suspended)
+                return;
+            if (!written || _s.Role == TabRole.Follower)
+            {
+                if (mine && !_s.Holding && _s.Role == TabRole.Candidate)
+                    _s = _s with { Role = TabRole.Follower };
+                Observe(e.Text);
+                return;
+            }
+
+            Note(e.Text);
+            _s = _s with { Deadline = _s.SentAt + _s.Lease };
+            if (!_s.Holding)
+            {
+                _s = _s with { Holding = true, Attempt = _s.Attempt + 1, Granted = false, Leader = null };
+                Do(new(ElectionEffectKind.Watch));
+                Do(new(ElectionEffectKind.RaiseEpoch, _s.Attempt, Epoch: _s.Own));
+            }
+            else if (_s.Role == TabRole.Candidate && _s.Record.Leading)
+            {
+                _s = _s with { Role = TabRole.Leader, Leader = _s.Self, Epoch = _s.Own };
+                Do(new(ElectionEffectKind.Lead, Epoch: _s.Own));
+            }
+            else if (_s.Role == TabRole.Leader)
+            {
+                _s = _s with { Failures = 0 };
+            }
+        }
+
+        /// <summary>One heartbeat, then two, four … so that tabs whose view of the record is stale stop disturbing each other.</summary>
+        private TimeSpan NextBackOff()
+        {
+            var backOff = _s.Heartbeat * (1 << Math.Min(_s.Failures, 10));
+            _s = _s with { Failures = _s.Failures + 1 };
+            return backOff < _s.Lease ? backOff : _s.Lease;
+        }
+
+        /// <summary>Takes in the record's text: another holder, a renewal, a release, or nothing legible.</summary>
+        private void Observe(string? text)
+        {
+            if (_s.Observed && text == _s.Text)
+                return;
+            var first = !_s.Observed;
+            Note(text);
+            if (_s.Holding)
+            {
+                // While the own write is under way its answer decides; before it, this may be an old text.
+                if (_s.Pending is null && Beaten())
+                    Lose(TimeSpan.Zero);
+                if (_s.Holding)
+                    return;
+            }
+
+            ObserveHolder(first);
+        }
+
+        private void ObserveHolder(bool first)
+        {
+            var record = _s.Record;
+            var legible = _s.Reading is LeaseReading.Valid or LeaseReading.Newer;
+            if (!legible)
+            {
+                // A record that was wiped says nothing about its holder, who will restore it: keep counting.
+                if (first || _s.Holder is null)
+                    Void();
+                return;
+            }
+
+            if (_s.Reading == LeaseReading.Valid && record.Holder is null)
+            {
+                _s = _s with { SeenAt = now };
+                Void();
+                return;
+            }
+
+            var leader = _s.Reading == LeaseReading.Valid && record.Leading && record.Holder != _s.Self ? record.Holder : null;
+            var watch = _s.Holder != record.Holder || _s.VoidSince is not null || first;
+            _s = _s with { SeenAt = now, Holder = record.Holder, VoidSince = null, Leader = leader };
+            if (leader is not null)
+                _s = _s with { Epoch = record.Epoch, NotBefore = TimeSpan.Zero, Failures = 0 };
+            if (watch)
+                Do(new(ElectionEffectKind.Watch, Tab: record.Holder == _s.Self ? null : record.Holder));
+        }
+
+        /// <summary>Whether the record now belongs to somebody who goes before this tab.</summary>
+        private bool Beaten()
+        {
+            var record = _s.Record;
+            return _s.Reading switch
+            {
+                LeaseReading.Newer => true,
+                LeaseReading.Valid when record.Holder == _s.Self => false,
+                LeaseReading.Valid => record.Epoch > _s.Own || (record.Epoch == _s.Own && record.Holder < _s.Self),
+                _ => false,
+            };
+        }
+
+        private void Note(string? text)
+        {
+            var reading = LeaseRecord.Read(text, out var record);
+            var known = record.Epoch.Value <= MaxPlausible ? Epoch.Max(_s.Known, record.Epoch) : _s.Known;
+            _s = _s with { Observed = true, Text = text, Reading = reading, Record = record, Known = known };
+        }
+
+        private void Void()
+        {
+            if (_s.VoidSince is null)
+                Do(new(ElectionEffectKind.Watch));
+            _s = _s with { VoidSince = _s.VoidSince ?? now, Leader = null };
+        }
+
+        private TimeSpan ClaimAt()
+        {
+            var rank = 0;
+            foreach (var member in _s.Members)
+                rank += member < _s.Self && member != _s.Holder ? 1 : 0;
+            if (_s.Reading == LeaseReading.Valid && _s.Record.Successor is { } successor && _s.Members.Contains(successor))
+                rank = successor == _s.Self ? 0 : rank + 1;
+            var at = (_s.VoidSince ?? now) + (_s.Grace * rank);
+            at = at > _s.NotBefore ? at : _s.NotBefore;
+            return at > _s.QuietUntil ? at : _s.QuietUntil;
+        }
+
+        private void Claim()
+        {
+            _s = _s with { Role = TabRole.Candidate, Own = _s.Known.Next, Known = _s.Known.Next, Renewal = 0, Granted = false, Successor = null };
+            Set(OwnRecord, OwnRecord.Released());
+        }
+
+        private void Hold()
+        {
+            var current = _s.Reading == LeaseReading.Valid && _s.Record == OwnRecord;
+            if (current && now - _s.SentAt < _s.Heartbeat / 2)
+                return;
+            _s = _s with { Renewal = _s.Renewal + 1 };
+            Set(OwnRecord, OwnRecord.Released());
+        }
+
+        private void Release()
+        {
+            Set(_s.Record.Released(_s.Successor), null);
+            _s = _s with { Successor = null };
+        }
+
+        private void Set(LeaseRecord record, LeaseRecord? release)
+        {
+            var text = record.ToText();
+            _s = _s with { Ticket = _s.Ticket + 1, Pending = text, SentAt = now };
+            Do(new(ElectionEffectKind.Set, _s.Ticket, _s.Text, text, release?.ToText()));
+        }
+
+        private void AbandonPending()
+        {
+            _s = _s with { Pending = null, Ticket = _s.Ticket + 1 };
+            if (_s.Role == TabRole.Candidate && !_s.Holding)
+                _s = _s with { Role = TabRole.Follower };
+        }
+
+        /// <summary>Gives the role up at once; what this tab still has written is released by <see cref="Decide"/>.</summary>
+        private void Lose(TimeSpan backOff)
+        {
+            if (_s.Role == TabRole.Leader || _s.Holding)
+                Do(new(ElectionEffectKind.Lost, Epoch: _s.Own));
+            _s = _s with
+            {
+                Role = TabRole.Follower, Holding = false, Granted = false, Leader = null, Holder = _s.Self,
+                SeenAt = now, VoidSince = null, NotBefore = now + backOff,
+            };
+            if (_s.Reading != LeaseReading.Valid || _s.Record.Holder != _s.Self)
+                Void();
+        }
+
+        private void Forget(bool suspended)
+        {
+            Lose(TimeSpan.Zero);
+            Do(new(ElectionEffectKind.Watch));
+            _s = _s with
+            {
+                Suspended = suspended, Observed = false, Text = null, Reading = LeaseReading.Missing, Record = default, Holder = null,
+                Members = default, VoidSince = null, Pending = null, Ticket = _s.Ticket + 1, Successor = null,
+            };
+        }
+
+        private void Do(ElectionEffect effect) => _effects.Add(effect);
+    }
+}

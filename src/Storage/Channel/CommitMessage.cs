@@ -1,0 +1,166 @@
+using System.Buffers.Binary;
+using System.Text;
+using DataSync.Coordination;
+
+namespace DataSync.Storage;
+
+/// <summary>What a message between the tabs of one database means.</summary>
+internal enum CommitMessageKind : byte
+{
+    /// <summary>Writer to leader: take this commit.</summary>
+    Commit = 1,
+
+    /// <summary>Leader to all: this commit is durable. Carries it when it is small.</summary>
+    Committed = 2,
+
+    /// <summary>Leader to writer: this commit was not taken, for the reason in <see cref="CommitMessage.Code"/>.</summary>
+    Refused = 3,
+
+    /// <summary>Writer to leader: the write turn, please.</summary>
+    TurnRequest = 4,
+
+    /// <summary>Leader to writer: it is yours, on top of <see cref="CommitMessage.Position"/>.</summary>
+    TurnGrant = 5,
+
+    /// <summary>Writer to leader: not needed any more.</summary>
+    TurnRelease = 6,
+
+    /// <summary>Leader to all: I lead and accept writes; this is where the history stands. Repeated with the heartbeat.</summary>
+    Leading = 7,
+}
+
+/// <summary>One message between the tabs of one database, and its binary form.</summary>
+/// <remarks>
+/// <code>
+///   0  u32 magic "DSM1"   4  u8 protocol version   5  u8 kind   6  u16 flags (1: the leadership has just begun)
+///   8  i64 epoch   16  16 bytes sender   32  16 bytes addressee (zero: all)   48  16 bytes incarnation
+///  64  i64 marker   72  16 bytes commit id   88  i64 turn   96  i64 durable marker
+/// 104  i32 code   108  i32 text bytes   112  i32 records   116  i32 reserved   120  text, then i32 length + bytes each
+/// </code>
+/// </remarks>
+internal sealed record CommitMessage
+{
+    public const byte ProtocolVersion = 1;
+    private const uint Magic = 0x314D5344;
+    private const int HeaderSize = 120;
+    private const int MaxRecords = 65_536;
+
+    public required CommitMessageKind Kind { get; init; }
+
+    public required Epoch Epoch { get; init; }
+
+    public required TabId Sender { get; init; }
+
+    /// <summary>The only tab that it is for; default for all.</summary>
+    public TabId To { get; init; }
+
+    public required Guid Incarnation { get; init; }
+
+    /// <summary>The commit that is meant, or the position on which a turn is granted.</summary>
+    public Position Position { get; init; }
+
+    /// <summary>The turn request's number, chosen by the tab that asks; 0 for none.</summary>
+    public long Turn { get; init; }
+
+    /// <summary>The last durable marker at the leader.</summary>
+    public long Durable { get; init; }
+
+    public StorageErrorCode Code { get; init; }
+
+    /// <summary>The leadership has just begun: what was sent to the one before must be sent again.</summary>
+    public bool HasJustBegun { get; init; }
+
+    public string Text { get; init; } = "";
+
+    public IReadOnlyList<byte[]> Records { get; init; } = [];
+
+    public byte[] Encode()
+    {
+        var text = Encoding.UTF8.GetBytes(Text);
+        var length = checked(HeaderSize + text.Length + Records.Sum(r => 4 + r.Length));
+        var bytes = GC.AllocateUninitializedArray<byte>(length);
+        var span = bytes.AsSpan();
+        BinaryPrimitives.WriteUInt32LittleEndian(span, Magic);
+        span[4] = ProtocolVersion;
+        span[5] = (byte)Kind;
+        BinaryPrimitives.WriteUInt16LittleEndian(span[6..], HasJustBegun ? (ushort)1 : (ushort)0);
+        BinaryPrimitives.WriteInt64LittleEndian(span[8..], Epoch.Value);
+        WriteTab(span[16..], Sender);
+        WriteTab(span[32..], To);
+        Incarnation.TryWriteBytes(span[48..]);
+        BinaryPrimitives.WriteInt64LittleEndian(span[64..], Position.Marker);
+        Position.Commit.Value.TryWriteBytes(span[72..]);
+        BinaryPrimitives.WriteInt64LittleEndian(span[88..], Turn);
+        BinaryPrimitives.WriteInt64LittleEndian(span[96..], Durable);
+        BinaryPrimitives.WriteInt32LittleEndian(span[104..], (int)Code);
+        BinaryPrimitives.WriteInt32LittleEndian(span[108..], text.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(span[112..], Records.Count);
+        BinaryPrimitives.WriteInt32LittleEndian(span[116..], 0);
+        text.CopyTo(span[HeaderSize..]);
+        var at = HeaderSize + text.Length;
+        foreach (var record in Records)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(span[at..], record.Length);
+            record.CopyTo(span[(at + 4)..]);
+            at += 4 + record.Length;
+        }
+
+        return bytes;
+    }
+
+    /// <summary>Reads a message; null for anything that is not one of this protocol version, whatever it is.</summary>
+    public static CommitMessage? TryParse(ReadOnlySpan<byte> bytes)
+    {
+        if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic || bytes[4] != ProtocolVersion) return null;
+        var kind = (CommitMessageKind)bytes[5];
+        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.Leading) return null;
+        var textLength = BinaryPrimitives.ReadInt32LittleEndian(bytes[108..]);
+        var recordCount = BinaryPrimitives.ReadInt32LittleEndian(bytes[112..]);
+        if (textLength < 0 || textLength > bytes.Length - HeaderSize || recordCount is < 0 or > MaxRecords) return null;
+        if (ReadRecords(bytes[(HeaderSize + textLength)..], recordCount) is not { } records) return null;
+        if (!TryReadTab(bytes[16..], out var sender) || sender == default || !TryReadTab(bytes[32..], out var to)) return null;
+        return new CommitMessage
+        {
+            Kind = kind,
+            HasJustBegun = (bytes[6] & 1) != 0,
+            Epoch = new(BinaryPrimitives.ReadInt64LittleEndian(bytes[8..])),
+            Sender = sender,
+            To = to,
+            Incarnation = new(bytes.Slice(48, 16)),
+            Position = new(BinaryPrimitives.ReadInt64LittleEndian(bytes[64..]), new(new Guid(bytes.Slice(72, 16)))),
+            Turn = BinaryPrimitives.ReadInt64LittleEndian(bytes[88..]),
+            Durable = BinaryPrimitives.ReadInt64LittleEndian(bytes[96..]),
+            Code = (StorageErrorCode)BinaryPrimitives.ReadInt32LittleEndian(bytes[104..]),
+            Text = Encoding.UTF8.GetString(bytes.Slice(HeaderSize, textLength)),
+            Records = records,
+        };
+    }
+
+    private static byte[][]? ReadRecords(ReadOnlySpan<byte> bytes, int count)
+    {
+        var records = new byte[count][];
+        for (var i = 0; i < count; i++)
+        {
+            if (bytes.Length < 4) return null;
+            var length = BinaryPrimitives.ReadInt32LittleEndian(bytes);
+            if (length < 0 || length > bytes.Length - 4) return null;
+            records[i] = bytes.Slice(4, length).ToArray();
+            bytes = bytes[(4 + length)..];
+        }
+
+        return bytes.IsEmpty ? records : null;
+    }
+
+    private static void WriteTab(Span<byte> target, TabId tab)
+    {
+        var guid = tab == default ? Guid.Empty : Guid.Parse(tab.Value);
+        guid.TryWriteBytes(target);
+    }
+
+    private static bool TryReadTab(ReadOnlySpan<byte> source, out TabId tab)
+    {
+        var guid = new Guid(source[..16]);
+        tab = default;
+        return guid == Guid.Empty || TabId.TryParse(guid.ToString("D"), out tab);
+    }
+}

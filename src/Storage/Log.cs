@@ -1,0 +1,40 @@
+using Microsoft.Extensions.Logging;
+
+namespace DataSync.Storage;
+
+/// <summary>All log messages of this project; event ids 2000 to 2999, never reused.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(2000, LogLevel.Information, "{Scope}: opened at marker {Marker}, {Extents} extents, {LogRecords} log records")]
+    public static partial void Opened(ILogger logger, string scope, long marker, int extents, int logRecords);
+
+    [LoggerMessage(2001, LogLevel.Warning, "{Report}")]
+    public static partial void StoreDamaged(ILogger logger, string report);
+
+    [LoggerMessage(2002, LogLevel.Error, "{Scope}: stopped: {Reason}")]
+    public static partial void Faulted(ILogger logger, string scope, string reason);
+
+    [LoggerMessage(2003, LogLevel.Information, "{Scope}: the connection to the store was lost, opening it again")]
+    public static partial void Reopening(ILogger logger, string scope);
+
+    [LoggerMessage(2010, LogLevel.Information, "{Scope}: leads with epoch {Epoch} from marker {Marker}")]
+    public static partial void Leading(ILogger logger, string scope, long epoch, long marker);
+
+    [LoggerMessage(2011, LogLevel.Debug, "{Scope}: follows {Leader}, epoch {Epoch}")]
+    public static partial void Following(ILogger logger, string scope, string leader, long epoch);
+
+    [LoggerMessage(2012, LogLevel.Warning, "{Scope}: leadership ended by the store: {Reason}")]
+    public static partial void Fenced(ILogger logger, string scope, string reason);
+
+    [LoggerMessage(2020, LogLevel.Debug, "{Scope}: checkpoint at marker {Marker}, {Extents} extents")]
+    public static partial void Checkpointed(ILogger logger, string scope, long marker, int extents);
+
+    [LoggerMessage(2021, LogLevel.Warning, "{Scope}: checkpoint failed, the log is kept: {Reason}")]
+    public static partial void CheckpointFailed(ILogger logger, string scope, string reason);
+
+    [LoggerMessage(2030, LogLevel.Debug, "{Scope}: a message of {Bytes} bytes was dropped: not of this protocol")]
+    public static partial void MessageDropped(ILogger logger, string scope, int bytes);
+
+    [LoggerMessage(2031, LogLevel.Error, "A handler of {EventName} failed")]
+    public static partial void HandlerFailed(ILogger logger, string eventName, Exception error);
+}

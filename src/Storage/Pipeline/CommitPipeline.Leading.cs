@@ -1,0 +1,391 @@
+using DataSync.Coordination;
+using Polly;
+using Polly.Retry;
+
+namespace DataSync.Storage;
+
+// Who leads: taking over, stepping down, messages between leader and followers, and losing the store.
+public sealed partial class CommitPipeline : ILeaderOutput
+{
+    private LeaderSession? _session;
+    private LeaderSession? _elected;
+    private (TabId Id, Epoch Epoch)? _leader;
+    private IReadOnlyList<TabId> _members = [];
+    private bool _reopening;
+
+    /// <summary>Whether this tab accepts commits at this moment; information only.</summary>
+    public bool IsLeading => _session is not null;
+
+    // Taking over, in this order: raise the epoch (that fences the old leader), then read what it still appended.
+    private async ValueTask<Epoch> OnElectedAsync(Epoch proposed, CancellationToken cancellationToken)
+    {
+        await _opened.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return await TakeOverAsync(proposed, cancellationToken).ConfigureAwait(false);
+        }
+        catch (StorageException error) when (EndsSession(error))
+        {
+            _gate.Run(() => OnLost(error));
+            throw;
+        }
+    }
+
+    private static bool EndsSession(StorageException error) => error is StoreReplacedException or StorageClosedException;
+
+    private async ValueTask<Epoch> TakeOverAsync(Epoch proposed, CancellationToken cancellationToken)
+    {
+        var recovered = _recovered!;
+        if (IsReadOnly) throw new CorruptStoreException(recovered.Report);
+        var head = await _store.RaiseEpochAsync(_incarnation, proposed, _coordinator.Id, cancellationToken).ConfigureAwait(false);
+        var fence = new Fence(_incarnation, head.Epoch);
+        if (_catchUp is { } running) await running.ConfigureAwait(false);
+        if (recovered.NeedsRepair || await ReadBehindAsync().ConfigureAwait(false)) await RepairAsync(fence, cancellationToken).ConfigureAwait(false);
+        _gate.Run(() =>
+        {
+            ThrowIfUnusable();
+            _elected = new LeaderSession(_store, fence, _coordinator.Id, _ledger!, this, _gate, _options, _time);
+        });
+        return head.Epoch;
+    }
+
+    // What a crash left behind the end of the history, or damage that the app wants repaired, goes before the first append.
+    private async Task RepairAsync(Fence fence, CancellationToken cancellationToken)
+    {
+        var current = await Recovery.LoadAsync(_store, null, _recoveryOptions, cancellationToken).ConfigureAwait(false);
+        var repaired = await Recovery.RepairAsync(_store, fence, current, cancellationToken).ConfigureAwait(false);
+        _gate.Run(() =>
+        {
+            _recovered = repaired;
+            Reload(repaired);
+        });
+    }
+
+    private void OnLeadershipChanged(object? sender, LeadershipChangedEventArgs e) => _gate.Run(() =>
+    {
+        if (_closed || _fault is not null) return;
+        if (e.Role == TabRole.Leader && _elected is { } elected && elected.Epoch == e.Epoch)
+        {
+            if (_session == elected) return;
+            elected.Lease = _coordinator.CurrentLease;
+            _session = elected;
+            _leader = (_coordinator.Id, e.Epoch);
+            Log.Leading(_logger, _coordinator.Scope, e.Epoch.Value, _ledger!.End.Marker);
+            AnnounceLeading(hasJustBegun: true);
+            SendAgain();
+            return;
+        }
+
+        if (_session is not null && e.Role != TabRole.Leader) EndSession();
+        if (e.NewLeader is { } leader && leader != _coordinator.Id) FollowLeader(leader, e.Epoch);
+        else if (e.NewLeader is null) _leader = null;
+    });
+
+    private void FollowLeader(TabId leader, Epoch epoch)
+    {
+        if (_leader == (leader, epoch) || _leader is { } known && known.Epoch > epoch) return;
+        _leader = (leader, epoch);
+        Log.Following(_logger, _coordinator.Scope, leader.Value, epoch.Value);
+        SendAgain();
+    }
+
+    private void EndSession()
+    {
+        _session?.Close();
+        _session = null;
+        if (_leader?.Id == _coordinator.Id) _leader = null;
+    }
+
+    private void OnMembersChanged(object? sender, EventArgs e) => _gate.Run(() =>
+    {
+        var members = _coordinator.Members;
+        foreach (var gone in _members.Where(m => !members.Contains(m))) _session?.OnTabGone(gone);
+        _members = members;
+    });
+
+    private void OnHeartbeat(object? sender, EventArgs e) => _gate.Run(() =>
+    {
+        if (_closed || _fault is not null || _storage is null) return;
+        _metrics.OnImage(_storage.ChainLength, LogRecords, LogBytes);
+        if (_session is not null)
+        {
+            _session.OnHeartbeat();
+            AnnounceLeading(hasJustBegun: false);
+        }
+
+        EndOverdue();
+        var late = _pending.Exists(p => IsLate(p.Since)) || (_turnRequest is { } request && IsLate(request.Since));
+        if (!late || _resending) return;
+        _resending = true;
+        _gate.Defer(() => _ = ResendAsync());
+    });
+
+    private bool IsLate(long since) => _time.GetElapsedTime(since) >= _options.ResendAfter;
+
+    private void AnnounceLeading(bool hasJustBegun)
+    {
+        if (_session is null) return;
+        Post(CommitMessageKind.Leading, m => m with
+        {
+            Epoch = _session.Epoch,
+            Position = _ledger!.End,
+            Durable = _ledger.End.Marker,
+            HasJustBegun = hasJustBegun,
+        });
+    }
+
+    private void Post(CommitMessageKind kind, Func<CommitMessage, CommitMessage> fill)
+    {
+        var isAnswer = kind is CommitMessageKind.Committed or CommitMessageKind.Refused or CommitMessageKind.TurnGrant or CommitMessageKind.Leading;
+        if (_closed || (!isAnswer && _leader is null)) return;
+        var message = fill(new CommitMessage
+        {
+            Kind = kind,
+            Epoch = _leader?.Epoch ?? default,
+            Sender = _coordinator.Id,
+            To = isAnswer ? default : _leader!.Value.Id,
+            Incarnation = _incarnation,
+        });
+        _channel.Post(message.Encode());
+    }
+
+    private void OnReceived(byte[] bytes)
+    {
+        if (CommitMessage.TryParse(bytes) is not { } message)
+        {
+            _metrics.OnDropped();
+            Log.MessageDropped(_logger, _coordinator.Scope, bytes.Length);
+            return;
+        }
+
+        _gate.Run(() =>
+        {
+            if (_closed || _fault is not null || _ledger is null || message.Incarnation != _incarnation) return;
+            if (message.To != default && message.To != _coordinator.Id) return;
+            Handle(message);
+        });
+    }
+
+    private void Handle(CommitMessage message)
+    {
+        switch (message.Kind)
+        {
+            case CommitMessageKind.Commit or CommitMessageKind.TurnRequest or CommitMessageKind.TurnRelease:
+                // A request names the leadership it means; a late copy must not reach a later one.
+                if (_session is { } session && session.Epoch == message.Epoch) HandleRequest(session, message);
+                break;
+            case CommitMessageKind.Leading:
+                if (_leader is null || message.Epoch >= _leader.Value.Epoch)
+                {
+                    if (_session is not null && message.Epoch > _session.Epoch) OnLost(new FencedException(_session.Epoch, message.Epoch));
+                    var isNews = _leader != (message.Sender, message.Epoch);
+                    _leader = (message.Sender, message.Epoch);
+                    if (isNews || message.HasJustBegun) SendAgain();
+                }
+
+                if (message.Durable > _ledger!.End.Marker) StartCatchUp();
+                break;
+            case CommitMessageKind.Committed:
+                OnCommittedMessage(message);
+                break;
+            case CommitMessageKind.Refused:
+                if (_leader is { } l && l.Id == message.Sender && l.Epoch == message.Epoch) OnRefused(message);
+                break;
+            case CommitMessageKind.TurnGrant:
+                if (_leader is { } g && g.Id == message.Sender && g.Epoch == message.Epoch) OnGrantMessage(message);
+                break;
+        }
+    }
+
+    private void HandleRequest(LeaderSession session, CommitMessage message)
+    {
+        if (message.Kind == CommitMessageKind.TurnRequest) session.RequestTurn(message.Sender, message.Turn);
+        else if (message.Kind == CommitMessageKind.TurnRelease) session.ReleaseTurn(message.Sender, message.Turn);
+        else if (message.Records.Count == 1 && CommitRecord.Parse(message.Records[0], verifyBlocks: true, out _) is { } commit && commit.Writer == message.Sender)
+        {
+            session.Commit(message.Sender, commit);
+        }
+        else
+        {
+            _metrics.OnDropped();
+        }
+    }
+
+    // Durable is durable, whoever says so: the store let it in.
+    private void OnCommittedMessage(CommitMessage message)
+    {
+        if (message.Position.Marker <= _ledger!.End.Marker) return;
+        var own = _pending.Find(p => p.Commit.Position == message.Position)?.Commit;
+        var commit = own ?? (message.Records.Count == 1 ? CommitRecord.Parse(message.Records[0], verifyBlocks: false, out _) : null);
+        if (commit is null || commit.Position != message.Position) StartCatchUp();
+        else OnDurable(commit);
+    }
+
+    private void OnRefused(CommitMessage message)
+    {
+        var index = _pending.FindIndex(p => p.Commit.Id == message.Position.Commit);
+        if (index < 0) return;
+        Refuse(index, message.Code, message.Text, message.Durable);
+    }
+
+    private void Refuse(int index, StorageErrorCode code, string text, long durable)
+    {
+        // The marker that it hoped for is taken: by whom, the log tells (it may be this very commit, sent twice).
+        if (durable >= _pending[index].Commit.Marker)
+        {
+            if (_ledger!.End.Marker < durable) StartCatchUp();
+            return;
+        }
+
+        if (code == StorageErrorCode.Stale) FailFrom(index, _ => new StaleCommitException(1));
+        else FailFrom(index, _ => StorageException.FromCode(code, text));
+    }
+
+    private void OnGrantMessage(CommitMessage message)
+    {
+        var accepted = new List<CommitRecord>(message.Records.Count);
+        foreach (var bytes in message.Records)
+        {
+            if (CommitRecord.Parse(bytes, verifyBlocks: false, out _) is not { } commit) return;
+            accepted.Add(commit);
+        }
+
+        OnTurnGranted(new TurnGrant(message.Turn, message.Position, message.Durable, accepted));
+    }
+
+    void ILeaderOutput.OnAppended(CommitRecord commit)
+    {
+        Post(CommitMessageKind.Committed, m => m with
+        {
+            Epoch = commit.Epoch,
+            Position = commit.Position,
+            Durable = commit.Marker,
+            Records = commit.Bytes.Length <= _options.AnnounceBytes ? [commit.Segment.Array!] : [],
+        });
+        OnDurable(commit);
+    }
+
+    void ILeaderOutput.AnswerCommitted(TabId to, Position position)
+    {
+        if (to == _coordinator.Id) return; // the ledger holds it, so the image does or will
+        Post(CommitMessageKind.Committed, m => m with { To = to, Position = position, Durable = _ledger!.End.Marker });
+    }
+
+    void ILeaderOutput.AnswerRefused(TabId to, Position position, StorageErrorCode code, string message)
+    {
+        if (to != _coordinator.Id)
+        {
+            Post(CommitMessageKind.Refused, m => m with { To = to, Position = position, Durable = _ledger!.End.Marker, Code = code, Text = message });
+            return;
+        }
+
+        var index = _pending.FindIndex(p => p.Commit.Id == position.Commit);
+        if (index >= 0) Refuse(index, code, message, _ledger!.End.Marker);
+    }
+
+    void ILeaderOutput.AnswerTurn(TabId to, TurnGrant grant)
+    {
+        if (to == _coordinator.Id) OnTurnGranted(grant);
+        else
+        {
+            Post(CommitMessageKind.TurnGrant, m => m with
+            {
+                To = to,
+                Position = grant.Base,
+                Turn = grant.Number,
+                Durable = grant.Durable,
+                Records = [.. grant.Accepted.Select(c => c.Segment.Array!)],
+            });
+        }
+    }
+
+    Checkpoint? ILeaderOutput.PrepareCheckpoint(Fence fence)
+    {
+        if (_toApply.Count > 0 || _reload is not null || Storage.Durable != _ledger!.End) return null;
+        var extents = _ledger.DirtyExtents.Select(index => Storage.SnapshotDurable(index, _incarnation)).OfType<Extent>().ToList();
+        return new Checkpoint(_ledger.NextHead(fence, _coordinator.Id, Storage.DurableFileSize), extents);
+    }
+
+    void ILeaderOutput.OnCheckpoint(Checkpoint checkpoint)
+    {
+        _ledger!.OnCheckpoint(checkpoint.Head);
+        _metrics.OnCheckpoint();
+        Log.Checkpointed(_logger, _coordinator.Scope, checkpoint.Head.Checkpoint.Marker, checkpoint.Extents.Count);
+    }
+
+    void ILeaderOutput.OnCheckpointFailed(StorageException error) => Log.CheckpointFailed(_logger, _coordinator.Scope, error.Message);
+
+    void ILeaderOutput.OnLost(StorageException? error) => OnLost(error);
+
+    private void OnLost(StorageException? error)
+    {
+        EndSession();
+        switch (error)
+        {
+            case StoreReplacedException:
+                FaultNow(error);
+                break;
+            case StorageClosedException { Reason: StoreClosedReason.Deleted }:
+                FaultNow(error);
+                break;
+            case StorageClosedException:
+                StartReopen();
+                break;
+            case null:
+                break; // the lease ran out; the coordinator knows
+            default:
+                var epoch = (error as FencedException)?.StoreEpoch ?? default;
+                if (error is FencedException) _metrics.OnFenced();
+                Log.Fenced(_logger, _coordinator.Scope, error.Message);
+                _gate.Defer(() => _coordinator.StepDown(epoch));
+                StartCatchUp();
+                break;
+        }
+    }
+
+    private void OnStoreClosed(StoreClosedReason reason) => _gate.Run(() =>
+    {
+        if (_closed || _fault is not null) return;
+        if (reason == StoreClosedReason.Deleted) FaultNow(new StorageClosedException(reason));
+        else StartReopen();
+    });
+
+    // The connection was lost, not the data (so far): open again, and settle what is unknown by reading the log.
+    private void StartReopen()
+    {
+        if (_reopening || _closed || _fault is not null) return;
+        _reopening = true;
+        EndSession();
+        _gate.Defer(() =>
+        {
+            _coordinator.StepDown(default);
+            _ = ReopenAsync();
+        });
+    }
+
+    private async Task ReopenAsync()
+    {
+        Log.Reopening(_logger, _coordinator.Scope);
+        var retry = new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(new RetryStrategyOptions
+        {
+            ShouldHandle = new PredicateBuilder().Handle<StorageUnavailableException>().Handle<StorageClosedException>(),
+            MaxRetryAttempts = 6,
+            BackoffType = DelayBackoffType.Exponential,
+            UseJitter = true,
+            Delay = TimeSpan.FromMilliseconds(50),
+        }).Build();
+        var error = await TryAsync(() => retry.ExecuteAsync(
+            async token =>
+            {
+                var head = await _store.OpenAsync(token).ConfigureAwait(false);
+                if (head.Incarnation != _incarnation) throw new StoreReplacedException();
+            },
+            _closing.Token).AsTask()).ConfigureAwait(false);
+        _gate.Run(() =>
+        {
+            _reopening = false;
+            if (error is not null) FaultNow(error);
+            else StartCatchUp();
+        });
+    }
+}

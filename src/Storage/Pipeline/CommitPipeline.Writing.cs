@@ -1,0 +1,417 @@
+using System.Globalization;
+using Polly;
+using Polly.Retry;
+using Polly.Timeout;
+
+namespace DataSync.Storage;
+
+// The writer's side: turns, the chain of commits on their way, and sending them until their outcome is known.
+public sealed partial class CommitPipeline : IBatchOwner
+{
+    private const int MaxAlignAttempts = 8;
+
+    private readonly ResiliencePipeline _resend;
+    private readonly List<PendingCommit> _pending = [];
+    private readonly LinkedList<(WriteTurn Turn, TaskCompletionSource Ready)> _writers = new();
+    private readonly List<SettleWaiter> _settleWaiters = [];
+    private WriteTurn? _turn;
+    private long _implicitTurn;
+    private TurnRequest? _turnRequest;
+    private long _turnNumber;
+    private bool _contended;
+    private bool _resending;
+    private StorageException? _unseenError;
+
+    /// <summary>
+    /// Waits for leave to write. Between tabs: the leader takes it at once; a follower goes ahead without asking as long
+    /// as nobody else writes (its commit may turn out stale), or asks the leader for the turn.
+    /// </summary>
+    /// <param name="exclusive">Ask for the turn in any case: the commit is then stale only if the leader changes or the turn's deadline passes.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="NoLeaderException">No leader gave an answer in time.</exception>
+    /// <exception cref="StorageException">The pipeline has stopped.</exception>
+    public async ValueTask<WriteTurn> BeginWriteAsync(bool exclusive = false, CancellationToken cancellationToken = default)
+    {
+        var turn = new WriteTurn(this);
+        if (_gate.Run(() => Enqueue(turn)) is { } ready) await WaitInQueueAsync(turn, ready, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            for (var attempt = 1; !_gate.Run(() => TryGoAhead(turn, exclusive)); attempt++)
+            {
+                var grant = await AskForTurnAsync(cancellationToken).ConfigureAwait(false);
+                turn.Number = grant.Number;
+                if (await AlignAsync(grant, cancellationToken).ConfigureAwait(false)) break;
+                _gate.Run(() => ReturnTurn(turn));
+                if (attempt == MaxAlignAttempts) throw new StaleCommitException(attempt);
+                await SettleAsync(cancellationToken).ConfigureAwait(false);
+            }
+
+            turn.IsReady = true;
+            return turn;
+        }
+        catch
+        {
+            turn.Dispose();
+            throw;
+        }
+    }
+
+    internal void Release(WriteTurn turn) => _gate.Run(() =>
+    {
+        if (turn.IsReleased) return;
+        turn.IsReleased = true;
+        if (_turn != turn) return;
+        ReturnTurn(turn);
+        _turn = null;
+        Drain();
+        PassOn();
+    });
+
+    string? IBatchOwner.TryBeginBatch() => _gate.Run(() =>
+    {
+        if (_closed) return "The database was closed.";
+        if (_fault is { } fault) return fault.Message;
+        if (IsReadOnly) return "The store is damaged and was opened with CorruptionAction.Report, so it can only be read. Open it with CorruptionAction.Repair to write.";
+        if (_undoFrom is not null || _reload is not null) return "Other tabs' changes are waiting to be shown here. Finish reading, then try again.";
+        if (_turn is { IsReady: true }) return null;
+        if (_session is null)
+        {
+            return "This tab is a follower and does not hold the write turn. Write with DataSyncDatabase.ExecuteAsync or WriteAsync, which work in every tab; "
+                + "only the leader's tab may write synchronously.";
+        }
+
+        var number = ++_turnNumber;
+        if (_session.TryTakeTurn(number) is not { } grant) return "Another tab holds the write turn. Try again, or write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for it.";
+        if (grant.Base == Storage.Top && _toApply.Count == 0)
+        {
+            _implicitTurn = number;
+            return null;
+        }
+
+        _session.ReleaseTurn(_coordinator.Id, number);
+        return "Another tab's commit is on its way. Try again, or write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for it.";
+    });
+
+    void IBatchOwner.OnSealed(CommitRecord commit) => _gate.RunInsideSqlite(() =>
+    {
+        var pending = new PendingCommit(commit, _time.GetTimestamp());
+        if (_implicitTurn != 0 || _turn is null) Observe(pending);
+        else _turn.Pending = pending;
+        _pending.Add(pending);
+
+        // Built on a commit that failed meanwhile, it fails with it when the image is put back.
+        if (_undoFrom is not null) pending.Error = new StaleCommitException(1);
+        else Send(pending);
+        EndImplicitTurn();
+    });
+
+    void IBatchOwner.OnBatchEnded() => _gate.RunInsideSqlite(EndImplicitTurn);
+
+    void IBatchOwner.OnIdle() => _gate.RunInsideSqlite(Drain);
+
+    private void EndImplicitTurn()
+    {
+        if (_implicitTurn == 0) return;
+        _session?.ReleaseTurn(_coordinator.Id, _implicitTurn);
+        _implicitTurn = 0;
+    }
+
+    // A synchronous write's failure has nobody to await it: it is kept for FlushAsync.
+    private void Observe(PendingCommit pending) => pending.Outcome.Task.ContinueWith(
+        task => _gate.Run(() => _unseenError ??= task.Exception?.InnerException as StorageException
+            ?? (task.Result.IsStale ? new StaleCommitException(1) : null)),
+        CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+
+    private TaskCompletionSource? Enqueue(WriteTurn turn)
+    {
+        ThrowIfUnusable();
+        if (IsReadOnly) throw new CorruptStoreException(_recovered!.Report);
+        if (_turn is null && _writers.Count == 0)
+        {
+            _turn = turn;
+            return null;
+        }
+
+        var ready = new TaskCompletionSource();
+        _writers.AddLast((turn, ready));
+        return ready;
+    }
+
+    private async Task WaitInQueueAsync(WriteTurn turn, TaskCompletionSource ready, CancellationToken cancellationToken)
+    {
+        using var registration = cancellationToken.CanBeCanceled
+            ? cancellationToken.Register(() => _gate.Run(() =>
+            {
+                for (var node = _writers.First; node is not null; node = node.Next)
+                {
+                    if (node.Value.Turn != turn) continue;
+                    _writers.Remove(node);
+                    _gate.Defer(() => ready.TrySetCanceled(cancellationToken));
+                    return;
+                }
+            }))
+            : default;
+        await ready.Task.ConfigureAwait(false);
+    }
+
+    private void PassOn()
+    {
+        if (_turn is not null || _writers.First is not { } next) return;
+        _writers.RemoveFirst();
+        _turn = next.Value.Turn;
+        _gate.Defer(() => next.Value.Ready.TrySetResult());
+    }
+
+    private bool TryGoAhead(WriteTurn turn, bool exclusive)
+    {
+        ThrowIfUnusable();
+        if (_session is not null || exclusive || _contended || _leader is null || IsUnsettled) return TryTakeOwnTurn(turn);
+        turn.Number = 0;
+        return true;
+    }
+
+    private bool TryTakeOwnTurn(WriteTurn turn)
+    {
+        var number = _turnNumber + 1;
+        if (_session is null || IsUnsettled || _session.TryTakeTurn(number) is not { } grant) return false;
+        turn.Number = _turnNumber = number;
+        if (TryAlign(grant) == Alignment.Aligned) return true;
+        ReturnTurn(turn);
+        return false;
+    }
+
+    private Task<TurnGrant> AskForTurnAsync(CancellationToken cancellationToken)
+    {
+        var request = _gate.Run(() =>
+        {
+            ThrowIfUnusable();
+            _turnRequest = new TurnRequest(++_turnNumber, _time.GetTimestamp());
+            SendTurnRequest();
+            return _turnRequest;
+        });
+        if (!cancellationToken.CanBeCanceled) return request.Grant.Task;
+        return WithCancellation(request, cancellationToken);
+    }
+
+    private async Task<TurnGrant> WithCancellation(TurnRequest request, CancellationToken cancellationToken)
+    {
+        using var registration = cancellationToken.Register(() => _gate.Run(() =>
+        {
+            if (_turnRequest == request) _turnRequest = null;
+            ReleaseAtLeader(request.Number);
+            _gate.Defer(() => request.Grant.TrySetCanceled(cancellationToken));
+        }));
+        return await request.Grant.Task.ConfigureAwait(false);
+    }
+
+    // Brings the image to where the turn starts. False: it cannot be done (a message was lost, a leader changed).
+    private async Task<bool> AlignAsync(TurnGrant grant, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; attempt <= MaxAlignAttempts; attempt++)
+        {
+            var alignment = _gate.Run(() => TryAlign(grant));
+            if (alignment != Alignment.MustWait) return alignment == Alignment.Aligned;
+            if (_gate.Run(() => _ledger!.End.Marker < grant.Durable)) await CatchUpAsync().ConfigureAwait(false);
+            await SettleAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        return false;
+    }
+
+    private Alignment TryAlign(TurnGrant grant)
+    {
+        Drain();
+        if (_ledger!.End.Marker < grant.Durable || IsUnsettled) return Alignment.MustWait;
+        foreach (var commit in grant.Accepted)
+        {
+            if (commit.Marker <= Storage.Durable.Marker || Storage.IsInChain(commit.Id)) continue;
+            if (!Storage.IsIdle) return Alignment.MustWait;
+            if (commit.Base != Storage.Top) return Alignment.Impossible;
+            Storage.ApplyAccepted(commit);
+        }
+
+        if (grant.Base != Storage.Top) return Alignment.Impossible;
+        var ownLast = _pending.Count > 0 ? _pending[^1].Commit.Position : _ledger.LastOf(_coordinator.Id);
+        _contended = ownLast != grant.Base;
+        return Alignment.Aligned;
+    }
+
+    private void ReturnTurn(WriteTurn turn)
+    {
+        var isUsed = turn.Pending is not null;
+        if (turn.Number != 0 && !isUsed) ReleaseAtLeader(turn.Number);
+        turn.Number = 0;
+        DropAcceptedTail();
+    }
+
+    private void ReleaseAtLeader(long number)
+    {
+        if (_session is not null) _session.ReleaseTurn(_coordinator.Id, number);
+        else Post(CommitMessageKind.TurnRelease, m => m with { Turn = number });
+    }
+
+    private void Send(PendingCommit pending)
+    {
+        if (pending.Error is not null) return;
+        if (_session is not null) _session.Commit(_coordinator.Id, pending.Commit);
+        else if (_leader is not null)
+        {
+            Post(CommitMessageKind.Commit, m => m with
+            {
+                Position = pending.Commit.Position,
+                Records = [pending.Commit.Segment.Array!],
+            });
+        }
+    }
+
+    private void SendTurnRequest()
+    {
+        if (_turnRequest is not { } request) return;
+        if (_session is not null) _session.RequestTurn(_coordinator.Id, request.Number);
+        else if (_leader is not null) Post(CommitMessageKind.TurnRequest, m => m with { Turn = request.Number });
+    }
+
+    private void OnTurnGranted(TurnGrant grant)
+    {
+        if (_turnRequest?.Number == grant.Number)
+        {
+            var request = _turnRequest;
+            _turnRequest = null;
+            _gate.Defer(() => request.Grant.TrySetResult(grant));
+        }
+        else if (_turn?.Number != grant.Number)
+        {
+            // Nobody waits for it any more: a copy, or an answer that came after the wait had ended.
+            ReleaseAtLeader(grant.Number);
+        }
+    }
+
+    // Fails a commit, and every later one with it, as soon as the image can be put back.
+    private void FailFrom(int index, Func<PendingCommit, StorageException> error)
+    {
+        for (var i = index; i < _pending.Count; i++) _pending[i].Error ??= error(_pending[i]);
+        if (_undoFrom is null || _pending.FindIndex(p => p.Commit.Id == _undoFrom) > index) _undoFrom = _pending[index].Commit.Id;
+        Drain();
+    }
+
+    private void SettleFailed()
+    {
+        foreach (var failed in _pending.Where(p => p.Error is not null).ToList())
+        {
+            _pending.Remove(failed);
+            if (failed.Error is StaleCommitException) _contended = true;
+            Settle(failed, failed.Error!);
+        }
+    }
+
+    private void Settle(PendingCommit pending, StorageException error)
+    {
+        _metrics.OnFailed(error);
+        if (error is StaleCommitException) _gate.Defer(() => pending.Outcome.TrySetResult(new CommitOutcome(IsStale: true, pending.Commit.Position)));
+        else
+        {
+            _gate.Defer(() =>
+            {
+                pending.Outcome.TrySetException(error);
+                _ = pending.Outcome.Task.Exception; // a write whose caller went away is no unobserved exception
+            });
+        }
+    }
+
+    private void FailEverything(StorageException error)
+    {
+        foreach (var pending in _pending) Settle(pending, error);
+        _pending.Clear();
+        if (_turnRequest is { } request) _gate.Defer(() => request.Grant.TrySetException(error));
+        _turnRequest = null;
+        foreach (var (_, ready) in _writers) _gate.Defer(() => ready.TrySetException(error));
+        _writers.Clear();
+        WakeSettleWaiters();
+        _gate.Defer(() => _opened.TrySetException(error));
+    }
+
+    private ResiliencePipeline MakeResendPolicy() => new ResiliencePipelineBuilder { TimeProvider = _time }
+        .AddRetry(new RetryStrategyOptions
+        {
+            ShouldHandle = new PredicateBuilder().Handle<TimeoutRejectedException>(),
+            MaxRetryAttempts = int.MaxValue,
+            BackoffType = DelayBackoffType.Exponential,
+            UseJitter = true,
+            Delay = TimeSpan.FromMilliseconds(20),
+            MaxDelay = _options.ResendAfter * 2,
+        })
+        .AddTimeout(_options.ResendAfter)
+        .Build();
+
+    // Runs while something is unanswered; the ordinary write never gets here.
+    private async Task ResendAsync()
+    {
+        try
+        {
+            await _resend.ExecuteAsync(
+                async token =>
+                {
+                    _gate.Run(SendAgain);
+                    while (_gate.Run(() => _pending.Count > 0 || _turnRequest is not null)) await WaitForProgressAsync(token).ConfigureAwait(false);
+                },
+                _closing.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_closed)
+        {
+        }
+        finally
+        {
+            _gate.Run(() => _resending = false);
+        }
+    }
+
+    private void SendAgain()
+    {
+        foreach (var pending in _pending.ToList()) Send(pending);
+        SendTurnRequest();
+    }
+
+    private Task WaitForProgressAsync(CancellationToken token)
+    {
+        Task? first = null;
+        _gate.Run(() => first = _pending.Count > 0 ? _pending[0].Outcome.Task : _turnRequest?.Grant.Task);
+        return first is null ? Task.CompletedTask : WaitQuietly(first, token);
+
+        static async Task WaitQuietly(Task task, CancellationToken token)
+        {
+            await task.WaitAsync(token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            token.ThrowIfCancellationRequested();
+        }
+    }
+
+    private void EndOverdue()
+    {
+        var error = new NoLeaderException(string.Create(CultureInfo.InvariantCulture,
+            $"No leader answered within {_options.WriteTimeout.TotalSeconds:0.#} s, so the outcome of the write is unknown. Look at the data, then try again."));
+        var overdue = _pending.FindIndex(p => _time.GetElapsedTime(p.Since) > _options.WriteTimeout);
+        if (overdue >= 0) FailFrom(overdue, _ => error);
+        if (_settleWaiters.Exists(w => _time.GetElapsedTime(w.Since) > _options.WriteTimeout))
+        {
+            WakeSettleWaiters(new StorageException(
+                "Other tabs' changes cannot be shown here, because a reader or transaction of this tab stays open. Dispose it, then try again."));
+        }
+
+        if (_turnRequest is { } request && _time.GetElapsedTime(request.Since) > _options.WriteTimeout)
+        {
+            _turnRequest = null;
+            _gate.Defer(() => request.Grant.TrySetException(new NoLeaderException()));
+        }
+    }
+
+    private enum Alignment
+    {
+        Aligned,
+        MustWait,
+        Impossible,
+    }
+
+    private sealed record TurnRequest(long Number, long Since)
+    {
+        public TaskCompletionSource<TurnGrant> Grant { get; } = new();
+    }
+}

@@ -1,0 +1,52 @@
+namespace DataSync.Storage;
+
+/// <summary>
+/// Leave to write, for one piece of work of this tab: at most one is held at a time. Run one SQLite transaction while it
+/// is held, then await <see cref="Outcome"/> after disposing it, so that the next piece of work can go on top meanwhile.
+/// </summary>
+public sealed class WriteTurn : IDisposable
+{
+    private readonly CommitPipeline _pipeline;
+
+    internal WriteTurn(CommitPipeline pipeline) => _pipeline = pipeline;
+
+    /// <summary>
+    /// What became of the commit that was sealed while the turn was held: committed, or stale (then the work must be run
+    /// again). Fails with a <see cref="StorageException"/> when the commit was rejected or its outcome cannot be learnt.
+    /// Completed, at the image's own position, when nothing was written.
+    /// </summary>
+    public Task<CommitOutcome> Outcome => Pending?.Outcome.Task ?? Task.FromResult(new CommitOutcome(IsStale: false, _pipeline.Storage.Durable));
+
+    internal PendingCommit? Pending { get; set; }
+
+    /// <summary>The leader's number for the turn; 0 when the work is done without one, in the hope that nobody else writes.</summary>
+    internal long Number { get; set; }
+
+    /// <summary>Whether the wait for it is over, and it may be written with.</summary>
+    internal bool IsReady { get; set; }
+
+    internal bool IsReleased { get; set; }
+
+    /// <summary>Gives the turn to the next piece of work. May be called more than once.</summary>
+    public void Dispose() => _pipeline.Release(this);
+}
+
+/// <summary>What became of a commit.</summary>
+/// <param name="IsStale">Another tab committed first: nothing of it was kept, and the work must be run again.</param>
+/// <param name="Position">Where the commit stands; of a stale one, where it hoped to.</param>
+public readonly record struct CommitOutcome(bool IsStale, Position Position);
+
+/// <summary>A commit of this tab whose outcome is not known yet.</summary>
+internal sealed class PendingCommit(CommitRecord commit, long since)
+{
+    public CommitRecord Commit { get; } = commit;
+
+    /// <summary>When it was sealed, as a timestamp of the pipeline's clock.</summary>
+    public long Since { get; } = since;
+
+    // Continuations run in place on purpose: a hop to the thread pool is a timer in the browser.
+    public TaskCompletionSource<CommitOutcome> Outcome { get; } = new();
+
+    /// <summary>What its writer will be told once the image is put back; null while undecided.</summary>
+    public StorageException? Error { get; set; }
+}

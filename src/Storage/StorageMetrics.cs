@@ -1,0 +1,75 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace DataSync.Storage;
+
+/// <summary>
+/// The meter <c>DataSync.Storage</c>. Every instrument carries the tag <c>datasync.scope</c> (the database's name).
+/// </summary>
+internal sealed class StorageMetrics : IDisposable
+{
+    public const string MeterName = "DataSync.Storage";
+
+    private readonly Meter _meter = new(MeterName);
+    private readonly TagList _tags;
+    private readonly Counter<long> _commits;
+    private readonly Counter<long> _bytes;
+    private readonly Histogram<double> _latency;
+    private readonly Counter<long> _stale;
+    private readonly Counter<long> _failed;
+    private readonly Counter<long> _fenced;
+    private readonly Counter<long> _checkpoints;
+    private readonly Counter<long> _dropped;
+    private readonly Counter<long> _catchUps;
+    private readonly Counter<long> _reloads;
+    private readonly Gauge<long> _inFlight;
+    private readonly Gauge<long> _logRecords;
+    private readonly Gauge<long> _logBytes;
+
+    public StorageMetrics(string scope)
+    {
+        _tags = new TagList { { "datasync.scope", scope } };
+        _commits = _meter.CreateCounter<long>("datasync.commits", "{commit}", "Durable commits of any tab that this tab shows.");
+        _bytes = _meter.CreateCounter<long>("datasync.commit.bytes", "By", "Bytes of those commits.");
+        _latency = _meter.CreateHistogram<double>("datasync.commit.duration", "ms", "From sealing a commit of this tab to knowing that it is durable.");
+        _stale = _meter.CreateCounter<long>("datasync.commits.stale", "{commit}", "Commits of this tab that another tab's came before.");
+        _failed = _meter.CreateCounter<long>("datasync.commits.failed", "{commit}", "Commits of this tab that failed.");
+        _fenced = _meter.CreateCounter<long>("datasync.appends.fenced", "{append}", "Writes that the store refused because a newer epoch had begun.");
+        _checkpoints = _meter.CreateCounter<long>("datasync.checkpoints", "{checkpoint}", "Checkpoints that this tab wrote.");
+        _dropped = _meter.CreateCounter<long>("datasync.messages.dropped", "{message}", "Messages dropped because they did not parse.");
+        _catchUps = _meter.CreateCounter<long>("datasync.catchups", "{read}", "Readings of the log because messages were missed.");
+        _reloads = _meter.CreateCounter<long>("datasync.reloads", "{read}", "Readings of the whole store because the log was folded meanwhile.");
+        _inFlight = _meter.CreateGauge<long>("datasync.commits.inflight", "{commit}", "Commits in the image that are not durable yet.");
+        _logRecords = _meter.CreateGauge<long>("datasync.log.records", "{record}", "Log records not yet folded into extents.");
+        _logBytes = _meter.CreateGauge<long>("datasync.log.bytes", "By", "Bytes of those records.");
+    }
+
+    public void OnCommitted(CommitRecord commit)
+    {
+        _commits.Add(1, _tags);
+        _bytes.Add(commit.Bytes.Length, _tags);
+    }
+
+    public void OnAcknowledged(TimeSpan latency) => _latency.Record(latency.TotalMilliseconds, _tags);
+
+    public void OnFailed(StorageException error) => (error is StaleCommitException ? _stale : _failed).Add(1, _tags);
+
+    public void OnFenced() => _fenced.Add(1, _tags);
+
+    public void OnCheckpoint() => _checkpoints.Add(1, _tags);
+
+    public void OnDropped() => _dropped.Add(1, _tags);
+
+    public void OnCatchUp() => _catchUps.Add(1, _tags);
+
+    public void OnReload() => _reloads.Add(1, _tags);
+
+    public void OnImage(int inFlight, int logRecords, long logBytes)
+    {
+        _inFlight.Record(inFlight, _tags);
+        _logRecords.Record(logRecords, _tags);
+        _logBytes.Record(logBytes, _tags);
+    }
+
+    public void Dispose() => _meter.Dispose();
+}

@@ -1,0 +1,143 @@
+using DataSync.Storage;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DataSync.Vfs;
+
+/// <summary>
+/// The SQLite VFS "datasync": main databases are <see cref="BlockStorage"/>s registered by name, and opened by
+/// <c>Data Source=app.db;Vfs=datasync</c>; journals and temporary files live in memory.
+/// </summary>
+/// <remarks>Members may be called from any thread.</remarks>
+public sealed class BlockVfs
+{
+    /// <summary>The name that SQLite knows the VFS by.</summary>
+    public const string Name = "datasync";
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, Entry> _databases = [];
+    private readonly Dictionary<string, MemoryFileData> _files = [];
+    private readonly TimeProvider _time;
+
+    internal BlockVfs(TimeProvider time) => _time = time;
+
+    /// <summary>The process's VFS: SQLite knows one VFS by one name.</summary>
+    public static BlockVfs Shared { get; } = new(TimeProvider.System);
+
+    /// <summary>Where failures are logged; nowhere by default.</summary>
+    public ILogger Logger { get; set; } = NullLogger.Instance;
+
+    /// <summary>Makes a database openable under a name.</summary>
+    /// <param name="name">The <c>Data Source</c>, compared exactly. Not empty.</param>
+    /// <param name="storage">Its bytes. Dispose it only when <see cref="CountOpenFiles"/> is 0.</param>
+    /// <exception cref="InvalidOperationException">The name is taken.</exception>
+    public void Register(string name, BlockStorage storage)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(storage);
+        lock (_gate)
+        {
+            if (!_databases.TryAdd(name, new Entry(storage))) throw new InvalidOperationException($"A database '{name}' is registered already.");
+        }
+    }
+
+    /// <summary>
+    /// Takes a database away: it cannot be opened any more; connections that have it open keep it. Returns false when
+    /// there was none.
+    /// </summary>
+    public bool Unregister(string name)
+    {
+        lock (_gate) return _databases.Remove(name);
+    }
+
+    /// <summary>How many connections (or attachments) have a registered database open; 0 when it is not registered.</summary>
+    public int CountOpenFiles(string name)
+    {
+        lock (_gate) return _databases.TryGetValue(name, out var entry) ? entry.OpenFiles : 0;
+    }
+
+    /// <summary>Opens a file; null when it cannot, with the result code.</summary>
+    /// <param name="name">Null or empty for a temporary file.</param>
+    /// <param name="flags">SQLite's flags.</param>
+    /// <param name="result">The result code.</param>
+    internal VfsFile? Open(string? name, SqliteOpenFlags flags, out int result)
+    {
+        result = SqliteResult.Ok;
+        if (flags.HasFlag(SqliteOpenFlags.MainDatabase) && !string.IsNullOrEmpty(name)) return OpenDatabase(name, flags, out result);
+        if (flags.HasFlag(SqliteOpenFlags.WriteAheadLog))
+        {
+            result = VfsFailure.Report(SqliteResult.CantOpen, "A database on DataSync has no write-ahead log: use journal_mode=MEMORY, the default. Its commits are atomic and durable without one.");
+            return null;
+        }
+
+        if (string.IsNullOrEmpty(name)) return new MemoryFile(new MemoryFileData(), null);
+        lock (_gate)
+        {
+            if (!_files.TryGetValue(name, out var data))
+            {
+                if (!flags.HasFlag(SqliteOpenFlags.Create))
+                {
+                    result = VfsFailure.Report(SqliteResult.CantOpen, $"There is no file '{name}'.");
+                    return null;
+                }
+
+                _files.Add(name, data = new MemoryFileData());
+            }
+
+            return new MemoryFile(data, flags.HasFlag(SqliteOpenFlags.DeleteOnClose) ? () => Delete(name) : null);
+        }
+    }
+
+    /// <summary>Deletes a journal or temporary file.</summary>
+    internal int Delete(string name)
+    {
+        lock (_gate)
+        {
+            if (_files.Remove(name)) return SqliteResult.Ok;
+            return _databases.ContainsKey(name)
+                ? VfsFailure.Report(SqliteResult.IoErrorDelete, $"SQLite cannot delete the database '{name}': delete it through DataSync.")
+                : SqliteResult.IoErrorDeleteNoEntry;
+        }
+    }
+
+    /// <summary>Whether a file exists.</summary>
+    internal bool Exists(string name)
+    {
+        lock (_gate) return _files.ContainsKey(name) || _databases.ContainsKey(name);
+    }
+
+    /// <summary>The time as SQLite counts it: milliseconds since noon on 24 November 4714 BC.</summary>
+    internal long GetJulianDayMs() => _time.GetUtcNow().ToUnixTimeMilliseconds() + 210866760000000L;
+
+    private DatabaseFile? OpenDatabase(string name, SqliteOpenFlags flags, out int result)
+    {
+        lock (_gate)
+        {
+            if (!_databases.TryGetValue(name, out var entry))
+            {
+                result = VfsFailure.Report(
+                    SqliteResult.CantOpen,
+                    $"DataSync has no database '{name}' open in this tab. Open it with DataSync first, and use its exact name as Data Source; open now: {(_databases.Count == 0 ? "none" : string.Join(", ", _databases.Keys))}.");
+                return null;
+            }
+
+            entry.OpenFiles++;
+            result = SqliteResult.Ok;
+            return new DatabaseFile(name, entry.Storage, entry.Locks, flags.HasFlag(SqliteOpenFlags.ReadOnly), Logger, () => Closed(entry));
+        }
+    }
+
+    private void Closed(Entry entry)
+    {
+        lock (_gate) entry.OpenFiles--;
+    }
+
+    private sealed class Entry(BlockStorage storage)
+    {
+        public BlockStorage Storage { get; } = storage;
+
+        public VfsLock Locks { get; } = new();
+
+        public int OpenFiles { get; set; }
+    }
+}

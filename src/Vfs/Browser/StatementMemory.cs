@@ -1,0 +1,45 @@
+using SQLitePCL;
+
+namespace DataSync.Vfs.Browser;
+
+/// <summary>
+/// The copies of one statement's texts and blobs. Each column keeps one buffer, so that a copy lives as long as SQLite
+/// promises of the original: until the statement steps, resets or is finalised, or the same column is asked for again.
+/// </summary>
+internal sealed class StatementMemory
+{
+    private const int KeepSize = 65536;
+
+    private readonly Dictionary<int, NativeBuffer> _names = [];
+    private NativeBuffer?[] _columns = [];
+
+    /// <summary>The buffer of a column's value.</summary>
+    public NativeBuffer Column(int index)
+    {
+        if ((uint)index >= (uint)_columns.Length) Array.Resize(ref _columns, Math.Clamp(index, 0, 32767) + 8);
+        return _columns[Math.Max(index, 0)] ??= new();
+    }
+
+    /// <summary>The buffer of something that is said about the statement: one for each kind and column.</summary>
+    public NativeBuffer Name(int kind, int index)
+    {
+        var key = kind << 16 | index & 0xFFFF;
+        if (!_names.TryGetValue(key, out var buffer)) _names.Add(key, buffer = new());
+        return buffer;
+    }
+
+    /// <summary>The statement was reset: large buffers are given back.</summary>
+    public void Trim()
+    {
+        foreach (var column in _columns)
+        {
+            if (column?.Size > KeepSize) column.Free();
+        }
+    }
+
+    public void Free()
+    {
+        foreach (var column in _columns) column?.Free();
+        foreach (var name in _names.Values) name.Free();
+    }
+}

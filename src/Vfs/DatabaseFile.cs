@@ -1,0 +1,264 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using DataSync.Storage;
+using Microsoft.Extensions.Logging;
+
+namespace DataSync.Vfs;
+
+/// <summary>
+/// One connection's view of a main database: SQLite's locks become reads and batches of the <see cref="BlockStorage"/>.
+/// </summary>
+/// <remarks>
+/// A batch is one SQLite transaction. It begins with RESERVED (or, under <c>locking_mode=EXCLUSIVE</c>, where SQLite
+/// keeps its lock, with the first write), is published at <c>SQLITE_FCNTL_COMMIT_PHASETWO</c>, which the pager sends
+/// after the last write and truncate and before it unlocks, and is dropped when the lock falls without that.
+/// </remarks>
+internal sealed class DatabaseFile : VfsFile
+{
+    /// <summary>Page 1: the change counter that the pager compares, the schema cookie, the two bytes that say WAL.</summary>
+    private const int VersionOffset = 24, VersionLength = 16, CookieOffset = 40, FormatOffset = 18, MinPageSize = 512;
+
+    private readonly string _name;
+    private readonly BlockStorage _storage;
+    private readonly VfsLock _locks;
+    private readonly ILogger _logger;
+    private readonly bool _isReadOnly;
+    private readonly Action _onClose;
+    private bool _hasBatch, _isCacheOld, _isSchemaOld;
+    private long _cacheGeneration, _schemaRetractions;
+
+    public DatabaseFile(string name, BlockStorage storage, VfsLock locks, bool isReadOnly, ILogger logger, Action onClose)
+    {
+        (_name, _storage, _locks, _isReadOnly, _logger, _onClose) = (name, storage, locks, isReadOnly, logger, onClose);
+        (_cacheGeneration, _schemaRetractions) = (storage.Generation, storage.Retractions);
+    }
+
+    /// <inheritdoc/>
+    public override long Size => _storage.Size;
+
+    /// <inheritdoc/>
+    public override bool IsReserved => _locks.IsReserved;
+
+    /// <inheritdoc/>
+    public override nint GetReadAddress(long offset, int length)
+    {
+        if ((_isCacheOld || _isSchemaOld) && offset < MinPageSize) return 0;
+        try
+        {
+            return _storage.GetReadAddress(offset, length);
+        }
+        catch (ObjectDisposedException)
+        {
+            return 0;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override nint GetWriteAddress(long offset, int length)
+    {
+        // The first page passes through WriteCore, which looks at its header.
+        if (offset < MinPageSize || !_hasBatch) return 0;
+        try
+        {
+            return _storage.GetWriteAddress(offset, length);
+        }
+        catch (Exception e) when (e is ObjectDisposedException or OutOfMemoryException)
+        {
+            return 0;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override int TryLock(LockLevel level)
+    {
+        if (level <= Level) return SqliteResult.Ok;
+        try
+        {
+            return level switch
+            {
+                LockLevel.Shared => Share(),
+                LockLevel.Reserved => Reserve(),
+                _ => Exclude(),
+            };
+        }
+        catch (Exception e)
+        {
+            return VfsFailure.Report(e, SqliteResult.IoErrorLock);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override int Unlock(LockLevel level)
+    {
+        if (level >= Level) return SqliteResult.Ok;
+        var result = SqliteResult.Ok;
+        Level = level;
+        try
+        {
+            if (_hasBatch) Rollback();
+        }
+        catch (Exception e)
+        {
+            result = VfsFailure.Report(e, SqliteResult.IoErrorUnlock);
+        }
+
+        if (level == LockLevel.Shared)
+        {
+            _locks.ReleaseWriter(this);
+            return result;
+        }
+
+        _locks.ReleaseShare(this);
+        try
+        {
+            _storage.ExitRead();
+        }
+        catch (Exception e)
+        {
+            result = VfsFailure.Report(e, SqliteResult.IoErrorUnlock);
+        }
+
+        return result;
+    }
+
+    /// <inheritdoc/>
+    public override int Control(SqliteFileControl operation) => operation switch
+    {
+        SqliteFileControl.CommitPhaseTwo => Commit(),
+        SqliteFileControl.SizeHint or SqliteFileControl.Sync => SqliteResult.Ok,
+        _ => SqliteResult.NotFound,
+    };
+
+    /// <inheritdoc/>
+    public override int Close()
+    {
+        var result = Unlock(LockLevel.None);
+        _onClose();
+        return result;
+    }
+
+    protected override int ReadCore(long offset, Span<byte> destination)
+    {
+        var available = _storage.Read(offset, destination);
+        if (_isCacheOld && offset == VersionOffset && destination.Length == VersionLength)
+        {
+            // The pager compares these 16 bytes with those of the page 1 that it holds. Two histories can carry the same
+            // counter, so give what no page 1 has: zero pages, of which 4 billion are free.
+            destination.Fill(0xFF);
+            destination.Slice(4, 4).Clear();
+            (_isCacheOld, _cacheGeneration) = (false, _storage.Generation);
+            return SqliteResult.Ok;
+        }
+
+        if (_isSchemaOld && offset == 0 && available >= MinPageSize)
+        {
+            // A commit was taken back: another one may have used the same schema cookie for another schema.
+            BinaryPrimitives.WriteInt32BigEndian(destination[CookieOffset..], RandomNumberGenerator.GetInt32(int.MaxValue));
+            (_isSchemaOld, _schemaRetractions) = (false, _storage.Retractions);
+        }
+
+        return available < destination.Length ? SqliteResult.IoErrorShortRead : SqliteResult.Ok;
+    }
+
+    protected override int WriteCore(long offset, ReadOnlySpan<byte> source)
+    {
+        if (EnsureBatch(SqliteResult.IoErrorWrite) is var result and not SqliteResult.Ok) return result;
+        _storage.Write(offset, source);
+        if (offset == 0 && source.Length >= MinPageSize && (source[FormatOffset] == 2 || source[FormatOffset + 1] == 2))
+        {
+            // Copied from a database in WAL mode: here it must be openable without a WAL.
+            _storage.Write(FormatOffset, [1, 1]);
+        }
+
+        return SqliteResult.Ok;
+    }
+
+    protected override int TruncateCore(long size)
+    {
+        if (EnsureBatch(SqliteResult.IoErrorTruncate) is var result and not SqliteResult.Ok) return result;
+        _storage.Truncate(size);
+        return SqliteResult.Ok;
+    }
+
+    private int Share()
+    {
+        if (!_locks.TryShare()) return VfsFailure.Report(SqliteResult.Busy, $"Another connection of this tab is writing to '{_name}'.");
+        _storage.EnterRead();
+        Level = LockLevel.Shared;
+        _isCacheOld = _storage.Generation != _cacheGeneration;
+        _isSchemaOld = _storage.Retractions != _schemaRetractions;
+        return SqliteResult.Ok;
+    }
+
+    private int Reserve()
+    {
+        if (Level < LockLevel.Shared) return VfsFailure.Report(SqliteResult.IoErrorLock, "RESERVED was asked for without SHARED.");
+        if (!_locks.TryReserve(this)) return VfsFailure.Report(SqliteResult.Busy, $"Another connection of this tab has begun to write to '{_name}'.");
+        var refusal = "It threw.";
+        try
+        {
+            refusal = TryBeginBatch();
+        }
+        finally
+        {
+            if (refusal is not null) _locks.ReleaseWriter(this);
+        }
+
+        if (refusal is not null) return VfsFailure.Report(SqliteResult.BusyRefused, refusal);
+        Level = LockLevel.Reserved;
+        return SqliteResult.Ok;
+    }
+
+    private int Exclude()
+    {
+        if (Level < LockLevel.Shared) return VfsFailure.Report(SqliteResult.IoErrorLock, "EXCLUSIVE was asked for without SHARED.");
+        var isExclusive = _locks.TryExclude(this, out var isPending);
+        if (isPending) Level = isExclusive ? LockLevel.Exclusive : LockLevel.Pending;
+        return isExclusive
+            ? SqliteResult.Ok
+            : VfsFailure.Report(SqliteResult.Busy, $"Another connection of this tab is reading from '{_name}': close its readers first.");
+    }
+
+    private string? TryBeginBatch()
+    {
+        if (_isReadOnly) return $"'{_name}' was opened read-only.";
+        if (_storage.InBatch) return $"'{_name}' is being replaced.";
+        var refusal = _storage.TryBeginBatch();
+        _hasBatch = refusal is null;
+        return refusal;
+    }
+
+    private int EnsureBatch(int code)
+    {
+        if (_hasBatch) return SqliteResult.Ok;
+        if (Level < LockLevel.Reserved) return VfsFailure.Report(code, $"'{_name}' is written without a lock.");
+
+        // Not BUSY: the pager takes that from a write for a bug of the VFS, and would keep its changed pages.
+        return TryBeginBatch() is { } refusal ? VfsFailure.Report(code, refusal) : SqliteResult.Ok;
+    }
+
+    private int Commit()
+    {
+        if (!_hasBatch) return SqliteResult.Ok;
+        try
+        {
+            _storage.CommitBatch();
+            _hasBatch = false;
+        }
+        catch (Exception e)
+        {
+            // Published, and its owner failed: the commit stands, and what became of it is the owner's to tell.
+            _hasBatch = _storage.InBatch;
+            Log.CommitFailed(_logger, _name, e);
+            if (_hasBatch) return VfsFailure.Report(e, SqliteResult.IoErrorCommit);
+        }
+
+        return SqliteResult.Ok;
+    }
+
+    private void Rollback()
+    {
+        _hasBatch = false;
+        _storage.RollbackBatch();
+    }
+}

@@ -1,0 +1,13 @@
+using Microsoft.Extensions.Logging;
+
+namespace DataSync.Vfs;
+
+/// <summary>The project's log messages; event ids 3000 to 3999.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(3001, LogLevel.Error, "Committing a batch of '{Database}' threw.")]
+    public static partial void CommitFailed(ILogger logger, string database, Exception exception);
+
+    [LoggerMessage(3002, LogLevel.Error, "A callback given to SQLite threw: {Callback}.")]
+    public static partial void CallbackFailed(ILogger logger, string callback, Exception exception);
+}

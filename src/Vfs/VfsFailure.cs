@@ -1,0 +1,55 @@
+using DataSync.Storage;
+
+namespace DataSync.Vfs;
+
+/// <summary>
+/// Why the VFS answered with an error. SQLite carries only a number; the words are kept here for the thread that called.
+/// </summary>
+public static class VfsFailure
+{
+    [ThreadStatic]
+    private static string? _last;
+
+    [ThreadStatic]
+    private static int _code;
+
+    /// <summary>
+    /// The last failure's explanation on this thread, for the user, or null. Read it right after the failed call; the next
+    /// failure replaces it. In the browser the error message of the connection already contains it.
+    /// </summary>
+    public static string? Last => _last;
+
+    /// <summary>The exception behind <see cref="Last"/>, or null when nothing was thrown.</summary>
+    [field: ThreadStatic]
+    internal static Exception? LastException { get; private set; }
+
+    /// <summary>Keeps an explanation and returns the code.</summary>
+    internal static int Report(int code, string explanation)
+    {
+        (_last, _code, LastException) = (explanation, code, null);
+        return code;
+    }
+
+    /// <summary>The one place where an exception becomes a result code.</summary>
+    /// <param name="exception">What was thrown.</param>
+    /// <param name="fallback">The code of the operation that failed.</param>
+    internal static int Report(Exception exception, int fallback)
+    {
+        (_last, LastException) = (exception.Message, exception);
+        return _code = exception switch
+        {
+            OutOfMemoryException => SqliteResult.IoErrorNoMemory,
+            StorageQuotaException => SqliteResult.Full,
+            CorruptStoreException => SqliteResult.Corrupt,
+            _ => fallback,
+        };
+    }
+
+    /// <summary>The explanation, once, if it belongs to this result code.</summary>
+    internal static string? TakeFor(int code)
+    {
+        var last = ((_code ^ code) & 0xFF) == 0 ? _last : null;
+        (_last, _code, LastException) = (null, 0, null);
+        return last;
+    }
+}

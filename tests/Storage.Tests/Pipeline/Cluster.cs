@@ -1,0 +1,216 @@
+using System.Buffers.Binary;
+using DataSync.Contracts;
+using DataSync.Coordination;
+using DataSync.Coordination.Tests;
+using Xunit;
+
+namespace DataSync.Storage.Tests.Pipeline;
+
+/// <summary>Several tabs with real coordinators and pipelines over one store, under virtual time, on one thread.</summary>
+internal sealed class Cluster : IDisposable
+{
+    public const string Scope = "app.db";
+
+    public Cluster(bool webLocks = true) => Browser = new InMemoryBrowser(Time, webLocks);
+
+    public ManualTimeProvider Time { get; } = new();
+
+    public InMemoryBrowser Browser { get; }
+
+    public MemoryBlockMedium Medium { get; } = new();
+
+    public InMemoryCommitBus Bus { get; } = new();
+
+    public List<ClusterTab> Tabs { get; } = [];
+
+    /// <summary>Delays of one delivery on the data channel; empty: lost, two: doubled.</summary>
+    public Func<IReadOnlyList<TimeSpan>> Route { get; set; } = () => [TimeSpan.FromMilliseconds(0.2)];
+
+    public PipelineOptions Options { get; } = new();
+
+    public IEnumerable<ClusterTab> Live => Tabs.Where(t => t.IsAlive);
+
+    public ClusterTab Leader => Live.Single(t => t.Pipeline.IsLeading);
+
+    public ClusterTab Open()
+    {
+        Run(0.002);
+        var tab = new ClusterTab(this);
+        Tabs.Add(tab);
+        Task? opening = null;
+        Do(() => opening = tab.Pipeline.OpenAsync());
+        Run(0.05);
+        Assert.True(opening!.IsCompletedSuccessfully, opening.Exception?.ToString() ?? "The tab did not open.");
+        return tab;
+    }
+
+    public ClusterTab[] Open(int count)
+    {
+        var tabs = Enumerable.Range(0, count).Select(_ => Open()).ToArray();
+        Run(0.3);
+        return tabs;
+    }
+
+    public void Run(double seconds) => Time.Advance(TimeSpan.FromSeconds(seconds));
+
+    /// <summary>Runs until the task ends, at most so long, and returns its result or throws its error.</summary>
+    public T Wait<T>(Task<T> task, double seconds = 60)
+    {
+        for (var passed = 0.0; !task.IsCompleted && passed < seconds; passed += 0.01) Run(0.01);
+        Assert.True(task.IsCompleted, $"Still waiting after {seconds} s.");
+        return task.GetAwaiter().GetResult();
+    }
+
+    /// <summary>Starts something on the virtual clock's thread of events, without xunit's context.</summary>
+    public void Do(Action action)
+    {
+        using var timer = Time.CreateTimer(_ => action(), null, TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+        Time.Advance(TimeSpan.Zero);
+    }
+
+    public Task<T> Start<T>(Func<Task<T>> work)
+    {
+        Task<T>? task = null;
+        Do(() => task = work());
+        return task!;
+    }
+
+    /// <summary>What a newly opened store holds.</summary>
+    public RecoveredStore Load()
+    {
+        var store = new MemoryBlockStore(Medium);
+        var head = store.OpenAsync(default).AsTask().GetAwaiter().GetResult();
+        return Recovery.LoadAsync(store, head, new RecoveryOptions(), default).AsTask().GetAwaiter().GetResult();
+    }
+
+    public void Dispose()
+    {
+        Browser.Dispose();
+        GC.SuppressFinalize(this);
+    }
+}
+
+/// <summary>One tab of a <see cref="Cluster"/>, and an application in it that appends tags to a list kept in the blocks.</summary>
+internal sealed class ClusterTab
+{
+    private const int ListStart = Extent.BlockSize;
+    private readonly Cluster _cluster;
+
+    public ClusterTab(Cluster cluster)
+    {
+        _cluster = cluster;
+        Platform = cluster.Browser.OpenTab();
+        Coordinator = new TabCoordinator(Platform, new CoordinationOptions { Scope = Cluster.Scope }, Platform.Clock);
+        Store = new FaultyBlockStore(new MemoryBlockStore(cluster.Medium))
+        {
+            // Before and after each store operation the tab's own clock passes: a tab that is gone never comes back from it.
+            Before = _ => Delay(0.2),
+            After = _ => Delay(0.2),
+        };
+        Pipeline = new CommitPipeline(Store, cluster.Bus.CreateChannel(Deliver), Coordinator, cluster.Options, Platform.Clock);
+        Pipeline.Committed += (_, e) => Seen.Add(e.Position.Marker);
+    }
+
+    public InMemoryTabPlatform Platform { get; }
+
+    public TabCoordinator Coordinator { get; }
+
+    public FaultyBlockStore Store { get; }
+
+    public CommitPipeline Pipeline { get; }
+
+    public bool IsAlive { get; private set; } = true;
+
+    public List<long> Seen { get; } = [];
+
+    public void Crash()
+    {
+        IsAlive = false;
+        Platform.Crash();
+    }
+
+    public void CloseTab()
+    {
+        IsAlive = false;
+        Platform.Close();
+    }
+
+    public IReadOnlyList<ulong> List() => ReadList(Pipeline.Storage);
+
+    /// <summary>Appends a tag in one transaction, running it again while it is stale. Returns how often it ran.</summary>
+    public async Task<int> AppendAsync(ulong tag, bool exclusive = false)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var turn = await Pipeline.BeginWriteAsync(exclusive || attempt > 2).ConfigureAwait(false);
+            var refusal = TryAppend(tag);
+            turn.Dispose();
+            if (refusal is not null) continue;
+            var outcome = await turn.Outcome.ConfigureAwait(false);
+            if (!outcome.IsStale) return attempt;
+        }
+    }
+
+    /// <summary>Appends a tag at once, as SQLite would from a synchronous call; returns why not.</summary>
+    public string? TryAppend(ulong tag)
+    {
+        var storage = Pipeline.Storage;
+        storage.EnterRead();
+        var refusal = storage.TryBeginBatch();
+        if (refusal is null)
+        {
+            Span<byte> number = stackalloc byte[8];
+            storage.Read(0, number);
+            var count = BinaryPrimitives.ReadInt64LittleEndian(number);
+            BinaryPrimitives.WriteUInt64LittleEndian(number, tag);
+            storage.Write(ListStart + count * 8, number);
+            BinaryPrimitives.WriteInt64LittleEndian(number, count + 1);
+            storage.Write(0, number);
+            storage.CommitBatch();
+        }
+
+        storage.ExitRead();
+        return refusal;
+    }
+
+    public static IReadOnlyList<ulong> ReadList(BlockStorage storage) => ReadList((at, to) => storage.Read(at, to));
+
+    public static IReadOnlyList<ulong> ReadList(BlockImage image)
+    {
+        return ReadList((at, to) =>
+        {
+            if (image.Find((int)(at / Extent.DataSize)) is not { } extent) to.Clear();
+            else extent.RecordBytes.Slice(Extent.HeaderSize + (int)(at % Extent.DataSize), to.Length).CopyTo(to);
+        });
+    }
+
+    private delegate void Reader(long offset, Span<byte> destination);
+
+    private static List<ulong> ReadList(Reader read)
+    {
+        Span<byte> number = stackalloc byte[8];
+        read(0, number);
+        var count = BinaryPrimitives.ReadInt64LittleEndian(number);
+        var list = new List<ulong>();
+        for (var i = 0; i < count; i++)
+        {
+            read(ListStart + i * 8, number);
+            list.Add(BinaryPrimitives.ReadUInt64LittleEndian(number));
+        }
+
+        return list;
+    }
+
+    // Task.Delay would cut this to whole milliseconds.
+    private Task Delay(double ms)
+    {
+        var passed = new TaskCompletionSource();
+        Platform.Clock.CreateTimer(_ => passed.TrySetResult(), null, TimeSpan.FromMilliseconds(ms), Timeout.InfiniteTimeSpan);
+        return passed.Task;
+    }
+
+    private void Deliver(Action delivery)
+    {
+        foreach (var delay in _cluster.Route()) Platform.Clock.CreateTimer(_ => delivery(), null, delay, Timeout.InfiniteTimeSpan);
+    }
+}

@@ -1,0 +1,108 @@
+using Xunit;
+
+namespace DataSync.Vfs.Tests;
+
+public sealed class LockTests : IDisposable
+{
+    private readonly TestStorage _test = new();
+
+    public void Dispose() => _test.Dispose();
+
+    [Fact]
+    public void Readers_and_one_reserved_writer_go_together()
+    {
+        var (a, b) = (_test.Open(), _test.Open());
+        Assert.Equal(SqliteResult.Ok, a.TryLock(LockLevel.Shared));
+        Assert.Equal(SqliteResult.Ok, a.TryLock(LockLevel.Reserved));
+        Assert.Equal(SqliteResult.Ok, b.TryLock(LockLevel.Shared));
+        Assert.Equal(SqliteResult.Busy, b.TryLock(LockLevel.Reserved));
+        Assert.Equal(LockLevel.Shared, b.Level);
+        Assert.True(b.IsReserved);
+    }
+
+    [Fact]
+    public void A_writer_that_waits_for_readers_keeps_new_ones_out()
+    {
+        var (writer, reader, late) = (_test.Open(), _test.Open(), _test.Open());
+        reader.TryLock(LockLevel.Shared);
+        writer.TryLock(LockLevel.Shared);
+        writer.TryLock(LockLevel.Reserved);
+        Assert.Equal(SqliteResult.Busy, writer.TryLock(LockLevel.Exclusive));
+        Assert.Equal(LockLevel.Pending, writer.Level);
+        Assert.Equal(SqliteResult.Busy, late.TryLock(LockLevel.Shared));
+        reader.Unlock(LockLevel.None);
+        Assert.Equal(SqliteResult.Ok, writer.TryLock(LockLevel.Exclusive));
+        Assert.Equal(SqliteResult.Busy, late.TryLock(LockLevel.Shared));
+        writer.Unlock(LockLevel.Shared);
+        Assert.Equal(SqliteResult.Ok, late.TryLock(LockLevel.Shared));
+    }
+
+    [Fact]
+    public void A_lock_is_only_raised_and_an_unlock_only_lowers()
+    {
+        var file = _test.Open();
+        Assert.Equal(SqliteResult.Ok, file.Unlock(LockLevel.None));
+        file.TryLock(LockLevel.Shared);
+        file.TryLock(LockLevel.Reserved);
+        Assert.Equal(SqliteResult.Ok, file.TryLock(LockLevel.Shared));
+        Assert.Equal(LockLevel.Reserved, file.Level);
+        Assert.Equal(SqliteResult.Ok, file.Unlock(LockLevel.None));
+        Assert.Equal(SqliteResult.Ok, file.Unlock(LockLevel.Shared));
+        Assert.Equal(LockLevel.None, file.Level);
+    }
+
+    [Fact]
+    public void Shared_goes_straight_to_exclusive_when_a_journal_is_rolled_back()
+    {
+        var (a, b) = (_test.Open(), _test.Open());
+        a.TryLock(LockLevel.Shared);
+        Assert.Equal(SqliteResult.Ok, a.TryLock(LockLevel.Exclusive));
+        Assert.Equal(SqliteResult.Busy, b.TryLock(LockLevel.Shared));
+        a.Unlock(LockLevel.None);
+        Assert.Equal(SqliteResult.Ok, b.TryLock(LockLevel.Shared));
+    }
+
+    [Fact]
+    public void The_storage_is_idle_only_when_the_last_connection_has_unlocked()
+    {
+        var (a, b) = (_test.Open(), _test.Open());
+        a.TryLock(LockLevel.Shared);
+        b.TryLock(LockLevel.Shared);
+        a.Unlock(LockLevel.None);
+        Assert.Equal(0, _test.Idle);
+        Assert.False(_test.Storage.IsIdle);
+        b.Unlock(LockLevel.None);
+        Assert.Equal(1, _test.Idle);
+        Assert.True(_test.Storage.IsIdle);
+    }
+
+    [Fact]
+    public void A_refused_writer_gets_the_reason_and_leaves_the_place_free()
+    {
+        var (a, b) = (_test.Open(), _test.Open());
+        _test.Refusal = "Another tab has the write turn.";
+        a.TryLock(LockLevel.Shared);
+        Assert.Equal(SqliteResult.BusyRefused, a.TryLock(LockLevel.Reserved));
+        Assert.Equal(SqliteResult.Busy, SqliteResult.BusyRefused & 0xFF);
+        Assert.Equal("Another tab has the write turn.", VfsFailure.Last);
+        Assert.Equal(LockLevel.Shared, a.Level);
+        _test.Refusal = null;
+        b.TryLock(LockLevel.Shared);
+        Assert.Equal(SqliteResult.Ok, b.TryLock(LockLevel.Reserved));
+    }
+
+    [Fact]
+    public void Closing_drops_the_lock_and_the_batch()
+    {
+        var file = _test.Open();
+        file.TryLock(LockLevel.Shared);
+        file.TryLock(LockLevel.Reserved);
+        file.TryLock(LockLevel.Exclusive);
+        file.Write(0, new byte[4096]);
+        Assert.Equal(1, _test.Vfs.CountOpenFiles("app.db"));
+        Assert.Equal(SqliteResult.Ok, file.Close());
+        Assert.True(_test.Storage.IsIdle);
+        Assert.Equal(0, _test.Storage.Size);
+        Assert.Equal(0, _test.Vfs.CountOpenFiles("app.db"));
+    }
+}
