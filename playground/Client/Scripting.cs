@@ -21,7 +21,7 @@ internal static partial class Scripting
     {
         session = owner;
         await JSHost.ImportAsync(Module, "../datasync.js");
-        owner.Committed += commit => NotifyCommitted(commit.Marker, commit.Writer.Value, commit.IsLocal);
+        owner.Committed += commit => NotifyCommitted(commit.Position.Marker, commit.Writer.Value, commit.IsLocal);
         await Attach(owner.Failure is null ? "{}" : ErrorJson(owner.Failure));
     }
 
@@ -29,9 +29,7 @@ internal static partial class Scripting
     internal static Task<string> Execute(string sql, string parameters) => AnswerAsync(async writer =>
     {
         var result = await session!.MeasureAsync(database => database.ExecuteAsync(sql, ReadParameters(parameters)));
-        writer.WriteNumber("changes", result.Changes);
-        writer.WriteNumber("lastInsertRowId", result.LastInsertRowId);
-        writer.WriteNumber("marker", result.Marker);
+        WriteResult(writer, result);
     });
 
     [JSExport]
@@ -40,7 +38,11 @@ internal static partial class Scripting
 
     /// <summary>Runs several statements as one transaction.</summary>
     [JSExport]
-    internal static Task<string> Transaction(string statements) => throw new NotSupportedException(statements);
+    internal static Task<string> Transaction(string statements) => AnswerAsync(async writer =>
+    {
+        var result = await session!.MeasureAsync(database => database.ExecuteAsync(ReadStatements(statements)));
+        WriteResult(writer, result);
+    });
 
     [JSExport]
     internal static Task<string> WaitForLeader() => AnswerAsync(async writer =>
@@ -101,6 +103,20 @@ internal static partial class Scripting
 
     [JSImport("notifyCommitted", Module)]
     private static partial void NotifyCommitted(double marker, string writer, bool isLocal);
+
+    private static void WriteResult(Utf8JsonWriter writer, ExecuteResult result)
+    {
+        writer.WriteNumber("changes", result.Changes);
+        writer.WriteNumber("lastInsertRowId", result.LastInsertRowId);
+        writer.WriteNumber("marker", result.Marker);
+    }
+
+    private static List<SqlStatement> ReadStatements(string json)
+    {
+        using var document = JsonDocument.Parse(json);
+        return [.. document.RootElement.EnumerateArray().Select(statement =>
+            new SqlStatement(statement.GetProperty("sql").GetString() ?? "", ReadParameters(statement.GetProperty("params"))))];
+    }
 
     /// <summary>By name from a JSON object, by position from an array.</summary>
     private static object ReadParameters(JsonElement parameters) => parameters.ValueKind == JsonValueKind.Array

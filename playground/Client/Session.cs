@@ -1,10 +1,11 @@
 using DataSync.Coordination;
+using DataSync.Storage;
 using DataSync.Vfs;
 
 namespace DataSync.Playground.Client;
 
 /// <summary>This tab's open database and what the page shows about it.</summary>
-public sealed class Session(PageOptions options, TimeProvider time, Microsoft.JSInterop.IJSRuntime js) : IAsyncDisposable
+public sealed class Session(PageOptions options, TimeProvider time, DataSyncFactory databases) : IAsyncDisposable
 {
     /// <summary>How long the page shows a commit as just arrived.</summary>
     private static readonly TimeSpan RecentLimit = TimeSpan.FromMilliseconds(700);
@@ -37,7 +38,7 @@ public sealed class Session(PageOptions options, TimeProvider time, Microsoft.JS
         Page.Refresh += OnRefresh;
         try
         {
-            Database = await DataSyncDatabase.OpenAsync(js, options.Database);
+            Database = await databases.OpenAsync(options.Database);
             Database.Committed += (_, commit) => OnCommitted(commit);
             Database.Coordinator.LeadershipChanged += (_, change) => OnLeadershipChanged(change);
             Database.Coordinator.MembersChanged += (_, _) => OnMembersChanged();
@@ -114,7 +115,7 @@ public sealed class Session(PageOptions options, TimeProvider time, Microsoft.JS
 
     private void OnCommitted(CommittedEventArgs commit)
     {
-        Log.AddCommit(commit.Marker, commit.Writer);
+        Log.AddCommit(commit.Position.Marker, commit.Writer);
         lastCommits[commit.Writer] = time.GetTimestamp();
         Committed?.Invoke(commit);
         Page.RequestRefresh();
