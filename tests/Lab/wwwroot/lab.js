@@ -12,5 +12,6 @@ globalThis.lab = {
   classes: async () => JSON.parse((await runtime).Lab.Classes()),
   probe: async step => await (await runtime).StoreProbes[step](),
   time: async () => await (await runtime).StoreTimings.Run(),
+  timeWrites: async () => await (await runtime).WriteTimings.Run(),
   run: async (className, testNamePart = null) => JSON.parse(await (await runtime).Lab.Run(className, testNamePart)),
 };
