@@ -35,14 +35,16 @@ public sealed class BlockStorage : IDisposable
     private readonly TimeProvider _time;
     private readonly TabId _writer;
     private readonly ChecksumKind _checksum;
+    private readonly Func<CommitId> _newCommitId;
     private BlockImage _image;
     private BlockUndo? _batch;
     private long _size;
     private int _readers;
 
-    internal BlockStorage(IBatchOwner owner, BlockImage image, ChecksumKind checksum, TabId writer, TimeProvider time)
+    internal BlockStorage(IBatchOwner owner, BlockImage image, ChecksumKind checksum, TabId writer, TimeProvider time, Func<CommitId>? newCommitId = null)
     {
         (_owner, _image, _checksum, _writer, _time) = (owner, image, checksum, writer, time);
+        _newCommitId = newCommitId ?? CommitId.New;
         Durable = image.Position;
         _size = image.FileSize;
     }
@@ -395,7 +397,7 @@ public sealed class BlockStorage : IDisposable
         written.Sort();
         freed.Sort();
         var commit = CommitRecord.Seal(
-            CommitId.New(), batch.Position, _writer, _time.GetUtcNow().ToUnixTimeMilliseconds(), _size, _checksum,
+            _newCommitId(), batch.Position, _writer, _time.GetUtcNow().ToUnixTimeMilliseconds(), _size, _checksum,
             System.Runtime.InteropServices.CollectionsMarshal.AsSpan(written),
             System.Runtime.InteropServices.CollectionsMarshal.AsSpan(freed),
             id => _image.GetOrAdd((int)(id / Extent.BlockCount)).BlockAddress((int)(id % Extent.BlockCount)));

@@ -1,6 +1,5 @@
 using DataSync.Coordination;
 using Polly;
-using Polly.Retry;
 
 namespace DataSync.Storage;
 
@@ -366,14 +365,9 @@ public sealed partial class CommitPipeline : ILeaderOutput
     private async Task ReopenAsync()
     {
         Log.Reopening(_logger, _coordinator.Scope);
-        var retry = new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(new RetryStrategyOptions
-        {
-            ShouldHandle = new PredicateBuilder().Handle<StorageUnavailableException>().Handle<StorageClosedException>(),
-            MaxRetryAttempts = 6,
-            BackoffType = DelayBackoffType.Exponential,
-            UseJitter = true,
-            Delay = TimeSpan.FromMilliseconds(50),
-        }).Build();
+        var policy = MakeRetry(6, TimeSpan.FromMilliseconds(50));
+        policy.ShouldHandle = new PredicateBuilder().Handle<StorageUnavailableException>().Handle<StorageClosedException>();
+        var retry = new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).Build();
         var error = await TryAsync(() => retry.ExecuteAsync(
             async token =>
             {

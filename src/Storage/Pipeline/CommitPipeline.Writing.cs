@@ -1,6 +1,5 @@
 using System.Globalization;
 using Polly;
-using Polly.Retry;
 using Polly.Timeout;
 
 namespace DataSync.Storage;
@@ -330,18 +329,13 @@ public sealed partial class CommitPipeline : IBatchOwner
         _gate.Defer(() => _opened.TrySetException(error));
     }
 
-    private ResiliencePipeline MakeResendPolicy() => new ResiliencePipelineBuilder { TimeProvider = _time }
-        .AddRetry(new RetryStrategyOptions
-        {
-            ShouldHandle = new PredicateBuilder().Handle<TimeoutRejectedException>(),
-            MaxRetryAttempts = int.MaxValue,
-            BackoffType = DelayBackoffType.Exponential,
-            UseJitter = true,
-            Delay = TimeSpan.FromMilliseconds(20),
-            MaxDelay = _options.ResendAfter * 2,
-        })
-        .AddTimeout(_options.ResendAfter)
-        .Build();
+    private ResiliencePipeline MakeResendPolicy()
+    {
+        var policy = MakeRetry(int.MaxValue, TimeSpan.FromMilliseconds(20));
+        policy.ShouldHandle = new PredicateBuilder().Handle<TimeoutRejectedException>();
+        policy.MaxDelay = _options.ResendAfter * 2;
+        return new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).AddTimeout(_options.ResendAfter).Build();
+    }
 
     // Runs while something is unanswered; the ordinary write never gets here.
     private async Task ResendAsync()
