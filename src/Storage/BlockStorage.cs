@@ -40,6 +40,7 @@ public sealed class BlockStorage : IDisposable
     private BlockUndo? _batch;
     private long _size;
     private int _readers;
+    private bool _isSealed;
 
     internal BlockStorage(IBatchOwner owner, BlockImage image, ChecksumKind checksum, TabId writer, TimeProvider time, Func<CommitId>? newCommitId = null)
     {
@@ -221,6 +222,7 @@ public sealed class BlockStorage : IDisposable
                 _image.FileSize = _size;
                 _image.Position = sealedCommit.Position;
                 _chain.Add((sealedCommit, batch));
+                _isSealed = true;
             }
         }
 
@@ -232,7 +234,7 @@ public sealed class BlockStorage : IDisposable
 
         // The batch stays open until its owner knows the commit, so that nothing is undone or applied in between.
         _owner.OnSealed(sealedCommit);
-        lock (_lock) _batch = null;
+        lock (_lock) (_batch, _isSealed) = (null, false);
     }
 
     /// <summary>Drops the open batch: the image is as it was before it.</summary>
@@ -368,7 +370,9 @@ public sealed class BlockStorage : IDisposable
             if (_image.Find(index) is not { } extent) return null;
             var copy = new Extent(index);
             extent.RecordBytes.CopyTo(copy.RecordBytes);
-            if (_batch is not null && (_chain.Count == 0 || _chain[^1].Undo != _batch)) _batch.Restore(copy);
+
+            // A sealed batch may be durable before its owner has returned, where the store answers at once.
+            if (_batch is not null && !_isSealed) _batch.Restore(copy);
             for (var i = _chain.Count - 1; i >= 0; i--) _chain[i].Undo.Restore(copy);
             copy.SealRecord(incarnation, _checksum);
             return copy;

@@ -184,9 +184,9 @@ public sealed partial class CommitPipeline : IBatchOwner
         var request = _gate.Run(() =>
         {
             ThrowIfUnusable();
-            _turnRequest = new TurnRequest(++_turnNumber, _time.GetTimestamp());
-            SendTurnRequest();
-            return _turnRequest;
+            var mine = _turnRequest = new TurnRequest(++_turnNumber, _time.GetTimestamp());
+            SendTurnRequest(); // a leader may get it at once
+            return mine;
         });
         if (!cancellationToken.CanBeCanceled) return request.Grant.Task;
         return WithCancellation(request, cancellationToken);
