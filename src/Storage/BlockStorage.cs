@@ -306,6 +306,12 @@ public sealed class BlockStorage : IDisposable
         }
     }
 
+    /// <summary>The commits that are not durable yet and build on a position, oldest first; none when the chain does not pass it.</summary>
+    internal IReadOnlyList<CommitRecord> ChainOn(Position position)
+    {
+        lock (_lock) return [.. _chain.Select(c => c.Commit).SkipWhile(c => c.Base != position)];
+    }
+
     /// <summary>Whether the image holds this commit, not yet durable.</summary>
     internal bool IsInChain(CommitId id)
     {

@@ -171,16 +171,20 @@ public sealed partial class CommitPipeline
     {
         var reload = _reload!;
         _reload = null;
-        ResolveByLedger();
-        _storage!.UndoAll();
+
+        // Commits built on where the store now stands may still be taken: they go on top of the new image.
+        var kept = _storage!.ChainOn(reload.Image.Position);
+        ResolveByLedger(kept);
+        _storage.UndoAll();
         _storage.Replace(reload.Image);
+        foreach (var commit in kept) _storage.ApplyAccepted(commit);
         _metrics.OnReload();
         SettleFailed();
         Raise(new CommittedEventArgs(Position, default, isLocal: false, 0, 0));
     }
 
     // The chain is a run of markers, so this tab's last durable commit tells how much of it was taken.
-    private void ResolveByLedger()
+    private void ResolveByLedger(IReadOnlyList<CommitRecord> kept)
     {
         var last = _ledger!.LastOf(_coordinator.Id);
         var taken = last is null ? -1 : _pending.FindIndex(p => p.Commit.Id == last.Value.Commit);
@@ -191,7 +195,7 @@ public sealed partial class CommitPipeline
         }
 
         _pending.RemoveRange(0, taken + 1);
-        foreach (var pending in _pending) pending.Error ??= new StaleCommitException(1);
+        foreach (var pending in _pending.Where(p => !kept.Contains(p.Commit))) pending.Error ??= new StaleCommitException(1);
     }
 
     /// <summary>Waits until the image shows all that this tab knows to be durable.</summary>

@@ -333,14 +333,24 @@ public sealed partial class CommitPipeline : ILeaderOutput
             case null:
                 break; // the lease ran out; the coordinator knows
             default:
-                var epoch = (error as FencedException)?.StoreEpoch ?? default;
-                if (error is FencedException) _metrics.OnFenced();
                 Log.Fenced(_logger, _coordinator.Scope, error.Message);
-                _gate.Defer(() => _coordinator.StepDown(epoch));
+                if (error is FencedException fenced)
+                {
+                    _metrics.OnFenced();
+                    _gate.Defer(() => _coordinator.StepDown(fenced.StoreEpoch));
+                }
+                else
+                {
+                    _gate.Defer(Resign);
+                }
+
                 StartCatchUp();
                 break;
         }
     }
+
+    // The election does not know yet that this leadership has ended: without a word to it nobody would lead.
+    private void Resign() => _ = TryAsync(_coordinator.ResignAsync);
 
     private void OnStoreClosed(StoreClosedReason reason) => _gate.Run(() =>
     {
@@ -357,7 +367,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
         EndSession();
         _gate.Defer(() =>
         {
-            _coordinator.StepDown(default);
+            Resign();
             _ = ReopenAsync();
         });
     }
