@@ -157,4 +157,7 @@ internal sealed class Operation(int number, SimTab tab, double startMs, StoreLif
     public ModelCommit? Durable { get; set; }
 
     public bool IsProbe { get; init; }
+
+    /// <summary>A synchronous write whose outcome nobody has asked for.</summary>
+    public bool IsUnflushed { get; set; }
 }

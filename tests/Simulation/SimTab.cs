@@ -131,7 +131,7 @@ internal sealed class SimTab : ILogger
             string? refusal;
             try
             {
-                if (plan.ThinkMs > 0) await DelayAsync(plan.ThinkMs);
+                if (plan.ThinkMs > 0) await HoldAsync(plan.ThinkMs);
                 refusal = await RunAsync(operation, plan);
             }
             finally
@@ -183,9 +183,7 @@ internal sealed class SimTab : ILogger
             if (plan.HoldMs > 0)
             {
                 _world.Coverage.Hit("transaction held open");
-                Holding++;
-                await DelayAsync(plan.HoldMs);
-                Holding--;
+                await HoldAsync(plan.HoldMs);
             }
 
             plan.Second(storage, image, operation.Number);
@@ -234,7 +232,11 @@ internal sealed class SimTab : ILogger
         storage.ExitRead();
         _world.Coverage.Hit(refusal is null ? "synchronous write" : "synchronous write refused");
         if (refusal is not null || operation.Commits.Count == 0) _world.End(operation, OperationState.Failed, refusal is null ? "nothing written" : "refused");
-        else _unflushed.Add(operation);
+        else
+        {
+            operation.IsUnflushed = true;
+            _unflushed.Add(operation);
+        }
     }
 
     /// <summary>After a flush without an error, every synchronous write before it is durable.</summary>
@@ -244,6 +246,7 @@ internal sealed class SimTab : ILogger
         _flushing = true;
         var flushed = _unflushed.ToList();
         _unflushed.Clear();
+        foreach (var operation in flushed) operation.IsUnflushed = false;
         try
         {
             await Pipeline.FlushAsync();
@@ -266,7 +269,7 @@ internal sealed class SimTab : ILogger
         storage.EnterRead();
         var (top, image) = (storage.Top, _world.ImageAt(storage.Top));
         _world.CheckImage(this, "at the start of a read");
-        await DelayAsync(ms);
+        await HoldAsync(ms);
         if (storage.Top != top) _world.Fail("S5", $"{Name}: the image moved from {_world.Describe(top)} to {_world.Describe(storage.Top)} under a reader");
         else if (image.Compare(storage) is { } difference) _world.Fail("S5", $"{Name}: the image changed under a reader: {difference}");
         _readers--;
@@ -287,6 +290,13 @@ internal sealed class SimTab : ILogger
         var passed = new TaskCompletionSource();
         Platform.Clock.CreateTimer(_ => passed.TrySetResult(), null, World.Ms(ms), Timeout.InfiniteTimeSpan);
         return passed.Task;
+    }
+
+    private async Task HoldAsync(double ms)
+    {
+        Holding++;
+        await DelayAsync(ms);
+        Holding--;
     }
 
     IDisposable? ILogger.BeginScope<TState>(TState state) => null;

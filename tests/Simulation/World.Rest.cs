@@ -47,19 +47,22 @@ internal sealed partial class World
             return;
         }
 
+        foreach (var tab in Live) _ = tab.FlushAsync();
+
         // Outcomes that stay unknown are given up after the write timeout, at a heartbeat.
         RunUntil(last + Math.Max(_scenario.WriteTimeoutMs, ElectionMs) + _scenario.TurnDeadlineMs + 4000, () => Live.All(HasEnded));
         if (Violation is not null) return;
         foreach (var tab in Live) CheckEnded(tab);
+        if (Violation is not null) return;
         RunUntil(Clock.NowMs + 1500);
         CheckEnd();
     }
 
-    private bool HasEnded(SimTab tab) => !_operations.Exists(o => o.Tab == tab && o.State == OperationState.Running);
+    private bool HasEnded(SimTab tab) => !_operations.Exists(o => o.Tab == tab && o is { State: OperationState.Running, IsUnflushed: false });
 
     private void CheckEnded(SimTab tab)
     {
-        if (_operations.Find(o => o.Tab == tab && o.State == OperationState.Running && tab.Holding == 0) is { } stuck)
+        if (_operations.Find(o => o.Tab == tab && o is { State: OperationState.Running, IsUnflushed: false } && tab.Holding == 0) is { } stuck)
             Fail("S7", $"{tab.Name}'s write {stuck.Number}, begun at {stuck.StartMs:0}, has no outcome at {Clock.NowMs:0}.");
     }
 

@@ -8,7 +8,7 @@ public sealed partial class CommitPipeline
     private readonly Queue<CommitRecord> _toApply = new();
     private CommitId? _undoFrom;
     private RecoveredStore? _reload;
-    private Task? _catchUp;
+    private TaskCompletionSource? _catchUp;
     private bool _catchUpAgain;
 
     /// <summary>Whether the image still has to be put back or brought forward, and waits for its readers.</summary>
@@ -107,12 +107,17 @@ public sealed partial class CommitPipeline
     /// <summary>Reads what the log holds behind this tab's history; joins a reading that has not begun yet.</summary>
     private Task CatchUpAsync() => _gate.Run(() =>
     {
-        if (_closed || _fault is not null) return Task.CompletedTask;
+        if (_closed || _fault is not null || _ledger is null) return Task.CompletedTask;
         _catchUpAgain = _catchUp is not null;
-        return _catchUp ??= RunCatchUpAsync();
+        if (_catchUp is { } running) return running.Task;
+
+        // Begun outside the lock, and known as under way before it is: a store may answer at once.
+        var begun = _catchUp = new TaskCompletionSource();
+        _gate.Defer(() => _ = RunCatchUpAsync(begun));
+        return begun.Task;
     });
 
-    private async Task RunCatchUpAsync()
+    private async Task RunCatchUpAsync(TaskCompletionSource done)
     {
         while (true)
         {
@@ -124,8 +129,10 @@ public sealed partial class CommitPipeline
                 else if (error is not null) FaultNow(error);
                 var repeat = _catchUpAgain && error is null && !_closed;
                 _catchUpAgain = false;
-                if (!repeat) _catchUp = null;
-                return repeat;
+                if (repeat) return true;
+                _catchUp = null;
+                _gate.Defer(() => done.TrySetResult());
+                return false;
             });
             if (!again) return;
         }

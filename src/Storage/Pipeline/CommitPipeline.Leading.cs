@@ -38,7 +38,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
         if (IsReadOnly) throw new CorruptStoreException(recovered.Report);
         var head = await _store.RaiseEpochAsync(_incarnation, proposed, _coordinator.Id, cancellationToken).ConfigureAwait(false);
         var fence = new Fence(_incarnation, head.Epoch);
-        if (_catchUp is { } running) await running.ConfigureAwait(false);
+        if (_catchUp is { } running) await running.Task.ConfigureAwait(false);
         if (recovered.NeedsRepair || await ReadBehindAsync().ConfigureAwait(false)) await RepairAsync(fence, cancellationToken).ConfigureAwait(false);
         _gate.Run(() =>
         {
