@@ -94,8 +94,17 @@ public sealed partial class CommitPipeline : IBatchOwner
     void IBatchOwner.OnSealed(CommitRecord commit) => _gate.RunInsideSqlite(() =>
     {
         var pending = new PendingCommit(commit, _time.GetTimestamp());
-        if (_implicitTurn != 0 || _turn is null) Observe(pending);
-        else _turn.Pending = pending;
+        if (_implicitTurn != 0 || _turn is null)
+        {
+            Observe(pending);
+        }
+        else
+        {
+            // Synchronous code may write while asynchronous work of this tab holds the turn; the turn's outcome is the last one's.
+            if (_turn.Pending is { } earlier) Observe(earlier);
+            _turn.Pending = pending;
+        }
+
         _pending.Add(pending);
 
         // Built on a commit that failed meanwhile, it fails with it when the image is put back.
