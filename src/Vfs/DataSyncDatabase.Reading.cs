@@ -12,10 +12,10 @@ public sealed partial class DataSyncDatabase
     /// <summary>
     /// Runs a query here, without asking any other tab, and makes an object of each row: a scalar of the first column, or a
     /// class or record whose constructor parameters and properties are named as columns are. A statement that also writes
-    /// (<c>INSERT … RETURNING</c>) is run as <see cref="ExecuteAsync"/> runs it.
+    /// (<c>INSERT … RETURNING</c>) is run as <see cref="ExecuteAsync(string, object?, CancellationToken)"/> runs it.
     /// </summary>
     /// <param name="sql">The query; of several statements, the rows of the first that has any.</param>
-    /// <param name="parameters">As for <see cref="ExecuteAsync"/>.</param>
+    /// <param name="parameters">As for <see cref="ExecuteAsync(string, object?, CancellationToken)"/>.</param>
     /// <param name="cancellationToken">Stops between rows.</param>
     /// <exception cref="SqliteException">The SQL failed.</exception>
     /// <exception cref="StorageException">The database has stopped.</exception>

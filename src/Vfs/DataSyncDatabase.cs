@@ -127,13 +127,33 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         return result with { Marker = marker };
     }
 
+    /// <summary>Runs several statements, each with parameters of its own, as one transaction: all or nothing.</summary>
+    /// <param name="statements">The statements in order.</param>
+    /// <param name="cancellationToken">Stops waiting for leave to write.</param>
+    /// <inheritdoc cref="ExecuteAsync(string, object?, CancellationToken)" path="/exception"/>
+    public async Task<ExecuteResult> ExecuteAsync(IReadOnlyList<SqlStatement> statements, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(statements);
+        var (result, marker) = await CommitAsync(
+            writer =>
+            {
+                var before = writer.TotalChanges;
+                writer.Execute("BEGIN IMMEDIATE");
+                foreach (var (sql, parameters) in statements) writer.Execute(sql, parameters);
+                writer.Execute("COMMIT");
+                return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+            },
+            cancellationToken).ConfigureAwait(false);
+        return result with { Marker = marker };
+    }
+
     /// <summary>
     /// Runs some work as one transaction, in any tab, and returns when it is durable and shown here. If another tab commits
     /// first, it is run again: it must not have effects beside the database. It is in a transaction already; savepoints work.
     /// </summary>
     /// <param name="work">Works on a connection that is valid only during the call. What it throws rolls back and comes out here.</param>
     /// <param name="cancellationToken">Stops waiting for leave to write.</param>
-    /// <inheritdoc cref="ExecuteAsync" path="/exception"/>
+    /// <inheritdoc cref="ExecuteAsync(string, object?, CancellationToken)" path="/exception"/>
     public async Task<ExecuteResult> WriteAsync(Action<SqliteConnection> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);

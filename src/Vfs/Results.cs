@@ -6,6 +6,11 @@ namespace DataSync.Vfs;
 /// <param name="Marker">The marker at which it is durable.</param>
 public readonly record struct ExecuteResult(int Changes, long LastInsertRowId, long Marker);
 
+/// <summary>One statement of a transaction.</summary>
+/// <param name="Sql">Its text.</param>
+/// <param name="Parameters">As for <see cref="DataSyncDatabase.ExecuteAsync(string, object?, CancellationToken)"/>.</param>
+public sealed record SqlStatement(string Sql, object? Parameters = null);
+
 /// <summary>The rows of a query.</summary>
 /// <param name="Columns">The columns' names.</param>
 /// <param name="Rows">Each row's values: null, <see cref="long"/>, <see cref="double"/>, <see cref="string"/> or <c>byte[]</c>.</param>
