@@ -6,9 +6,17 @@ using Microsoft.Extensions.DependencyInjection;
 
 var builder = WebAssemblyHostBuilder.CreateDefault(args);
 await Page.ImportAsync();
-builder.Services.AddSingleton(PageOptions.FromQuery(Page.Query));
-builder.Services.AddDataSync(o => o.Durability = PageOptions.FromQuery(Page.Query).IsStrict ? StorageDurability.Strict : StorageDurability.Relaxed);
+var options = PageOptions.FromQuery(Page.Query);
+var opening = new OpeningProgress();
+builder.Services.AddSingleton(options);
+builder.Services.AddSingleton(opening);
 builder.Services.AddScoped<Session>();
+builder.Services.AddDataSync(dataSync =>
+{
+    dataSync.Database(options.Database);
+    dataSync.Durability = options.IsStrict ? StorageDurability.Strict : StorageDurability.Relaxed;
+    dataSync.Recovery = new RecoveryOptions(Progress: opening);
+});
 builder.RootComponents.Add<App>("#app");
 builder.RootComponents.Add<HeadOutlet>("head::after");
 await builder.Build().RunAsync();

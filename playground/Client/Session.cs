@@ -5,7 +5,7 @@ using DataSync.Vfs;
 namespace DataSync.Playground.Client;
 
 /// <summary>This tab's open database and what the page shows about it.</summary>
-public sealed class Session(PageOptions options, TimeProvider time, DataSyncFactory databases) : IAsyncDisposable
+public sealed class Session(DataSyncFactory factory, PageOptions options, TimeProvider time) : IAsyncDisposable
 {
     /// <summary>How long the page shows a commit as just arrived.</summary>
     private static readonly TimeSpan RecentLimit = TimeSpan.FromMilliseconds(700);
@@ -22,7 +22,7 @@ public sealed class Session(PageOptions options, TimeProvider time, DataSyncFact
 
     public DataSyncDatabase? Database { get; private set; }
 
-    /// <summary>Why the database could not be opened.</summary>
+    /// <summary>Why the database could not be opened, or has stopped.</summary>
     public Exception? Failure { get; private set; }
 
     public EventLog Log { get; } = new(time);
@@ -36,13 +36,19 @@ public sealed class Session(PageOptions options, TimeProvider time, DataSyncFact
     public async Task OpenAsync()
     {
         Page.Refresh += OnRefresh;
+        var start = time.GetTimestamp();
         try
         {
-            Database = await databases.OpenAsync(options.Database);
+            Database = await factory.OpenAsync();
             Database.Committed += (_, commit) => OnCommitted(commit);
+            Database.Faulted += (_, fault) => OnFaulted(fault);
             Database.Coordinator.LeadershipChanged += (_, change) => OnLeadershipChanged(change);
             Database.Coordinator.MembersChanged += (_, _) => OnMembersChanged();
-            Log.Add("note", $"opened {options.Database} at marker {Database.Marker}");
+            Log.Add("note", $"opened {options.Database} at marker {Database.Marker} in {time.GetElapsedTime(start).TotalMilliseconds:0} ms");
+            if (Database.RecoveryReport is { Findings.Count: > 0 } report)
+            {
+                Log.Add("error", report.Describe());
+            }
         }
         catch (Exception error)
         {
@@ -118,6 +124,13 @@ public sealed class Session(PageOptions options, TimeProvider time, DataSyncFact
         Log.AddCommit(commit.Position.Marker, commit.Writer);
         lastCommits[commit.Writer] = time.GetTimestamp();
         Committed?.Invoke(commit);
+        Page.RequestRefresh();
+    }
+
+    private void OnFaulted(StorageFaultedEventArgs fault)
+    {
+        Failure = fault.Error;
+        Log.Add("error", $"{fault.Error.GetType().Name}: {fault.Error.Message}");
         Page.RequestRefresh();
     }
 

@@ -22,6 +22,8 @@ const ready = new Promise((resolve, reject) => { open = resolve; refuse = reject
 // Whoever awaits it sees the failure; a page that nobody scripts should not report it twice.
 ready.catch(() => {});
 const listeners = new Set();
+const calls = new Map();
+let lastCall = 0;
 
 /** Called by .NET when the database is open, or could not be opened. */
 export async function attach(outcome) {
@@ -32,6 +34,17 @@ export async function attach(outcome) {
     open();
   } catch (error) {
     refuse(error);
+  }
+}
+
+/** Called by .NET when a call has ended. */
+export function answer(number, json) {
+  const { resolve, reject } = calls.get(number);
+  calls.delete(number);
+  try {
+    resolve(read(json));
+  } catch (error) {
+    reject(error);
   }
 }
 
@@ -88,7 +101,10 @@ const rowsOf = ({ columns, rows }) =>
 
 async function call(method, ...args) {
   await ready;
-  return read(await dotnet[method](...args));
+  return new Promise((resolve, reject) => {
+    calls.set(++lastCall, { resolve, reject });
+    dotnet[method](lastCall, ...args);
+  });
 }
 
 globalThis.datasync = Object.freeze({

@@ -16,7 +16,9 @@ public static class BrowserStorage
     {
         await LoadAsync(cancellationToken).ConfigureAwait(false);
         using var estimate = await IndexedDbInterop.EstimateAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
-        return new(ToBytes(estimate.GetPropertyAsDouble("usage")), ToBytes(estimate.GetPropertyAsDouble("quota")), estimate.GetPropertyAsBoolean("persisted"));
+        return new(
+            ToBytes(estimate.GetPropertyAsDouble("usage")), ToBytes(estimate.GetPropertyAsDouble("quota")),
+            estimate.GetPropertyAsBoolean("persisted"));
     }
 
     /// <summary>

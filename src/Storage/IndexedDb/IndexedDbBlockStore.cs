@@ -166,7 +166,8 @@ public sealed class IndexedDbBlockStore : IBlockStore
         catch (TimeoutException)
         {
             throw new StorageUnavailableException(
-                $"The browser did not {what} the database within {_options.BlockedTimeout.TotalSeconds:0.#} s: another tab keeps it. Close the app's other tabs and try again.");
+                $"The browser did not {what} the database within {_options.BlockedTimeout.TotalSeconds:0.#} s: another tab keeps it. "
+                + "Close the app's other tabs and try again.");
         }
         finally
         {

@@ -128,7 +128,14 @@ internal static partial class IndexedDbInterop
     private static async Task ImportAsync()
     {
         // The page may lie anywhere; static web assets lie beside _framework, where the runtime's own script is.
-        await JSHost.ImportAsync(Module, "../_content/DataSync.Storage/storage.js").ConfigureAwait(false);
-        await InitAsync().ConfigureAwait(false);
+        try
+        {
+            await JSHost.ImportAsync(Module, "../_content/DataSync.Storage/storage.js").ConfigureAwait(false);
+            await InitAsync().ConfigureAwait(false);
+        }
+        catch (JSException error)
+        {
+            throw new StorageUnavailableException("The script _content/DataSync.Storage/storage.js did not load. Reload the page.", error);
+        }
     }
 }

@@ -1,12 +1,10 @@
-// IndexedDB for DataSync.Storage. Each export is one atomic step: one transaction, started and filled within one call from
-// .NET, judged in its own request handlers, and answered once, when it is complete or aborted. What to do about an outcome
-// is decided in .NET.
+// IndexedDB for DataSync.Storage. Each export is one atomic step: one transaction, filled within one turn, judged in its own
+// request handlers, and answered once, when it is complete or aborted. What to do about an outcome is decided in .NET.
 //
 // Database "datasync:{name}", version 1:
 //   head        key "head": the head as an object        log         key marker: {id, epoch, data}
 //   extents     key index: Uint8Array                     quarantine  what repairs removed
 
-const VERSION = 1;
 const HEAD = 'head';
 const STORES = [HEAD, 'log', 'extents', 'quarantine'];
 
@@ -15,6 +13,9 @@ const FENCED = 1, REPLACED = 2, CONFLICT = 3, FAILED = 4;
 
 const BATCH_BYTES = 4 << 20;
 const MAX_BATCH = 256;
+
+const keysAfter = key => IDBKeyRange.bound(key, Infinity, true, true);
+const toText = record => record === undefined ? null : JSON.stringify(record) ?? '';
 
 const connections = new Map();
 let dotnet;
@@ -29,25 +30,7 @@ export async function init() {
 
 /** Opens a database, making its object stores when it is new, then lets .NET make or read the head. */
 export function open(request, connection, name, strict) {
-  let opening;
-  try {
-    if (!globalThis.indexedDB) throw new DOMException('This browser context has no IndexedDB.', 'NotSupportedError');
-    opening = indexedDB.open(name, VERSION);
-  } catch (error) {
-    fail(request, error);
-    return;
-  }
-  opening.onupgradeneeded = () => {
-    for (const store of STORES) {
-      opening.result.createObjectStore(store, store === 'quarantine' ? { autoIncrement: true } : undefined);
-    }
-  };
-  opening.onerror = event => {
-    event.preventDefault();
-    fail(request, opening.error);
-  };
-  opening.onsuccess = () => {
-    const db = opening.result;
+  const opening = factory(request, databases => databases.open(name, 1), db => {
     if (!dotnet.IsWaiting(request)) {
       db.close();
       return;
@@ -56,6 +39,12 @@ export function open(request, connection, name, strict) {
     db.onversionchange = () => closed(connection, true);
     db.onclose = () => closed(connection, false);
     updateHead(connection, request, strict);
+  });
+  if (!opening) return;
+  opening.onupgradeneeded = () => {
+    for (const store of STORES) {
+      opening.result.createObjectStore(store, store === 'quarantine' ? { autoIncrement: true } : undefined);
+    }
   };
 }
 
@@ -67,34 +56,19 @@ export function close(connection) {
 
 /** Deletes a database. Waits for connections that do not close; .NET has the patience. */
 export function remove(request, name) {
-  try {
-    const removing = indexedDB.deleteDatabase(name);
-    removing.onsuccess = () => dotnet.OnDone(request);
-    removing.onerror = event => {
-      event.preventDefault();
-      fail(request, removing.error);
-    };
-  } catch (error) {
-    fail(request, error);
-  }
+  factory(request, databases => databases.deleteDatabase(name), () => dotnet.OnDone(request));
 }
 
 /** Shows .NET the head, and in the same transaction writes what it makes of it. */
 export function updateHead(connection, request, strict) {
   const work = start(connection, request, 'readwrite', strict, STORES);
   if (!work) return;
-  const decide = (record, others) => {
-    const head = dotnet.OnHead(request, toText(record), others, 0);
-    if (head) work.store(HEAD).put(JSON.parse(head), HEAD);
-  };
-  ask(work, () => work.store(HEAD).get(HEAD), record => {
-    if (record !== undefined) {
-      decide(record, 0);
-      return;
-    }
-    ask(work, () => work.store('log').count(), log => {
-      ask(work, () => work.store('extents').count(), extents => decide(undefined, log + extents));
-    });
+  let record, log;
+  ask(work, () => work.store(HEAD).get(HEAD), result => { record = result; });
+  ask(work, () => work.store('log').count(), count => { log = count; });
+  ask(work, () => work.store('extents').count(), extents => {
+    const head = dotnet.OnHead(request, toText(record), log + extents, 0);
+    if (head) ask(work, () => work.store(HEAD).put(JSON.parse(head), HEAD));
   });
 }
 
@@ -164,12 +138,14 @@ export function read(connection, request, includeExtents, afterMarker) {
   const work = start(connection, request, 'readonly', false, [HEAD, 'log', 'extents']);
   if (!work) return;
   let head, extents = 0;
-  const readLog = () => stream(work, 'log', afterMarker, 16, (key, value) => hand(value?.data, length => dotnet.OnLog(request, key, length)));
+  const handExtent = (key, value) => hand(value, length => dotnet.OnExtent(request, key, length));
+  const handLog = (key, value) => hand(value?.data, length => dotnet.OnLog(request, key, length));
+  const readLog = () => stream(work, 'log', afterMarker, 16, handLog);
   ask(work, () => work.store(HEAD).get(HEAD), record => { head = record; });
   if (includeExtents) ask(work, () => work.store('extents').count(), count => { extents = count; });
   ask(work, () => work.store('log').count(keysAfter(afterMarker)), logs => {
     if (dotnet.OnHead(request, toText(head), extents, logs) !== null) refuse(work, FAILED, 0);
-    else if (includeExtents) stream(work, 'extents', -1, 8, (key, value) => hand(value, length => dotnet.OnExtent(request, key, length)), readLog);
+    else if (includeExtents) stream(work, 'extents', -1, 8, handExtent, readLog);
     else readLog();
   });
 }
@@ -182,13 +158,29 @@ export function take(target) {
 /** Usage and quota of this origin in bytes (-1 where unknown), and whether it is exempt from eviction. */
 export async function estimate() {
   const storage = globalThis.navigator?.storage;
-  const { usage = -1, quota = -1 } = await storage?.estimate?.() ?? {};
-  return { usage, quota, persisted: await storage?.persisted?.() ?? false };
+  return { usage: -1, quota: -1, ...await storage?.estimate?.(), persisted: await storage?.persisted?.() ?? false };
 }
 
 /** Asks the browser not to evict this origin's data. */
 export async function persist() {
   return await globalThis.navigator?.storage?.persist?.() ?? false;
+}
+
+// A request on the factory, which can be missing, refuse with an exception, or answer with an error.
+function factory(request, issue, onsuccess) {
+  try {
+    if (!globalThis.indexedDB) throw new DOMException('This browser context has no IndexedDB.', 'NotSupportedError');
+    const asked = issue(globalThis.indexedDB);
+    asked.onsuccess = () => onsuccess(asked.result);
+    asked.onerror = event => {
+      event.preventDefault();
+      fail(request, asked.error);
+    };
+    return asked;
+  } catch (error) {
+    fail(request, error);
+    return null;
+  }
 }
 
 function start(connection, request, mode, strict, stores) {
@@ -301,16 +293,4 @@ function closed(connection, deleted) {
   if (!connections.has(connection)) return;
   close(connection);
   dotnet.OnClosed(connection, deleted);
-}
-
-function keysAfter(key) {
-  return IDBKeyRange.bound(key, Infinity, true, true);
-}
-
-function toText(record) {
-  try {
-    return record === undefined ? null : JSON.stringify(record) ?? '';
-  } catch {
-    return '';
-  }
 }

@@ -37,14 +37,13 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
     {
         if (!isWritable) return SqliteResult.ReadOnly;
         var code = Check(source.Length, offset);
-        if (code == SqliteResult.Ok && _update == 0) code = PrepareUpdate();
+        if (code == SqliteResult.Ok && _update == 0) code = Prepare($"UPDATE {Quote(schema)}.{Quote(table)} SET {Quote(column)} = ?1 WHERE rowid = ?2", out _update);
         if (code != SqliteResult.Ok) return code;
         source.CopyTo(new(_value.Address + offset, source.Length));
         if (_isText) SqliteImports.BindText(_update, 1, (int)_value.Address, Size);
         else SqliteImports.BindBlob(_update, 1, (int)_value.Address, Size);
         SqliteImports.BindInt64(_update, 2, _rowid);
-        code = SqliteImports.Step(_update);
-        SqliteImports.Reset(_update);
+        code = StepWithoutTriggers();
         if (code != SqliteResult.Done)
         {
             // The copy holds what the row does not: read it again.
@@ -97,14 +96,18 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
 
     private void Remember() => (_changes, _autocommit) = (SqliteImports.TotalChanges(db), SqliteImports.GetAutocommit(db));
 
-    /// <summary>SQLite's own blob write fires no triggers. Whether there are any is decided when a statement is compiled.</summary>
-    private int PrepareUpdate()
+    /// <summary>
+    /// Steps the UPDATE as SQLite's own blob write would: without triggers. Switching them compiles the connection's statements
+    /// again at their next use.
+    /// </summary>
+    private int StepWithoutTriggers()
     {
         var scratch = SqliteImports.Malloc(8);
         SqliteImports.DbConfigInt(db, EnableTrigger, -1, scratch);
         var isEnabled = SqliteImports.ReadInt(scratch);
         SqliteImports.DbConfigInt(db, EnableTrigger, 0, scratch);
-        var code = Prepare($"UPDATE {Quote(schema)}.{Quote(table)} SET {Quote(column)} = ?1 WHERE rowid = ?2", out _update);
+        var code = SqliteImports.Step(_update);
+        SqliteImports.Reset(_update);
         SqliteImports.DbConfigInt(db, EnableTrigger, isEnabled, scratch);
         SqliteImports.Free(scratch);
         return code;
