@@ -27,6 +27,9 @@ internal enum CommitMessageKind : byte
 
     /// <summary>Leader to all: I lead and accept writes; this is where the history stands. Repeated with the heartbeat.</summary>
     Leading = 7,
+
+    /// <summary>Any tab to all: whoever leads, say so.</summary>
+    WhoLeads = 8,
 }
 
 /// <summary>One message between the tabs of one database, and its binary form.</summary>
@@ -113,7 +116,7 @@ internal sealed record CommitMessage
     {
         if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic || bytes[4] != ProtocolVersion) return null;
         var kind = (CommitMessageKind)bytes[5];
-        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.Leading) return null;
+        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.WhoLeads) return null;
         var textLength = BinaryPrimitives.ReadInt32LittleEndian(bytes[108..]);
         var recordCount = BinaryPrimitives.ReadInt32LittleEndian(bytes[112..]);
         if (textLength < 0 || textLength > bytes.Length - HeaderSize || recordCount is < 0 or > MaxRecords) return null;

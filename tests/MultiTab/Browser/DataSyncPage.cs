@@ -24,7 +24,7 @@ public static class DataSyncPage
 
     public static Task<TabStatus> StatusAsync(this IPage page) => page.CallAsync<TabStatus>("datasync.status()");
 
-    public static Task ExecuteAsync(this IPage page, string sql) => page.CallAsync<JsonElement>("datasync.execute(arg)", sql);
+    public static Task<JsonElement> ExecuteAsync(this IPage page, string sql) => page.CallAsync<JsonElement>("datasync.execute(arg)", sql);
 
     public static Task<T[]> QueryAsync<T>(this IPage page, string sql) => page.CallAsync<T[]>("datasync.query(arg)", sql);
 
