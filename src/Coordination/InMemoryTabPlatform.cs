@@ -15,6 +15,7 @@ public sealed class InMemoryTabPlatform : ITabPlatform
     private string? _armed;
     private string? _release;
     private TimeSpan _beat;
+    private TimeSpan _lastStep;
     private bool _locked;
     private bool _stopped;
     private bool _frozen;
@@ -168,6 +169,13 @@ public sealed class InMemoryTabPlatform : ITabPlatform
     private Task<T> Step<T>(Func<T> step, TimeSpan delay = default)
     {
         var done = new TaskCompletionSource<T>();
+        if (_browser.StepDelay is { } stepDelay)
+        {
+            var due = _browser.Now + stepDelay();
+            _lastStep = due > _lastStep ? due : _lastStep;
+            delay += _lastStep - _browser.Now;
+        }
+
         _browser.Schedule(delay, () => Deliver(() =>
         {
             T answer;

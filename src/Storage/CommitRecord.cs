@@ -58,7 +58,7 @@ public sealed class CommitRecord
     public Guid Incarnation => ReadGuid(IncarnationOffset);
 
     /// <summary>The tab that wrote it.</summary>
-    public TabId Writer => TabId.TryParse(ReadGuid(WriterOffset).ToString("D"), out var id) ? id : default;
+    public TabId Writer => TabId.FromGuid(ReadGuid(WriterOffset));
 
     /// <summary>When it was sealed, in Unix milliseconds by the writer's clock.</summary>
     public long TimeMs => ReadInt64(TimeOffset);
@@ -114,7 +114,7 @@ public sealed class CommitRecord
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(MarkerOffset), position.Marker + 1);
         record.WriteGuid(CommitOffset, id.Value);
         record.WriteGuid(BaseOffset, position.Commit.Value);
-        record.WriteGuid(WriterOffset, Guid.TryParse(writer.Value, out var guid) ? guid : Guid.Empty);
+        record.WriteGuid(WriterOffset, writer.ToGuid());
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(TimeOffset), timeMs);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(FileSizeOffset), fileSize);
         BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(BlockCountOffset), blocks.Length);

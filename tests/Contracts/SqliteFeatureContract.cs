@@ -181,7 +181,7 @@ public abstract class SqliteFeatureContract : SqliteContract
         calls.Clear();
         Connection.Execute("INSERT INTO t VALUES ($0)", "x");
         Assert.Equal(["INSERT INTO t VALUES ('x')", "update 18 main.t 1", "commit"], calls);
-        raw.sqlite3_commit_hook(db, _ => throw new InvalidOperationException(), null);
+        raw.sqlite3_commit_hook(db, _ => 1, null);
         AssertFails(19, () => Connection.Execute("INSERT INTO t VALUES (2)"));
         raw.sqlite3_commit_hook(db, null, null);
         raw.sqlite3_set_authorizer(db, (strdelegate_authorizer)((_, action, a, _, _, _) => action == 20 && a == "t" ? 1 : 0), null);

@@ -1,5 +1,7 @@
 using DataSync.Contracts;
 using DataSync.Vfs;
+using SQLitePCL;
+using Xunit;
 
 namespace DataSync.Lab;
 
@@ -19,6 +21,18 @@ public sealed class BrowserSqliteTransactions : SqliteTransactionContract
 public sealed class BrowserSqliteFeatures : SqliteFeatureContract
 {
     protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();
+
+    // A native provider lets such an exception end the process.
+    [Fact]
+    public void An_exception_in_a_hook_does_not_pass_through_SQLite()
+    {
+        Connection.Execute("CREATE TABLE t(a)");
+        raw.sqlite3_commit_hook(Connection.Handle!, _ => throw new InvalidOperationException(), null);
+        AssertFails(19, () => Connection.Execute("INSERT INTO t VALUES (2)"));
+        raw.sqlite3_commit_hook(Connection.Handle!, null, null);
+        Connection.Execute("INSERT INTO t VALUES (3)");
+        Assert.Equal(["3"], Connection.Rows("SELECT a FROM t"));
+    }
 }
 
 public sealed class BrowserSqliteSpeed : SqliteSpeed

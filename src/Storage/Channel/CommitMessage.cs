@@ -27,6 +27,9 @@ internal enum CommitMessageKind : byte
 
     /// <summary>Leader to all: I lead and accept writes; this is where the history stands. Repeated with the heartbeat.</summary>
     Leading = 7,
+
+    /// <summary>Any tab to all: whoever leads, say so.</summary>
+    WhoLeads = 8,
 }
 
 /// <summary>One message between the tabs of one database, and its binary form.</summary>
@@ -87,8 +90,8 @@ internal sealed record CommitMessage
         span[5] = (byte)Kind;
         BinaryPrimitives.WriteUInt16LittleEndian(span[6..], HasJustBegun ? (ushort)1 : (ushort)0);
         BinaryPrimitives.WriteInt64LittleEndian(span[8..], Epoch.Value);
-        WriteTab(span[16..], Sender);
-        WriteTab(span[32..], To);
+        Sender.ToGuid().TryWriteBytes(span[16..]);
+        To.ToGuid().TryWriteBytes(span[32..]);
         Incarnation.TryWriteBytes(span[48..]);
         BinaryPrimitives.WriteInt64LittleEndian(span[64..], Position.Marker);
         Position.Commit.Value.TryWriteBytes(span[72..]);
@@ -116,19 +119,20 @@ internal sealed record CommitMessage
         if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic || bytes[4] != ProtocolVersion) return null;
         if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[HashOffset..]) != Hash(bytes)) return null;
         var kind = (CommitMessageKind)bytes[5];
-        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.Leading) return null;
+        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.WhoLeads) return null;
         var textLength = BinaryPrimitives.ReadInt32LittleEndian(bytes[108..]);
         var recordCount = BinaryPrimitives.ReadInt32LittleEndian(bytes[112..]);
         if (textLength < 0 || textLength > bytes.Length - HeaderSize || recordCount is < 0 or > MaxRecords) return null;
         if (ReadRecords(bytes[(HeaderSize + textLength)..], recordCount) is not { } records) return null;
-        if (!TryReadTab(bytes[16..], out var sender) || sender == default || !TryReadTab(bytes[32..], out var to)) return null;
+        var sender = TabId.FromGuid(new(bytes.Slice(16, 16)));
+        if (sender == default) return null;
         return new CommitMessage
         {
             Kind = kind,
             HasJustBegun = (bytes[6] & 1) != 0,
             Epoch = new(BinaryPrimitives.ReadInt64LittleEndian(bytes[8..])),
             Sender = sender,
-            To = to,
+            To = TabId.FromGuid(new(bytes.Slice(32, 16))),
             Incarnation = new(bytes.Slice(48, 16)),
             Position = new(BinaryPrimitives.ReadInt64LittleEndian(bytes[64..]), new(new Guid(bytes.Slice(72, 16)))),
             Turn = BinaryPrimitives.ReadInt64LittleEndian(bytes[88..]),
@@ -154,18 +158,5 @@ internal sealed record CommitMessage
         }
 
         return bytes.IsEmpty ? records : null;
-    }
-
-    private static void WriteTab(Span<byte> target, TabId tab)
-    {
-        var guid = tab == default ? Guid.Empty : Guid.Parse(tab.Value);
-        guid.TryWriteBytes(target);
-    }
-
-    private static bool TryReadTab(ReadOnlySpan<byte> source, out TabId tab)
-    {
-        var guid = new Guid(source[..16]);
-        tab = default;
-        return guid == Guid.Empty || TabId.TryParse(guid.ToString("D"), out tab);
     }
 }

@@ -8,7 +8,7 @@ public sealed partial class CommitPipeline
     private readonly Queue<CommitRecord> _toApply = new();
     private CommitId? _undoFrom;
     private RecoveredStore? _reload;
-    private Task? _catchUp;
+    private TaskCompletionSource? _catchUp;
     private bool _catchUpAgain;
 
     /// <summary>Whether the image still has to be put back or brought forward, and waits for its readers.</summary>
@@ -107,12 +107,17 @@ public sealed partial class CommitPipeline
     /// <summary>Reads what the log holds behind this tab's history; joins a reading that has not begun yet.</summary>
     private Task CatchUpAsync() => _gate.Run(() =>
     {
-        if (_closed || _fault is not null) return Task.CompletedTask;
+        if (_closed || _fault is not null || _ledger is null) return Task.CompletedTask;
         _catchUpAgain = _catchUp is not null;
-        return _catchUp ??= RunCatchUpAsync();
+        if (_catchUp is { } running) return running.Task;
+
+        // Begun outside the lock, and known as under way before it is: a store may answer at once.
+        var begun = _catchUp = new TaskCompletionSource();
+        _gate.Defer(() => _ = RunCatchUpAsync(begun));
+        return begun.Task;
     });
 
-    private async Task RunCatchUpAsync()
+    private async Task RunCatchUpAsync(TaskCompletionSource done)
     {
         while (true)
         {
@@ -124,8 +129,10 @@ public sealed partial class CommitPipeline
                 else if (error is not null) FaultNow(error);
                 var repeat = _catchUpAgain && error is null && !_closed;
                 _catchUpAgain = false;
-                if (!repeat) _catchUp = null;
-                return repeat;
+                if (repeat) return true;
+                _catchUp = null;
+                _gate.Defer(() => done.TrySetResult());
+                return false;
             });
             if (!again) return;
         }
@@ -171,16 +178,20 @@ public sealed partial class CommitPipeline
     {
         var reload = _reload!;
         _reload = null;
-        ResolveByLedger();
-        _storage!.UndoAll();
+
+        // Commits built on where the store now stands may still be taken: they go on top of the new image.
+        var kept = _storage!.ChainOn(reload.Image.Position);
+        ResolveByLedger(kept);
+        _storage.UndoAll();
         _storage.Replace(reload.Image);
+        foreach (var commit in kept) _storage.ApplyAccepted(commit);
         _metrics.OnReload();
         SettleFailed();
         Raise(new CommittedEventArgs(Position, default, isLocal: false, 0, 0));
     }
 
     // The chain is a run of markers, so this tab's last durable commit tells how much of it was taken.
-    private void ResolveByLedger()
+    private void ResolveByLedger(IReadOnlyList<CommitRecord> kept)
     {
         var last = _ledger!.LastOf(_coordinator.Id);
         var taken = last is null ? -1 : _pending.FindIndex(p => p.Commit.Id == last.Value.Commit);
@@ -191,7 +202,7 @@ public sealed partial class CommitPipeline
         }
 
         _pending.RemoveRange(0, taken + 1);
-        foreach (var pending in _pending) pending.Error ??= new StaleCommitException(1);
+        foreach (var pending in _pending.Where(p => !kept.Contains(p.Commit))) pending.Error ??= new StaleCommitException(1);
     }
 
     /// <summary>Waits until the image shows all that this tab knows to be durable.</summary>

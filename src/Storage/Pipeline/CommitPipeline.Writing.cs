@@ -1,6 +1,5 @@
 using System.Globalization;
 using Polly;
-using Polly.Retry;
 using Polly.Timeout;
 
 namespace DataSync.Storage;
@@ -95,8 +94,17 @@ public sealed partial class CommitPipeline : IBatchOwner
     void IBatchOwner.OnSealed(CommitRecord commit) => _gate.RunInsideSqlite(() =>
     {
         var pending = new PendingCommit(commit, _time.GetTimestamp());
-        if (_implicitTurn != 0 || _turn is null) Observe(pending);
-        else _turn.Pending = pending;
+        if (_implicitTurn != 0 || _turn is null)
+        {
+            Observe(pending);
+        }
+        else
+        {
+            // Synchronous code may write while asynchronous work of this tab holds the turn; the turn's outcome is the last one's.
+            if (_turn.Pending is { } earlier) Observe(earlier);
+            _turn.Pending = pending;
+        }
+
         _pending.Add(pending);
 
         // Built on a commit that failed meanwhile, it fails with it when the image is put back.
@@ -185,9 +193,9 @@ public sealed partial class CommitPipeline : IBatchOwner
         var request = _gate.Run(() =>
         {
             ThrowIfUnusable();
-            _turnRequest = new TurnRequest(++_turnNumber, _time.GetTimestamp());
-            SendTurnRequest();
-            return _turnRequest;
+            var mine = _turnRequest = new TurnRequest(++_turnNumber, _time.GetTimestamp());
+            SendTurnRequest(); // a leader may get it at once
+            return mine;
         });
         if (!cancellationToken.CanBeCanceled) return request.Grant.Task;
         return WithCancellation(request, cancellationToken);
@@ -330,18 +338,13 @@ public sealed partial class CommitPipeline : IBatchOwner
         _gate.Defer(() => _opened.TrySetException(error));
     }
 
-    private ResiliencePipeline MakeResendPolicy() => new ResiliencePipelineBuilder { TimeProvider = _time }
-        .AddRetry(new RetryStrategyOptions
-        {
-            ShouldHandle = new PredicateBuilder().Handle<TimeoutRejectedException>(),
-            MaxRetryAttempts = int.MaxValue,
-            BackoffType = DelayBackoffType.Exponential,
-            UseJitter = true,
-            Delay = TimeSpan.FromMilliseconds(20),
-            MaxDelay = _options.ResendAfter * 2,
-        })
-        .AddTimeout(_options.ResendAfter)
-        .Build();
+    private ResiliencePipeline MakeResendPolicy()
+    {
+        var policy = MakeRetry(int.MaxValue, TimeSpan.FromMilliseconds(20));
+        policy.ShouldHandle = new PredicateBuilder().Handle<TimeoutRejectedException>();
+        policy.MaxDelay = _options.ResendAfter * 2;
+        return new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).AddTimeout(_options.ResendAfter).Build();
+    }
 
     // Runs while something is unanswered; the ordinary write never gets here.
     private async Task ResendAsync()

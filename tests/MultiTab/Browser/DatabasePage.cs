@@ -18,13 +18,6 @@ public static class DatabasePage
         return page;
     }
 
-    public static Task<JsonElement?> ExecuteAsync(this IPage page, string sql) =>
-        page.EvaluateAsync("sql => datasync.execute(sql)", sql);
-
-    /// <summary>The first column of the first row.</summary>
-    public static Task<T> ScalarAsync<T>(this IPage page, string sql) =>
-        page.EvaluateAsync<T>("async sql => Object.values((await datasync.query(sql))[0])[0]", sql);
-
     /// <summary>Every row as JSON text; blobs as the list of their bytes.</summary>
     public static Task<string[]> RowsAsync(this IPage page, string sql) => page.EvaluateAsync<string[]>(
         "async sql => (await datasync.query(sql)).map(row => JSON.stringify(Object.values(row), (key, value) => value instanceof Uint8Array ? [...value] : value))", sql);
