@@ -99,17 +99,7 @@ public sealed class NativeFileTests(BrowserFixture browser, ITestOutputHelper ou
     }
 
     /// <summary>Waits until a tab shows what another one shows.</summary>
-    private static async Task CatchUpAsync(IPage behind, IPage ahead)
-    {
-        var marker = await ahead.EvaluateAsync<int>("datasync.status().marker");
-        await behind.EvaluateAsync("""
-            marker => new Promise(resolve => {
-              const look = () => { if (datasync.status().marker >= marker) { stop(); resolve(); } };
-              const stop = datasync.onCommit(look);
-              look();
-            })
-            """, marker);
-    }
+    private static async Task CatchUpAsync(IPage behind, IPage ahead) => await behind.WaitForMarkerAsync((await ahead.StatusAsync()).Marker);
 
     private static async Task<string[][]> AnswersAsync(IPage page)
     {
