@@ -107,6 +107,13 @@ public sealed partial class CommitPipeline : IBatchOwner
             _turn.Pending = pending;
         }
 
+        if ((_closed ? ClosedError() : _fault) is { } end)
+        {
+            Settle(pending, end); // the transaction was open when the pipeline stopped
+            EndImplicitTurn();
+            return;
+        }
+
         _pending.Add(pending);
 
         // Built on a commit that failed meanwhile, it fails with it when the image is put back.
@@ -322,7 +329,9 @@ public sealed partial class CommitPipeline : IBatchOwner
     private void Settle(PendingCommit pending, StorageException error)
     {
         _metrics.OnFailed(error);
-        if (pending.IsUnobserved) _unseenError ??= error;
+
+        // As long as the turn is held, it may have been synchronous code of somebody else that used it.
+        if (pending.IsUnobserved || _turn?.Pending == pending) _unseenError ??= error;
         if (error is StaleCommitException) _gate.Defer(() => pending.Outcome.TrySetResult(new CommitOutcome(IsStale: true, pending.Commit.Position)));
         else
         {
