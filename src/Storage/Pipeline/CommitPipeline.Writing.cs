@@ -21,7 +21,7 @@ public sealed partial class CommitPipeline : IBatchOwner
     private long _turnNumber;
     private bool _contended;
     private bool _resending;
-    private StorageException? _unseenError;
+    private PendingCommit? _unobserved;
 
     /// <summary>
     /// Waits for leave to write. Between tabs: the leader takes it at once; a follower goes ahead without asking as long
@@ -96,17 +96,7 @@ public sealed partial class CommitPipeline : IBatchOwner
     void IBatchOwner.OnSealed(CommitRecord commit) => _gate.RunInsideSqlite(() =>
     {
         var pending = new PendingCommit(commit, _time.GetTimestamp());
-        if (_implicitTurn != 0 || _turn is null)
-        {
-            KeepFailure(pending);
-        }
-        else
-        {
-            // Synchronous code may write while asynchronous work of this tab holds the turn; the turn's outcome is the last one's.
-            if (_turn.Pending is { } earlier) KeepFailure(earlier);
-            _turn.Pending = pending;
-        }
-
+        if (_implicitTurn == 0 && _turn is not null) _turn.Pending = pending;
         if ((_closed ? ClosedError() : _fault) is { } end)
         {
             Settle(pending, end); // the transaction was open when the pipeline stopped
@@ -133,12 +123,12 @@ public sealed partial class CommitPipeline : IBatchOwner
         _implicitTurn = 0;
     }
 
-    // A synchronous write's failure has nobody to await it: it is kept for FlushAsync.
-    private void KeepFailure(PendingCommit pending)
+    internal Task<CommitOutcome> Observe(PendingCommit pending) => _gate.Run(() =>
     {
-        pending.IsUnobserved = true;
-        if (pending.Error is { } error) _unseenError ??= error;
-    }
+        pending.IsObserved = true;
+        if (_unobserved == pending) _unobserved = null;
+        return pending.Outcome.Task;
+    });
 
     private TaskCompletionSource? Enqueue(WriteTurn turn)
     {
@@ -328,10 +318,12 @@ public sealed partial class CommitPipeline : IBatchOwner
 
     private void Settle(PendingCommit pending, StorageException error)
     {
+        pending.Error = error;
         _metrics.OnFailed(error);
 
-        // As long as the turn is held, it may have been synchronous code of somebody else that used it.
-        if (pending.IsUnobserved || _turn?.Pending == pending) _unseenError ??= error;
+
+        // A synchronous write's failure has nobody to await it: it is kept for FlushAsync.
+        if (!pending.IsObserved) _unobserved ??= pending;
         if (error is StaleCommitException) _gate.Defer(() => pending.Outcome.TrySetResult(new CommitOutcome(IsStale: true, pending.Commit.Position)));
         else
         {

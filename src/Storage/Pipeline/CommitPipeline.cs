@@ -146,9 +146,9 @@ public sealed partial class CommitPipeline : IAsyncDisposable
             var (waiter, error) = _gate.Run(() =>
             {
                 if (_pending.Count > 0) return (AddWaiter(_durableWaiters), null);
-                var unseen = _unseenError;
-                _unseenError = null;
-                return ((TaskCompletionSource?)null, unseen);
+                var failed = _unobserved;
+                _unobserved = null;
+                return ((TaskCompletionSource?)null, failed?.Error);
             });
             if (waiter is null)
             {
