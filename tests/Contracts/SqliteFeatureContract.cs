@@ -154,7 +154,6 @@ public abstract class SqliteFeatureContract : SqliteContract
             CREATE TRIGGER on_insert AFTER INSERT ON t BEGIN INSERT INTO log VALUES ('insert ' || new.b); END;
             CREATE VIEW v AS SELECT b, c, d FROM t;
             CREATE UNIQUE INDEX i ON t(b) WHERE b IS NOT NULL;
-            PRAGMA foreign_keys=ON;
             INSERT INTO t(b) VALUES ('x'), ('y');
             INSERT INTO pair VALUES ('k', 2), ('k', 1);
             INSERT INTO child VALUES (1);
@@ -166,6 +165,17 @@ public abstract class SqliteFeatureContract : SqliteContract
         Assert.Empty(Connection.Rows("SELECT * FROM child"));
         Assert.Equal(["y|2|1"], Connection.Rows("INSERT INTO t(a, b) VALUES (2, 'y') ON CONFLICT DO UPDATE SET b = excluded.b RETURNING b, a, 1"));
         AssertSound();
+    }
+
+    [Fact]
+    public void Foreign_keys_are_enforced_unless_the_app_says_otherwise()
+    {
+        Connection.Execute("CREATE TABLE a(id INTEGER PRIMARY KEY); CREATE TABLE b(a REFERENCES a(id))");
+        AssertFails(19, () => Connection.Execute("INSERT INTO b VALUES (1)"));
+        Connection.Execute("PRAGMA foreign_keys=OFF; INSERT INTO b VALUES (1)");
+        using var off = new SqliteConnection($"Data Source={Database.Name};Vfs=datasync;Foreign Keys=False;Pooling=False");
+        off.Open();
+        off.Execute("INSERT INTO b VALUES (2)");
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using DataSync.Contracts;
 using DataSync.Vfs;
+using Microsoft.Data.Sqlite;
 using SQLitePCL;
 using Xunit;
 
@@ -16,6 +17,30 @@ public sealed class BrowserSqliteData : SqliteDataContract
 public sealed class BrowserSqliteTransactions : SqliteTransactionContract
 {
     protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();
+
+    // On the only thread, nobody could release the lock meanwhile.
+    [Theory]
+    [InlineData("")]
+    [InlineData("PRAGMA busy_timeout=30000")]
+    public void Busy_is_told_at_once_whatever_the_timeout(string pragma)
+    {
+        using var other = Database.Open("PRAGMA journal_mode=MEMORY; " + pragma, timeoutSeconds: 30);
+        Connection.Execute("CREATE TABLE t(a); BEGIN IMMEDIATE");
+        var start = TimeProvider.System.GetTimestamp();
+        AssertFails(5, () => other.Execute("INSERT INTO t VALUES (2)"));
+        AssertFails(6, () => LockOneself(other));
+        Assert.True(TimeProvider.System.GetElapsedTime(start) < TimeSpan.FromSeconds(3));
+    }
+
+    private static void LockOneself(SqliteConnection connection)
+    {
+        using var reader = new SqliteCommand("SELECT * FROM pragma_function_list", connection).ExecuteReader();
+        reader.Read();
+        connection.Execute("CREATE TEMP TABLE x(a); INSERT INTO x VALUES (1), (2)");
+        using var second = new SqliteCommand("SELECT * FROM x", connection).ExecuteReader();
+        second.Read();
+        connection.Execute("DROP TABLE x");
+    }
 }
 
 public sealed class BrowserSqliteFeatures : SqliteFeatureContract

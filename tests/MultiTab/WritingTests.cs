@@ -54,8 +54,9 @@ public sealed class WritingTests(BrowserFixture browser, ITestOutputHelper outpu
         await MakeChainAsync(watcher);
         var labs = new[] { await tabs.OpenPathAsync("/lab/"), await tabs.OpenPathAsync("/lab/") };
 
-        await Task.WhenAll(labs.Select((lab, i) => lab.CallAsync<int>("lab.appendToChain('app.db', arg.writer, 50, arg.isAsync)", new { writer = $"t{i}", isAsync }, TimeSpan.FromSeconds(60))));
+        await Task.WhenAll(labs.Select((lab, i) => lab.CallAsync<object?>("lab.appendToChain('app.db', arg.writer, 50, arg.isAsync)", new { writer = $"t{i}", isAsync }, TimeSpan.FromSeconds(60))));
 
+        await watcher.WaitUntilAsync("datasync.query('SELECT n FROM chain_length').then(rows => rows[0].n >= 100)");
         var chain = await watcher.QueryAsync<Link>("SELECT n, writer FROM chain ORDER BY n, rowid");
         Assert.Equal(Enumerable.Range(1, 100), chain.Select(link => link.N));
         Assert.All(labs.Select((_, i) => $"t{i}"), writer => Assert.Equal(50, chain.Count(link => link.Writer == writer)));
@@ -72,12 +73,12 @@ public sealed class WritingTests(BrowserFixture browser, ITestOutputHelper outpu
         var leader = await tabs.OpenAsync();
         await MakeChainAsync(leader);
         var lab = await tabs.OpenPathAsync("/lab/");
-        await lab.CallAsync<int>("lab.appendToChain('app.db', 'first', 1, arg)", isAsync);
+        await lab.CallAsync<object?>("lab.appendToChain('app.db', 'first', 1, arg)", isAsync);
         var before = (await leader.StatusAsync()).Marker;
 
         Assert.Equal("on purpose", await lab.CallAsync<string>("lab.failInChain('app.db', arg)", isAsync));
         Assert.Equal(before, (await leader.StatusAsync()).Marker);
-        await lab.CallAsync<int>("lab.appendToChain('app.db', 'second', 1, arg)", isAsync);
+        await lab.CallAsync<object?>("lab.appendToChain('app.db', 'second', 1, arg)", isAsync);
 
         Assert.Equal(before + 1, (await leader.StatusAsync()).Marker);
         Assert.Equal(["first", "second"], (await leader.QueryAsync<Link>("SELECT n, writer FROM chain ORDER BY n")).Select(link => link.Writer));
@@ -92,7 +93,7 @@ public sealed class WritingTests(BrowserFixture browser, ITestOutputHelper outpu
         var follower = await tabs.OpenAsync();
         await DataSyncPage.AgreeAsync(leader, follower);
         await leader.ExecuteAsync("CREATE TABLE item(x INTEGER NOT NULL)");
-        await follower.CallAsync<object>("datasync.transaction([{ sql: 'INSERT INTO item VALUES (1)' }, { sql: 'INSERT INTO item SELECT x + $y FROM item', params: { y: 1 } }])");
+        await follower.CallAsync<object?>("datasync.transaction([{ sql: 'INSERT INTO item VALUES (1)' }, { sql: 'INSERT INTO item SELECT x + $y FROM item', params: { y: 1 } }])");
         foreach (var page in new[] { leader, follower })
         {
             var error = await page.CallAsync<string>("datasync.transaction([{ sql: 'INSERT INTO item VALUES (3)' }, { sql: 'INSERT INTO item VALUES (NULL)' }]).then(() => 'none', error => error.name)");

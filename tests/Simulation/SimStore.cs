@@ -39,6 +39,7 @@ internal sealed class SimStore(World world, Dice dice)
 
     public async Task BeforeAsync(SimTab tab, StoreCall call)
     {
+        world.CheckThread();
         tab.Trace($"store {call.Operation} {call.Number} begins");
         await PassAsync(tab);
         var effect = Take(tab, call.Operation, e => e is not (StoreEffect.LoseAfter or StoreEffect.CrashAfter or StoreEffect.HangAfter or StoreEffect.HoldAfter));

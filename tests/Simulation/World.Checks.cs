@@ -206,6 +206,7 @@ internal sealed partial class World
 
     public void End(Operation operation, OperationState state, string outcome)
     {
+        CheckThread();
         (operation.State, operation.Outcome, operation.EndMs) = (state, outcome, Clock.NowMs);
         Coverage.Hit($"ended {state} {(state == OperationState.Done ? "" : outcome)}");
         operation.Tab.Trace($"op {operation.Number} ended: {state}, {outcome}");

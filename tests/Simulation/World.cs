@@ -20,6 +20,7 @@ internal sealed partial class World : IDisposable
     [ThreadStatic]
     private static World? _current;
 
+    private readonly int _thread = Environment.CurrentManagedThreadId;
     private readonly Scenario _scenario;
     private readonly SimTab?[] _slots;
     private readonly List<SimTab> _tabs = [];
@@ -117,6 +118,12 @@ internal sealed partial class World : IDisposable
         }
 
         return Violation;
+    }
+
+    /// <summary>Everything happens on the thread that runs the world; anything else would be chance.</summary>
+    public void CheckThread()
+    {
+        if (Environment.CurrentManagedThreadId != _thread) Fail("determinism", $"Another thread came in:\n{Environment.StackTrace}");
     }
 
     public void Fail(string rule, string message)

@@ -13,6 +13,8 @@ public sealed partial class CommitPipeline : IBatchOwner
     private readonly List<PendingCommit> _pending = [];
     private readonly LinkedList<(WriteTurn Turn, TaskCompletionSource Ready)> _writers = new();
     private readonly List<SettleWaiter> _settleWaiters = [];
+    private readonly List<TaskCompletionSource> _durableWaiters = [];
+    private readonly List<TaskCompletionSource> _answerWaiters = [];
     private WriteTurn? _turn;
     private long _implicitTurn;
     private TurnRequest? _turnRequest;
@@ -96,12 +98,12 @@ public sealed partial class CommitPipeline : IBatchOwner
         var pending = new PendingCommit(commit, _time.GetTimestamp());
         if (_implicitTurn != 0 || _turn is null)
         {
-            Observe(pending);
+            KeepFailure(pending);
         }
         else
         {
             // Synchronous code may write while asynchronous work of this tab holds the turn; the turn's outcome is the last one's.
-            if (_turn.Pending is { } earlier) Observe(earlier);
+            if (_turn.Pending is { } earlier) KeepFailure(earlier);
             _turn.Pending = pending;
         }
 
@@ -125,10 +127,11 @@ public sealed partial class CommitPipeline : IBatchOwner
     }
 
     // A synchronous write's failure has nobody to await it: it is kept for FlushAsync.
-    private void Observe(PendingCommit pending) => pending.Outcome.Task.ContinueWith(
-        task => _gate.Run(() => _unseenError ??= task.Exception?.InnerException as StorageException
-            ?? (task.Result.IsStale ? new StaleCommitException(1) : null)),
-        CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    private void KeepFailure(PendingCommit pending)
+    {
+        pending.IsUnobserved = true;
+        if (pending.Error is { } error) _unseenError ??= error;
+    }
 
     private TaskCompletionSource? Enqueue(WriteTurn turn)
     {
@@ -206,6 +209,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         using var registration = cancellationToken.Register(() => _gate.Run(() =>
         {
             if (_turnRequest == request) _turnRequest = null;
+            WakeAnswered();
             ReleaseAtLeader(request.Number);
             _gate.Defer(() => request.Grant.TrySetCanceled(cancellationToken));
         }));
@@ -286,6 +290,7 @@ public sealed partial class CommitPipeline : IBatchOwner
             var request = _turnRequest;
             _turnRequest = null;
             _gate.Defer(() => request.Grant.TrySetResult(grant));
+            WakeAnswered();
         }
         else if (_turn?.Number != grant.Number)
         {
@@ -310,11 +315,14 @@ public sealed partial class CommitPipeline : IBatchOwner
             if (failed.Error is StaleCommitException) _contended = true;
             Settle(failed, failed.Error!);
         }
+
+        WakeAnswered();
     }
 
     private void Settle(PendingCommit pending, StorageException error)
     {
         _metrics.OnFailed(error);
+        if (pending.IsUnobserved) _unseenError ??= error;
         if (error is StaleCommitException) _gate.Defer(() => pending.Outcome.TrySetResult(new CommitOutcome(IsStale: true, pending.Commit.Position)));
         else
         {
@@ -334,7 +342,8 @@ public sealed partial class CommitPipeline : IBatchOwner
         _turnRequest = null;
         foreach (var (_, ready) in _writers) _gate.Defer(() => ready.TrySetException(error));
         _writers.Clear();
-        WakeSettleWaiters();
+        WakeSettleWaiters(error);
+        WakeAnswered();
         _gate.Defer(() => _opened.TrySetException(error));
     }
 
@@ -355,7 +364,7 @@ public sealed partial class CommitPipeline : IBatchOwner
                 async token =>
                 {
                     _gate.Run(SendAgain);
-                    while (_gate.Run(() => _pending.Count > 0 || _turnRequest is not null)) await WaitForProgressAsync(token).ConfigureAwait(false);
+                    if (_gate.Run(() => IsAnswered ? null : AddWaiter(_answerWaiters)) is { } waiter) await waiter.Task.WaitAsync(token).ConfigureAwait(false);
                 },
                 _closing.Token).ConfigureAwait(false);
         }
@@ -374,17 +383,20 @@ public sealed partial class CommitPipeline : IBatchOwner
         SendTurnRequest();
     }
 
-    private Task WaitForProgressAsync(CancellationToken token)
-    {
-        Task? first = null;
-        _gate.Run(() => first = _pending.Count > 0 ? _pending[0].Outcome.Task : _turnRequest?.Grant.Task);
-        return first is null ? Task.CompletedTask : WaitQuietly(first, token);
+    private bool IsAnswered => _pending.Count == 0 && _turnRequest is null;
 
-        static async Task WaitQuietly(Task task, CancellationToken token)
-        {
-            await task.WaitAsync(token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            token.ThrowIfCancellationRequested();
-        }
+    private static TaskCompletionSource AddWaiter(List<TaskCompletionSource> waiters)
+    {
+        waiters.RemoveAll(w => w.Task.IsCompleted);
+        var waiter = new TaskCompletionSource();
+        waiters.Add(waiter);
+        return waiter;
+    }
+
+    private void WakeAnswered()
+    {
+        if (_pending.Count == 0) CompleteAll(_durableWaiters);
+        if (IsAnswered) CompleteAll(_answerWaiters);
     }
 
     private void EndOverdue()
@@ -403,6 +415,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         {
             _turnRequest = null;
             _gate.Defer(() => request.Grant.TrySetException(new NoLeaderException()));
+            WakeAnswered();
         }
     }
 

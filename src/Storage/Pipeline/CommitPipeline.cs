@@ -143,22 +143,21 @@ public sealed partial class CommitPipeline : IAsyncDisposable
     {
         while (true)
         {
-            var (last, error) = _gate.Run(() =>
+            var (waiter, error) = _gate.Run(() =>
             {
+                if (_pending.Count > 0) return (AddWaiter(_durableWaiters), null);
                 var unseen = _unseenError;
-                if (_pending.Count == 0) _unseenError = null;
-                return (_pending.Count == 0 ? null : _pending[^1], unseen);
+                _unseenError = null;
+                return ((TaskCompletionSource?)null, unseen);
             });
-            if (last is null)
+            if (waiter is null)
             {
                 ThrowIfUnusable();
                 if (error is not null) throw error;
                 return;
             }
 
-            // Its own failure is known to whoever awaits it, or kept as unseen.
-            await ((Task)last.Outcome.Task).WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            cancellationToken.ThrowIfCancellationRequested();
+            await waiter.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 

@@ -47,6 +47,9 @@ internal sealed class PendingCommit(CommitRecord commit, long since)
     // Continuations run in place on purpose: a hop to the thread pool is a timer in the browser.
     public TaskCompletionSource<CommitOutcome> Outcome { get; } = new();
 
+    /// <summary>Nobody awaits it: its failure is kept for the next flush.</summary>
+    public bool IsUnobserved { get; set; }
+
     /// <summary>What its writer will be told once the image is put back; null while undecided.</summary>
     public StorageException? Error { get; set; }
 }

@@ -6,7 +6,7 @@ namespace DataSync.Vfs.Browser;
 // Connections.
 public sealed unsafe partial class SqliteWasmProvider
 {
-    private const int OpenReadWriteCreate = 6, FreeOnClose = 1, NoCopy = 1;
+    private const int OpenReadWriteCreate = 6, FreeOnClose = 1, NoCopy = 1, EnableForeignKeys = 1002;
 
     int ISQLite3Provider.sqlite3_open(utf8z filename, out nint db) => Open(filename, out db, OpenReadWriteCreate, utf8z.FromPtr(null));
 
@@ -144,6 +144,9 @@ public sealed unsafe partial class SqliteWasmProvider
         using var vfsName = new Argument(vfs);
         var code = SqliteImports.Open(name.At, Out(0), flags, vfsName.At);
         db = ReadOut(0);
+
+        // As in the SQLite that .NET apps use elsewhere (e_sqlite3): an app must not lose its constraints in the browser.
+        if (code == SqliteResult.Ok) SqliteImports.DbConfigInt((int)db, EnableForeignKeys, 1, 0);
         return Explain((int)db, code);
     }
 }

@@ -42,7 +42,7 @@ public sealed unsafe partial class SqliteWasmProvider
         var statement = (int)stmt;
         SqliteRow.Leave(statement);
         if (_statements.Remove(statement, out var memory)) memory.Free();
-        if (statement == _lastStatement) (_lastStatement, _lastMemory) = (0, new());
+        if (statement == _lastStatement) _lastStatement = 0;
         return SqliteImports.Finalize(statement);
     }
 
