@@ -29,6 +29,15 @@ public abstract class SqliteFeatureContract : SqliteContract
     }
 
     [Fact]
+    public void A_new_database_has_pages_of_a_block_and_one_row_changes_two_of_them()
+    {
+        Connection.Execute("CREATE TABLE t(a)");
+        Connection.Execute("INSERT INTO t VALUES (1)");
+        Assert.Equal(4096, Connection.Scalar<int>("PRAGMA page_size"));
+        Assert.Equal(2, Database.Commits[^1].BlockIds.Length);
+    }
+
+    [Fact]
     public void Auto_vacuum_gives_room_back()
     {
         Connection.Execute("PRAGMA auto_vacuum=FULL; CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(500000))");
