@@ -19,6 +19,7 @@ public sealed class InMemoryTabPlatform : ITabPlatform
     private bool _locked;
     private bool _stopped;
     private bool _frozen;
+    private bool _left;
     private bool _gone;
 
     internal InMemoryTabPlatform(InMemoryBrowser browser)
@@ -142,7 +143,7 @@ public sealed class InMemoryTabPlatform : ITabPlatform
     /// <inheritdoc />
     public ValueTask DisposeAsync()
     {
-        Leave(release: true);
+        Leave(release: true, isGone: false);
         return ValueTask.CompletedTask;
     }
 
@@ -201,6 +202,8 @@ public sealed class InMemoryTabPlatform : ITabPlatform
     {
         lock (_browser.Gate)
         {
+            if (_left)
+                return;
             _beat = _browser.Now;
             ScheduleTick();
         }
@@ -209,15 +212,17 @@ public sealed class InMemoryTabPlatform : ITabPlatform
         Signal(new TabSignal(TabSignalKind.Tick));
     }));
 
-    private void Leave(bool release)
+    /// <summary>The coordinator leaves; the page, and with it the clock, may live on.</summary>
+    private void Leave(bool release, bool isGone = true)
     {
         lock (_browser.Gate)
         {
-            if (_gone)
+            _gone |= isGone;
+            if (_left)
                 return;
             if (release)
                 ReleaseAll();
-            (_gone, _locked) = (true, false);
+            (_left, _locked) = (true, false);
             _browser.Remove(this);
             Announce();
         }

@@ -85,6 +85,7 @@ internal sealed record Scenario
         AddWork(dice.Fork(2), tabs, duration, actions);
         AddFaults(dice.Fork(3), tabs, duration, actions);
         actions.Sort((a, b) => a.AtMs.CompareTo(b.AtMs));
+        var turnDeadline = dice.Pick(100, 400, 1000, 5000);
         return new Scenario
         {
             Seed = seed,
@@ -97,9 +98,9 @@ internal sealed record Scenario
             Drift = dice.Chance(0.3) ? 0.01 : 0,
             CheckpointRecords = dice.Pick(1, 2, 3, 6, 10, 30),
             AnnounceBytes = dice.Pick(0, 4000, 9000, 262144, 262144, 262144),
-            TurnDeadlineMs = dice.Pick(100, 400, 1000, 5000),
+            TurnDeadlineMs = turnDeadline,
             ResendMs = dice.Pick(30, 200, 500, 500),
-            WriteTimeoutMs = dice.Pick(2000, 6000, 10000, 30000),
+            WriteTimeoutMs = turnDeadline + dice.Pick(2000, 6000, 10000, 25000),
             DurationMs = duration,
             Actions = actions,
         };

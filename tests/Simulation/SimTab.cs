@@ -254,7 +254,9 @@ internal sealed class SimTab : ILogger
         }
         catch (Exception error) when (error is StorageException or ObjectDisposedException)
         {
-            // One of them failed; which, it does not say.
+            // One of them failed, or one that was written meanwhile; which, it does not say.
+            flushed.AddRange(_unflushed);
+            _unflushed.Clear();
             foreach (var operation in flushed) _world.End(operation, OperationState.Unknown, error.GetType().Name);
         }
 

@@ -21,7 +21,7 @@ public sealed partial class CommitPipeline : IBatchOwner
     private long _turnNumber;
     private bool _contended;
     private bool _resending;
-    private StorageException? _unseenError;
+    private PendingCommit? _unobserved;
 
     /// <summary>
     /// Waits for leave to write. Between tabs: the leader takes it at once; a follower goes ahead without asking as long
@@ -96,15 +96,12 @@ public sealed partial class CommitPipeline : IBatchOwner
     void IBatchOwner.OnSealed(CommitRecord commit) => _gate.RunInsideSqlite(() =>
     {
         var pending = new PendingCommit(commit, _time.GetTimestamp());
-        if (_implicitTurn != 0 || _turn is null)
+        if (_implicitTurn == 0 && _turn is not null) _turn.Pending = pending;
+        if ((_closed ? ClosedError() : _fault) is { } end)
         {
-            KeepFailure(pending);
-        }
-        else
-        {
-            // Synchronous code may write while asynchronous work of this tab holds the turn; the turn's outcome is the last one's.
-            if (_turn.Pending is { } earlier) KeepFailure(earlier);
-            _turn.Pending = pending;
+            Settle(pending, end); // the transaction was open when the pipeline stopped
+            EndImplicitTurn();
+            return;
         }
 
         _pending.Add(pending);
@@ -126,12 +123,12 @@ public sealed partial class CommitPipeline : IBatchOwner
         _implicitTurn = 0;
     }
 
-    // A synchronous write's failure has nobody to await it: it is kept for FlushAsync.
-    private void KeepFailure(PendingCommit pending)
+    internal Task<CommitOutcome> Observe(PendingCommit pending) => _gate.Run(() =>
     {
-        pending.IsUnobserved = true;
-        if (pending.Error is { } error) _unseenError ??= error;
-    }
+        pending.IsObserved = true;
+        if (_unobserved == pending) _unobserved = null;
+        return pending.Outcome.Task;
+    });
 
     private TaskCompletionSource? Enqueue(WriteTurn turn)
     {
@@ -321,8 +318,12 @@ public sealed partial class CommitPipeline : IBatchOwner
 
     private void Settle(PendingCommit pending, StorageException error)
     {
+        pending.Error = error;
         _metrics.OnFailed(error);
-        if (pending.IsUnobserved) _unseenError ??= error;
+
+
+        // A synchronous write's failure has nobody to await it: it is kept for FlushAsync.
+        if (!pending.IsObserved) _unobserved ??= pending;
         if (error is StaleCommitException) _gate.Defer(() => pending.Outcome.TrySetResult(new CommitOutcome(IsStale: true, pending.Commit.Position)));
         else
         {

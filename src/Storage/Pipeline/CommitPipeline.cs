@@ -146,9 +146,9 @@ public sealed partial class CommitPipeline : IAsyncDisposable
             var (waiter, error) = _gate.Run(() =>
             {
                 if (_pending.Count > 0) return (AddWaiter(_durableWaiters), null);
-                var unseen = _unseenError;
-                _unseenError = null;
-                return ((TaskCompletionSource?)null, unseen);
+                var failed = _unobserved;
+                _unobserved = null;
+                return ((TaskCompletionSource?)null, failed?.Error);
             });
             if (waiter is null)
             {
@@ -188,7 +188,7 @@ public sealed partial class CommitPipeline : IAsyncDisposable
             _closed = true;
             _session?.Close();
             _session = null;
-            FailEverything(new StorageClosedException(StoreClosedReason.Lost, "The database was closed. Open it again."));
+            FailEverything(ClosedError());
         });
 #pragma warning disable CA1849 // CancelAsync hops to the thread pool, which in the browser is a timer.
         _closing.Cancel();
@@ -198,6 +198,8 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         _closing.Dispose();
         _metrics.Dispose();
     }
+
+    private static StorageClosedException ClosedError() => new(StoreClosedReason.Lost, "The database was closed. Open it again.");
 
     private void Install(RecoveredStore recovered)
     {
