@@ -56,6 +56,9 @@ internal static partial class Log
     [LoggerMessage(2045, LogLevel.Warning, "{Scope}: deleted, but some of its files are removed at the next open only: {Reason}")]
     public static partial void FilesLeft(ILogger logger, string scope, string reason);
 
+    [LoggerMessage(2046, LogLevel.Warning, "{Scope}: log files that a checkpoint has passed stay until the next one: {Reason}")]
+    public static partial void TrimFailed(ILogger logger, string scope, string reason);
+
     [LoggerMessage(2050, LogLevel.Information, "{Scope}: the mirror in {Directory} is in step: {Files} files copied, checkpoint at marker {Marker}")]
     public static partial void MirrorCaughtUp(ILogger logger, string scope, string directory, int files, long marker);
 

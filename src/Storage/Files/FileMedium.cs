@@ -172,7 +172,17 @@ internal sealed class FileMedium : IDisposable
         if (checkpoint.Extents.Count > 0) _layout.SyncExtents();
         _mirror?.WriteExtents(checkpoint.Extents);
         WriteHead(checkpoint.Head);
-        Trim(checkpoint, marker);
+        try
+        {
+            Trim(checkpoint, marker);
+        }
+        catch (Exception error) when (FileErrors.IsFileError(error))
+        {
+            // What the head has passed is harmless, and the next checkpoint removes it. What was to be dropped is not.
+            if (checkpoint.DropFrom is not null) throw new UnsettledWriteException(error);
+            Log.TrimFailed(_logger, _name, error.Message);
+        }
+
         _mirror?.TrimLog();
     }
 
