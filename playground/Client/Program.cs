@@ -14,7 +14,7 @@ builder.Services.AddScoped<Session>();
 builder.Services.AddDataSync(dataSync =>
 {
     dataSync.Database(options.Database);
-    dataSync.Durability = options.IsStrict ? StorageDurability.Strict : StorageDurability.Relaxed;
+    dataSync.StorageDurability = options.IsStrict ? StorageDurability.Strict : StorageDurability.Relaxed;
     dataSync.Recovery = new RecoveryOptions(Action: options.IsRepair ? CorruptionAction.Repair : CorruptionAction.Fail, Progress: opening);
 });
 builder.RootComponents.Add<App>("#app");

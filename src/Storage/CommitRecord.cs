@@ -144,6 +144,22 @@ public sealed class CommitRecord
         return error is null ? record : null;
     }
 
+    /// <summary>
+    /// Reads what a record's header says of marker, commit and the record's length, when it passes its own checksum. The
+    /// bytes may be longer or shorter than the record.
+    /// </summary>
+    internal static bool TryReadHeader(ReadOnlySpan<byte> bytes, out long marker, out CommitId id, out long length)
+    {
+        (marker, id, length) = (0, default, 0);
+        if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic) return false;
+        if (BinaryPrimitives.ReadUInt64LittleEndian(bytes[HeaderHashOffset..]) != Storage.Checksum.Compute(ChecksumKind.FastHash, bytes[..HeaderHashOffset])) return false;
+        var (blocks, freed) = (BinaryPrimitives.ReadInt32LittleEndian(bytes[BlockCountOffset..]), BinaryPrimitives.ReadInt32LittleEndian(bytes[FreedCountOffset..]));
+        length = ((HeaderSize + ((long)blocks + freed) * 4 + 7) & ~7) + blocks * (8L + Extent.BlockSize);
+        if (blocks < 0 || freed < 0 || length > int.MaxValue) return false;
+        (marker, id) = (BinaryPrimitives.ReadInt64LittleEndian(bytes[MarkerOffset..]), new(new Guid(bytes.Slice(CommitOffset, 16))));
+        return true;
+    }
+
     /// <summary>Whether these are the first bytes of a record, but not all of them.</summary>
     internal static bool IsCutShort(byte[] bytes)
     {

@@ -42,16 +42,12 @@ internal sealed class CachedConnection : IDisposable
 
     public bool InTransaction => raw.sqlite3_get_autocommit(Connection.Handle) == 0;
 
-    /// <summary>
-    /// What opens the database through DataSync. Waiting inside SQLite cannot help in a browser, so it ends soon. Foreign keys
-    /// are enforced, as in the SQLite that .NET apps use elsewhere; the browser's build does not by default.
-    /// </summary>
+    /// <summary>What opens the database through DataSync. Waiting inside SQLite cannot help in a browser, so it ends soon.</summary>
     public static string ConnectionString(string name) => new SqliteConnectionStringBuilder
     {
         DataSource = name,
         Vfs = BlockVfs.Name,
         Pooling = false,
-        ForeignKeys = true,
         DefaultTimeout = 1,
     }.ToString();
 

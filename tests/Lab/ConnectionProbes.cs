@@ -28,6 +28,14 @@ internal static partial class ConnectionProbes
         return database.Coordinator.Role.ToString();
     }
 
+    /// <summary>Deletes a database that other tabs may have open.</summary>
+    [JSExport]
+    internal static async Task<string> Delete(string name)
+    {
+        await (await LabPage.NewFactoryAsync()).DeleteAsync(name);
+        return "deleted";
+    }
+
     /// <summary>Runs a statement synchronously; tells "ok", or the error's code, extended code and message.</summary>
     [JSExport]
     internal static string Run(string sql)

@@ -47,6 +47,23 @@ public sealed class ConnectionTests(BrowserFixture browser, ITestOutputHelper ou
         Assert.Equal(3, await (await tabs.OpenDatabaseAsync("db=own.db")).ScalarAsync<int>("SELECT count(*) FROM t"));
     }
 
+    [Fact(Timeout = 60_000)]
+    public async Task A_database_that_one_tab_deletes_stops_in_the_others_and_starts_empty()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var page = await tabs.OpenDatabaseAsync("db=own.db");
+        await page.ExecuteAsync("CREATE TABLE t(v)");
+        var lab = await tabs.OpenPathAsync("/lab/");
+
+        Assert.Equal("deleted", await StepAsync(lab, "Delete", "own.db"));
+
+        await Expect(page.Locator("[role=alert] strong").First).ToHaveTextAsync("StorageClosedException");
+        await page.ReloadAsync();
+        await page.EvaluateAsync("datasync.ready");
+        await page.ExecuteAsync("CREATE TABLE t(v)");
+        Assert.Equal(1, (await page.StatusAsync()).Marker);
+    }
+
     [Fact(Timeout = 120_000)]
     public async Task A_hundred_thousand_rows_are_inserted_scanned_and_aggregated()
     {

@@ -33,7 +33,7 @@ public sealed class ErrorTests(BrowserFixture browser, ITestOutputHelper output)
             await AssertSqlFailsAsync(page, "INSERT INTO t VALUES (2, 'two', -1)", "CHECK constraint failed: age >= 0");
             await AssertSqlFailsAsync(page, "INSERT INTO t VALUES (2, 'two', 2); INSERT INTO t VALUES (1, 'again', 2)", "UNIQUE constraint failed: t.id");
             await AssertSqlFailsAsync(page, "INSERT INTO child VALUES (1, 99)", "FOREIGN KEY constraint failed");
-            await AssertSqlFailsAsync(page, "INSERT INTO t VALUES (2, 'two', 2); SELECT nothing FROM t", "no such column: nothing");
+            await AssertSqlFailsAsync(page, "INSERT INTO t VALUES (2, 'two', 2); SELECT absent FROM t", "no such column: absent");
             await AssertSqlFailsAsync(page, "BEGIN; INSERT INTO t VALUES (2, 'two', 2)", "transaction");
         }
 

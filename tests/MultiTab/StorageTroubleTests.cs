@@ -16,7 +16,7 @@ public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelpe
         await using var tabs = await browser.NewTabsAsync(output);
         var blank = await RawRecords.OpenAsync(tabs);
         var session = await tabs.Context.NewCDPSessionAsync(blank.Page);
-        await session.SendAsync("Storage.overrideQuotaForOrigin", new() { ["origin"] = browser.Url, ["quotaSize"] = 8_000_000 });
+        await session.SendAsync("Storage.overrideQuotaForOrigin", new() { ["origin"] = browser.Url, ["quotaSize"] = 4_000_000 });
         var leader = await tabs.OpenDatabaseAsync();
         await leader.ExecuteAsync("CREATE TABLE t(id INTEGER PRIMARY KEY, data BLOB)");
         await leader.ExecuteAsync("INSERT INTO t VALUES (1, randomblob(100))");
@@ -31,6 +31,10 @@ public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelpe
             Assert.Contains("free", failure.Message, StringComparison.OrdinalIgnoreCase);
         }
 
+        var file = NativeFile.Create(4096);
+        var import = await follower.FailureOfAsync(
+            "fetch('data:;base64,' + argument).then(r => r.arrayBuffer()).then(file => datasync.import(new Uint8Array(file)))", Convert.ToBase64String(file));
+        Assert.Equal("StorageQuotaException", import.Name);
         foreach (var page in new[] { leader, follower })
         {
             Assert.Equal(before, await page.RowsAsync("SELECT * FROM t"));
@@ -45,6 +49,8 @@ public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelpe
         await leader.EvaluateAsync("datasync.ready");
         Assert.Equal(["[1]", "[2]", "[3]"], await leader.RowsAsync("SELECT id FROM t"));
         Assert.Equal("ok", await leader.ScalarAsync<string>("PRAGMA integrity_check"));
+        await follower.ImportAsync(file);
+        Assert.Equal(6, await follower.ScalarAsync<int>("SELECT count(*) FROM person"));
     }
 
     [Theory(Timeout = 60_000)]

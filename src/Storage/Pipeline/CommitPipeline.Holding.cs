@@ -27,7 +27,8 @@ public sealed partial class CommitPipeline
         foreach (var pending in held) (pending.IsHeld, pending.Since) = (false, _time.GetTimestamp());
 
         // One that is refused at once takes the later ones with it, and those are not sent.
-        foreach (var pending in held) Send(pending);
+        if (_session is { } session) session.Collect(() => held.ForEach(Send));
+        else held.ForEach(Send);
         _gate.Defer(() => HeldReleased?.Invoke());
     });
 
