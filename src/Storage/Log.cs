@@ -67,6 +67,7 @@ internal static partial class Log
 
     [LoggerMessage(2052, LogLevel.Error, "{Scope}: {Directory} holds another store, which was left alone: there is no mirror")]
     public static partial void MirrorForeign(ILogger logger, string scope, string directory);
+
     [LoggerMessage(2060, LogLevel.Debug, "{Scope}: sync started ({Trigger}): {Commits} commits, {Bytes} bytes")]
     public static partial void SyncStarted(ILogger logger, string scope, SyncTrigger trigger, int commits, long bytes);
 
