@@ -153,6 +153,7 @@ public sealed partial class AutoSyncManager
         }
         catch (StorageException error)
         {
+            StartSync(SyncTrigger.Conflict); // whatever fails is a sync's failure
             End(write, error);
         }
     }
@@ -169,6 +170,7 @@ public sealed partial class AutoSyncManager
             _isRerunning = true;
         }
 
+        StartSync(SyncTrigger.Conflict);
         if (starts) _ = RerunAsync();
     }
 

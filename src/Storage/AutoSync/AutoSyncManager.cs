@@ -89,7 +89,7 @@ public sealed partial class AutoSyncManager : IDisposable
     {
         foreach (var write in StartSyncOfAll())
         {
-            await write.Ended.WaitAsync(cancellationToken).ConfigureAwait(false);
+            await write.WaitAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
             if (write.Error is { } error) throw error;
         }
     }
@@ -105,7 +105,7 @@ public sealed partial class AutoSyncManager : IDisposable
     /// </exception>
     public async Task ForceSyncAsync(CancellationToken cancellationToken = default)
     {
-        foreach (var write in StartSyncOfAll()) await write.Ended.WaitAsync(cancellationToken).ConfigureAwait(false);
+        foreach (var write in StartSyncOfAll()) await write.WaitAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
         Exception? failure = null;
         try
         {
@@ -197,7 +197,7 @@ public sealed partial class AutoSyncManager : IDisposable
 
     private async Task FinishAsync(Sync sync)
     {
-        foreach (var write in sync.Writes) await write.Ended.ConfigureAwait(false);
+        foreach (var write in sync.Writes) await write.WaitAsync().ConfigureAwait(false);
         bool isMoreOnItsWay;
         lock (_lock)
         {

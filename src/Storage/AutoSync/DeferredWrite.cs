@@ -5,6 +5,9 @@ namespace DataSync.Storage;
 /// <param name="pending">Its commit, until it is stale.</param>
 internal sealed class DeferredWrite(Func<int, bool> run, PendingCommit pending)
 {
+    private readonly List<TaskCompletionSource> _waiters = [];
+    private bool _isEnded;
+
     public Func<int, bool> Run { get; } = run;
 
     public PendingCommit Pending { get; } = pending;
@@ -16,13 +19,28 @@ internal sealed class DeferredWrite(Func<int, bool> run, PendingCommit pending)
     /// <summary>Not sent yet, as far as the manager knows.</summary>
     public bool IsHeld { get; set; } = pending.IsHeld;
 
-    /// <summary>Why it was taken back; set before <see cref="Ended"/>.</summary>
+    /// <summary>Why it was taken back; set before <see cref="End"/>.</summary>
     public Exception? Error { get; set; }
 
-    /// <summary>Completes when it is durable or taken back; never fails.</summary>
-    public Task Ended => _ended.Task;
+    /// <summary>
+    /// Waits until it is durable or taken back; never fails. Each waits for a task of its own: of several continuations of one
+    /// task, all but one hop to the thread pool.
+    /// </summary>
+    public Task WaitAsync()
+    {
+        lock (_waiters)
+        {
+            if (_isEnded) return Task.CompletedTask;
+            var waiter = new TaskCompletionSource();
+            _waiters.Add(waiter);
+            return waiter.Task;
+        }
+    }
 
-    private readonly TaskCompletionSource _ended = new();
-
-    public void End() => _ended.TrySetResult();
+    /// <summary>It is durable or taken back.</summary>
+    public void End()
+    {
+        lock (_waiters) _isEnded = true;
+        foreach (var waiter in _waiters) waiter.TrySetResult();
+    }
 }

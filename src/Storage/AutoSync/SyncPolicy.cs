@@ -45,6 +45,9 @@ public enum SyncTrigger
 
     /// <summary>A write that is not held came behind, or this tab had to ask for the write turn.</summary>
     Turn,
+
+    /// <summary>Another tab committed first, so that what was held is run again; or it cannot become durable any more.</summary>
+    Conflict,
 }
 
 /// <summary>When commits that are held under <see cref="Durability.Deferred"/> are made durable. Copied when a database is opened.</summary>

@@ -100,6 +100,22 @@ public sealed class AutoSyncTests : IDisposable
     }
 
     [Fact]
+    public void A_store_that_is_deleted_meanwhile_is_reported_as_a_failed_sync()
+    {
+        var tabs = Open(2);
+        tabs[1].AppendNow(1);
+        tabs[1].AppendNow(2);
+        var eraser = new MemoryBlockStore(_cluster.Medium);
+        _cluster.Do(() => _ = eraser.OpenAsync(default).AsTask());
+        _cluster.Do(() => _ = eraser.DeleteAsync(default).AsTask());
+        _cluster.Run(0.1);
+        var failed = Assert.Single(tabs[1].Failed);
+        Assert.IsType<StorageClosedException>(failed.Error);
+        Assert.Equal(2, failed.Failed);
+        Assert.Throws<StorageClosedException>(tabs[1].ForceSync);
+    }
+
+    [Fact]
     public void A_throttled_timer_is_made_up_for_by_the_heartbeat()
     {
         using var tab = new SyncedTab(_cluster, null, new ManualTriggers());
@@ -169,7 +185,7 @@ public sealed class AutoSyncTests : IDisposable
         });
         _cluster.Run(0.1);
         Assert.False(shutdown.IsCompleted);
-        held.Release();
+        _cluster.Do(held.Release);
         _cluster.Wait(shutdown);
         Assert.All(writes, w => Assert.True(w.IsCompletedSuccessfully));
         Assert.Equal(10, Durable.Count);
@@ -216,7 +232,7 @@ public sealed class AutoSyncTests : IDisposable
         Assert.InRange(most, 1 << 16, (1 << 16) + 16_384);
         Assert.Equal([true], tab.Backpressure);
         Assert.True(tab.Sync.IsBackpressured);
-        held.Release();
+        _cluster.Do(held.Release);
         foreach (var write in writes) _cluster.Wait(write);
         tab.ForceSync();
         Assert.Equal(50, Durable.Count);
