@@ -81,7 +81,7 @@ public sealed class BlockStorage : IDisposable
     internal int ChainLength => _chain.Count;
 
     /// <summary>Whether anything may be applied or undone now.</summary>
-    internal bool IsIdle => _readers == 0 && _batch is null;
+    internal bool IsIdle => (_readers == 0 || Sabotage.IsMissing(Guard.ApplyOnlyWhenIdle)) && _batch is null;
 
     /// <summary>Begins to read: from here to <see cref="ExitRead"/> only this tab's own batches change the image.</summary>
     public void EnterRead()

@@ -98,7 +98,7 @@ internal sealed partial class World
     private void PlanStoreFault(SimTab tab, Dice dice)
     {
         // Most interesting where the leader writes.
-        if (dice.Chance(0.6)) tab = Live.FirstOrDefault(t => t.IsOpen && t.Pipeline.IsLeading) ?? tab;
+        if (dice.Chance(0.6)) tab = LiveTabs.FirstOrDefault(t => t.IsOpen && t.Pipeline.IsLeading) ?? tab;
         StoreOperation? operation = dice.Below(8) switch
         {
             0 => StoreOperation.RaiseEpoch,

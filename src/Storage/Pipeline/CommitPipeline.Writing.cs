@@ -1,4 +1,5 @@
 using System.Globalization;
+using DataSync.Coordination;
 using Polly;
 using Polly.Timeout;
 
@@ -380,6 +381,7 @@ public sealed partial class CommitPipeline : IBatchOwner
 
     private void SendAgain()
     {
+        if (Sabotage.IsMissing(Guard.Resend)) return;
         foreach (var pending in _pending.ToList()) Send(pending);
         SendTurnRequest();
     }
