@@ -6,16 +6,14 @@ internal enum Guard
 {
     None = 0,
     StoreEpoch = 1,
-    StoreIncarnation = 2,
-    StoreMarker = 4,
-    CommitDedupe = 8,
-    Base = 16,
-    CatchUpBeforeLeading = 32,
-    UndoAfterFailure = 64,
-    ApplyOnlyWhenIdle = 128,
-    AppendFailure = 256,
-    Resend = 512,
-    DurableBeforeAnswer = 1024,
+    CommitDedupe = 2,
+    Base = 4,
+    CatchUpBeforeLeading = 8,
+    UndoAfterFailure = 16,
+    ApplyOnlyWhenIdle = 32,
+    AppendFailure = 64,
+    Resend = 128,
+    DurableBeforeAnswer = 256,
 }
 
 /// <summary>Which guards are missing on this thread: none, but in tests.</summary>

@@ -336,7 +336,7 @@ public sealed class BlockStorage : IDisposable
             ThrowUnlessIdle();
             var index = _chain.FindIndex(c => c.Commit.Id == first);
             if (index < 0) return;
-            for (var i = _chain.Count - 1; i >= index; i--) _chain[i].Undo.Restore(_image);
+            for (var i = _chain.Count - 1; i >= index && !Sabotage.IsMissing(Guard.UndoAfterFailure); i--) _chain[i].Undo.Restore(_image);
             _chain.RemoveRange(index, _chain.Count - index);
             _size = _image.FileSize;
             Generation++;

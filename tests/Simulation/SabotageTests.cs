@@ -11,8 +11,6 @@ public sealed class SabotageTests(ITestOutputHelper output)
 
     [Theory]
     [InlineData(nameof(Guard.StoreEpoch))]
-    [InlineData(nameof(Guard.StoreIncarnation))]
-    [InlineData(nameof(Guard.StoreMarker))]
     [InlineData(nameof(Guard.CommitDedupe))]
     [InlineData(nameof(Guard.Base))]
     [InlineData(nameof(Guard.CatchUpBeforeLeading))]

@@ -55,7 +55,7 @@ public sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind chec
         {
             var head = ReadHead();
             StoreRules.CheckFence(head, fence);
-            if (!Sabotage.IsMissing(Guard.StoreMarker)) CheckPlace(head, commits[0].Marker);
+            CheckPlace(head, commits[0].Marker);
             foreach (var commit in commits)
             {
                 if (medium.Log.TryGetValue(commit.Marker, out var taken) && taken.Id != commit.Id) throw new MarkerConflictException(commit.Marker);

@@ -58,7 +58,7 @@ public sealed partial class CommitPipeline
 
     private void PutBack(CommitId first)
     {
-        if (!Sabotage.IsMissing(Guard.UndoAfterFailure)) _storage!.UndoFrom(first);
+        _storage!.UndoFrom(first);
         _undoFrom = null;
         SettleFailed();
     }
