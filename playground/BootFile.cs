@@ -15,8 +15,31 @@ public sealed class BootFile(BrowserClient client, RuntimeFiles runtime)
 
     private readonly ConcurrentDictionary<(string Path, DateTime Written), string> fingerprints = new();
 
+    /// <summary>The text made last, and of which files.</summary>
+    private Made last = new("", "");
+
     /// <summary>The JavaScript text of the boot file, for the output folder as it is now.</summary>
     public string Create()
+    {
+        var app = AppAssemblies().ToDictionary(path => Path.GetFileNameWithoutExtension(path));
+        var names = app.Values.Select(FingerprintedName).ToArray();
+        var key = string.Join('|', names);
+        if (last.Key != key)
+        {
+            // A tab does not fetch the half of the base library that the app never refers to.
+            var needed = AssemblyReferences.Closure([.. app.Keys, .. CoreAssemblies], name =>
+                runtime.Assemblies.TryGetValue(name, out var file) ? runtime.Fingerprinted[file] : app.GetValueOrDefault(name));
+            last = new Made(key, Create(runtime.Assemblies.Where(entry => needed.Contains(entry.Key)), names));
+        }
+
+        return last.Text;
+    }
+
+    /// <summary>The path of an assembly of the client by its fingerprinted name, or null when there is no such file (any more).</summary>
+    public string? Find(string fingerprintedName) =>
+        AppAssemblies().FirstOrDefault(path => FingerprintedName(path) == fingerprintedName);
+
+    private string Create(IEnumerable<KeyValuePair<string, string>> baseAssemblies, IEnumerable<string> appAssemblies)
     {
         var config = new Dictionary<string, object>
         {
@@ -29,16 +52,11 @@ public sealed class BootFile(BrowserClient client, RuntimeFiles runtime)
                 ["jsModuleRuntime"] = new[] { new { name = runtime.Find("dotnet.runtime.js") } },
                 ["wasmNative"] = new[] { new { name = runtime.Find("dotnet.native.wasm"), cache = "default" } },
                 ["coreAssembly"] = CoreAssemblies.Select(name => Asset(runtime.Assemblies[name])),
-                ["assembly"] = runtime.Assemblies.Where(entry => !CoreAssemblies.Contains(entry.Key)).Select(entry => Asset(entry.Value))
-                    .Concat(AppAssemblies().Select(path => Asset(FingerprintedName(path)))),
+                ["assembly"] = baseAssemblies.Where(entry => !CoreAssemblies.Contains(entry.Key)).Select(entry => entry.Value).Concat(appAssemblies).Select(Asset),
             },
         };
         return $"export const config = /*json-start*/{JsonSerializer.Serialize(config)}/*json-end*/;\n";
     }
-
-    /// <summary>The path of an assembly of the client by its fingerprinted name, or null when there is no such file (any more).</summary>
-    public string? Find(string fingerprintedName) =>
-        AppAssemblies().FirstOrDefault(path => FingerprintedName(path) == fingerprintedName);
 
     private static object Asset(string name) =>
         new { name, virtualPath = RuntimeFiles.WithoutFingerprint(name), cache = "default" };
@@ -56,4 +74,6 @@ public sealed class BootFile(BrowserClient client, RuntimeFiles runtime)
         });
         return $"{Path.GetFileNameWithoutExtension(path)}.{fingerprint}.dll";
     }
+
+    private sealed record Made(string Key, string Text);
 }

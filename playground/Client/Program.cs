@@ -1,11 +1,22 @@
 using DataSync.Playground.Client;
+using DataSync.Storage;
+using Microsoft.AspNetCore.Components.Web;
 using Microsoft.AspNetCore.Components.WebAssembly.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 
 var builder = WebAssemblyHostBuilder.CreateDefault(args);
 await Page.ImportAsync();
-builder.Services.AddSingleton(PageOptions.FromQuery(Page.Query));
-builder.Services.AddSingleton<Session>();
-builder.Services.AddSingleton(TimeProvider.System);
+var options = PageOptions.FromQuery(Page.Query);
+var opening = new OpeningProgress();
+builder.Services.AddSingleton(options);
+builder.Services.AddSingleton(opening);
+builder.Services.AddScoped<Session>();
+builder.Services.AddDataSync(dataSync =>
+{
+    dataSync.Database(options.Database);
+    dataSync.Durability = options.IsStrict ? StorageDurability.Strict : StorageDurability.Relaxed;
+    dataSync.Recovery = new RecoveryOptions(Action: options.IsRepair ? CorruptionAction.Repair : CorruptionAction.Fail, Progress: opening);
+});
 builder.RootComponents.Add<App>("#app");
+builder.RootComponents.Add<HeadOutlet>("head::after");
 await builder.Build().RunAsync();

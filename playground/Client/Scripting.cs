@@ -1,7 +1,9 @@
 using System.Runtime.InteropServices.JavaScript;
 using System.Text.Json;
 using DataSync.Coordination;
+using DataSync.Storage;
 using DataSync.Vfs;
+using Microsoft.Data.Sqlite;
 
 namespace DataSync.Playground.Client;
 
@@ -21,45 +23,47 @@ internal static partial class Scripting
     {
         session = owner;
         await JSHost.ImportAsync(Module, "../datasync.js");
-        owner.Committed += commit => NotifyCommitted(commit.Marker, commit.Writer.Value, commit.IsLocal);
+        owner.Committed += commit => NotifyCommitted(commit.Position.Marker, commit.Writer.Value, commit.IsLocal);
         await Attach(owner.Failure is null ? "{}" : ErrorJson(owner.Failure));
     }
 
     [JSExport]
-    internal static Task<string> Execute(string sql, string parameters) => AnswerAsync(async writer =>
+    internal static void Execute(int call, string sql, string parameters) => Run(call, async writer =>
     {
         var result = await session!.MeasureAsync(database => database.ExecuteAsync(sql, ReadParameters(parameters)));
-        writer.WriteNumber("changes", result.Changes);
-        writer.WriteNumber("lastInsertRowId", result.LastInsertRowId);
-        writer.WriteNumber("marker", result.Marker);
+        WriteResult(writer, result);
     });
 
     [JSExport]
-    internal static Task<string> Query(string sql, string parameters) => AnswerAsync(async writer =>
+    internal static void Query(int call, string sql, string parameters) => Run(call, async writer =>
         SqlJson.WriteResult(writer, await Database.QueryAsync(sql, ReadParameters(parameters))));
 
     /// <summary>Runs several statements as one transaction.</summary>
     [JSExport]
-    internal static Task<string> Transaction(string statements) => throw new NotSupportedException(statements);
+    internal static void Transaction(int call, string statements) => Run(call, async writer =>
+    {
+        var result = await session!.MeasureAsync(database => database.ExecuteAsync(ReadStatements(statements)));
+        WriteResult(writer, result);
+    });
 
     [JSExport]
-    internal static Task<string> WaitForLeader() => AnswerAsync(async writer =>
+    internal static void WaitForLeader(int call) => Run(call, async writer =>
         writer.WriteString("leaderId", (await Database.Coordinator.WaitForLeaderAsync()).Value));
 
     [JSExport]
-    internal static Task<string> RequestLeadership() => AnswerAsync(_ => Database.Coordinator.RequestLeadershipAsync());
+    internal static void RequestLeadership(int call) => Run(call, _ => Database.Coordinator.RequestLeadershipAsync());
 
     [JSExport]
-    internal static Task<string> Resign() => AnswerAsync(_ => Database.Coordinator.ResignAsync());
+    internal static void Resign(int call) => Run(call, _ => Database.Coordinator.ResignAsync());
 
     [JSExport]
-    internal static Task<string> Sync() => AnswerAsync(_ => Database.ForceSyncAsync());
+    internal static void Sync(int call) => Run(call, _ => Database.ForceSyncAsync());
 
     [JSExport]
-    internal static Task<string> Close() => AnswerAsync(_ => session!.CloseAsync());
+    internal static void Close(int call) => Run(call, _ => session!.CloseAsync());
 
     [JSExport]
-    internal static Task<string> Export() => AnswerAsync(async _ =>
+    internal static void Export(int call) => Run(call, async _ =>
     {
         using var stream = new MemoryStream();
         await Database.ExportAsync(stream);
@@ -72,7 +76,7 @@ internal static partial class Scripting
     internal static byte[] TakeExported() => Interlocked.Exchange(ref exported, []);
 
     [JSExport]
-    internal static Task<string> Import([JSMarshalAs<JSType.Array<JSType.Number>>] byte[] content) => AnswerAsync(async _ =>
+    internal static void Import(int call, [JSMarshalAs<JSType.Array<JSType.Number>>] byte[] content) => Run(call, async _ =>
     {
         using var stream = new MemoryStream(content, writable: false);
         await Database.ImportAsync(stream);
@@ -99,14 +103,39 @@ internal static partial class Scripting
     [JSImport("attach", Module)]
     private static partial Task Attach(string outcome);
 
+    [JSImport("answer", Module)]
+    private static partial void Answer(int call, string json);
+
     [JSImport("notifyCommitted", Module)]
     private static partial void NotifyCommitted(double marker, string writer, bool isLocal);
 
-    private static Dictionary<string, object?> ReadParameters(string json)
+    private static void WriteResult(Utf8JsonWriter writer, ExecuteResult result)
+    {
+        writer.WriteNumber("changes", result.Changes);
+        writer.WriteNumber("lastInsertRowId", result.LastInsertRowId);
+        writer.WriteNumber("marker", result.Marker);
+    }
+
+    private static List<SqlStatement> ReadStatements(string json)
     {
         using var document = JsonDocument.Parse(json);
-        return document.RootElement.EnumerateObject().ToDictionary(member => member.Name, member => SqlJson.ReadValue(member.Value));
+        return [.. document.RootElement.EnumerateArray().Select(statement =>
+            new SqlStatement(statement.GetProperty("sql").GetString() ?? "", ReadParameters(statement.GetProperty("params"))))];
     }
+
+    /// <summary>By name from a JSON object, by position from an array.</summary>
+    private static object ReadParameters(JsonElement parameters) => parameters.ValueKind == JsonValueKind.Array
+        ? parameters.EnumerateArray().Select(SqlJson.ReadValue).ToArray()
+        : parameters.EnumerateObject().ToDictionary(member => member.Name, member => SqlJson.ReadValue(member.Value));
+
+    private static object ReadParameters(string json)
+    {
+        using var document = JsonDocument.Parse(json);
+        return ReadParameters(document.RootElement);
+    }
+
+    // By number, not as a promise: the runtime completes an exported Task in a timer, which the browser delays by 4 ms or more.
+    private static async void Run(int call, Func<Utf8JsonWriter, Task> work) => Answer(call, await AnswerAsync(work));
 
     private static async Task<string> AnswerAsync(Func<Utf8JsonWriter, Task> work)
     {
@@ -149,6 +178,17 @@ internal static partial class Scripting
         writer.WriteStartObject("error");
         writer.WriteString("name", error.GetType().Name);
         writer.WriteString("message", error.Message);
+        switch (error)
+        {
+            case SqliteException sqlite:
+                writer.WriteNumber("sqliteErrorCode", sqlite.SqliteErrorCode);
+                writer.WriteNumber("sqliteExtendedErrorCode", sqlite.SqliteExtendedErrorCode);
+                break;
+            case StorageException { PlatformName: { } platformName }:
+                writer.WriteString("platformName", platformName);
+                break;
+        }
+
         writer.WriteEndObject();
         writer.WriteEndObject();
     });

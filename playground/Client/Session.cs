@@ -1,11 +1,17 @@
 using DataSync.Coordination;
+using DataSync.Storage;
 using DataSync.Vfs;
 
 namespace DataSync.Playground.Client;
 
 /// <summary>This tab's open database and what the page shows about it.</summary>
-public sealed class Session(PageOptions options, TimeProvider time) : IAsyncDisposable
+public sealed class Session(DataSyncFactory factory, PageOptions options, TimeProvider time) : IAsyncDisposable
 {
+    /// <summary>How long the page shows a commit as just arrived.</summary>
+    private static readonly TimeSpan RecentLimit = TimeSpan.FromMilliseconds(700);
+
+    private readonly Dictionary<TabId, long> lastCommits = [];
+
     /// <summary>Something on the page may look different now. Comes at most ten times a second, and not in a hidden tab.</summary>
     public event Action? Changed;
 
@@ -16,24 +22,33 @@ public sealed class Session(PageOptions options, TimeProvider time) : IAsyncDisp
 
     public DataSyncDatabase? Database { get; private set; }
 
-    /// <summary>Why the database could not be opened.</summary>
+    /// <summary>Why the database could not be opened, or has stopped.</summary>
     public Exception? Failure { get; private set; }
 
     public EventLog Log { get; } = new(time);
 
     public LatencyHistory Latency { get; } = new();
 
+    /// <summary>The tabs that committed in the last moment.</summary>
+    public IReadOnlySet<TabId> RecentWriters => lastCommits.Where(commit => time.GetElapsedTime(commit.Value) < RecentLimit).Select(commit => commit.Key).ToHashSet();
+
     /// <summary>Opens the database. A failure is kept in <see cref="Failure"/> and shown, never swallowed.</summary>
     public async Task OpenAsync()
     {
-        Page.Refresh += () => Changed?.Invoke();
+        Page.Refresh += OnRefresh;
+        var start = time.GetTimestamp();
         try
         {
-            Database = await DataSyncDatabase.OpenAsync();
+            Database = await factory.OpenAsync();
             Database.Committed += (_, commit) => OnCommitted(commit);
+            Database.Faulted += (_, fault) => OnFaulted(fault);
             Database.Coordinator.LeadershipChanged += (_, change) => OnLeadershipChanged(change);
             Database.Coordinator.MembersChanged += (_, _) => OnMembersChanged();
-            Log.Add("note", $"opened {options.Database} at marker {Database.Marker}");
+            Log.Add("note", $"opened {options.Database} at marker {Database.Marker} in {time.GetElapsedTime(start).TotalMilliseconds:0} ms");
+            if (Database.RecoveryReport is { Findings.Count: > 0 } report)
+            {
+                Log.Add("error", report.Describe());
+            }
         }
         catch (Exception error)
         {
@@ -88,12 +103,34 @@ public sealed class Session(PageOptions options, TimeProvider time) : IAsyncDisp
         }
     }
 
-    public async ValueTask DisposeAsync() => await CloseAsync();
+    public async ValueTask DisposeAsync()
+    {
+        Page.Refresh -= OnRefresh;
+        await CloseAsync();
+    }
+
+    private void OnRefresh()
+    {
+        Changed?.Invoke();
+        if (RecentWriters.Count > 0)
+        {
+            // What was drawn as just arrived is not for long.
+            Page.RequestRefresh();
+        }
+    }
 
     private void OnCommitted(CommittedEventArgs commit)
     {
-        Log.AddCommit(commit.Marker, commit.Writer);
+        Log.AddCommit(commit.Position.Marker, commit.Writer);
+        lastCommits[commit.Writer] = time.GetTimestamp();
         Committed?.Invoke(commit);
+        Page.RequestRefresh();
+    }
+
+    private void OnFaulted(StorageFaultedEventArgs fault)
+    {
+        Failure = fault.Error;
+        Log.Add("error", $"{fault.Error.GetType().Name}: {fault.Error.Message}");
         Page.RequestRefresh();
     }
 

@@ -230,6 +230,7 @@ public sealed partial class TabCoordinator : IAsyncDisposable
         await _platform.OpenAsync(
             new TabSession(Scope, Id, _options.Heartbeat, _options.Lease, farewell, OnSignal), cancellationToken).ConfigureAwait(false);
         Log.Joined(_logger, Id, Scope);
+        Rehearsal.Play(Id, _options);
         await LookAsync(cancellationToken).ConfigureAwait(false);
     }
 

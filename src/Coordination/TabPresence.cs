@@ -9,27 +9,32 @@ internal sealed class TabPresence(TabId self, TimeSpan staleAfter, TimeProvider 
     /// <summary>Entries silent for so many stale times are removed; a tab that thaws later writes its own anew.</summary>
     private const int ForgetAfter = 12;
 
+    private const string Left = " left";
+
     private readonly Dictionary<TabId, (string Beat, long SeenAt)> _seen = [];
 
-    /// <summary>Takes the entries ("id beat") and returns who is live and whose entries can be removed.</summary>
+    /// <summary>
+    /// Takes the entries ("id beat", or "id left" of a tab that closed) and returns who is live and whose entries can be
+    /// removed. A tab whose entry is missing stays live for the stale time: the user may have cleared the storage.
+    /// </summary>
     public (IReadOnlyList<TabId> Live, IReadOnlyList<TabId> Dead) Update(IEnumerable<string> entries)
     {
         var now = time.GetTimestamp();
-        var listed = new HashSet<TabId>();
         foreach (var entry in entries)
         {
             var space = entry.IndexOf(' ', StringComparison.Ordinal);
             if (space < 0 || !TabId.TryParse(entry[..space], out var tab))
                 continue;
-            listed.Add(tab);
             if (!_seen.TryGetValue(tab, out var before) || before.Beat != entry[space..])
                 _seen[tab] = (entry[space..], now);
         }
 
-        foreach (var tab in _seen.Keys.Where(tab => !listed.Contains(tab)).ToArray())
-            _seen.Remove(tab);
-        var live = _seen.Where(tab => time.GetElapsedTime(tab.Value.SeenAt, now) < staleAfter).Select(tab => tab.Key).Append(self).Distinct();
+        var live = _seen.Where(tab => tab.Value.Beat != Left && time.GetElapsedTime(tab.Value.SeenAt, now) < staleAfter)
+            .Select(tab => tab.Key).Append(self).Distinct();
         var dead = _seen.Where(tab => time.GetElapsedTime(tab.Value.SeenAt, now) >= staleAfter * ForgetAfter).Select(tab => tab.Key);
-        return (live.ToArray(), dead.Where(tab => tab != self).ToArray());
+        var answer = (live.ToArray(), dead.Where(tab => tab != self).ToArray());
+        foreach (var tab in answer.Item2)
+            _seen.Remove(tab);
+        return answer;
     }
 }

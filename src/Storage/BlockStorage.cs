@@ -50,6 +50,21 @@ public sealed class BlockStorage : IDisposable
         _size = image.FileSize;
     }
 
+    /// <summary>Bytes that can be read and never written, without a store: a file that is looked at before it is imported.</summary>
+    /// <param name="chunks">The bytes, in chunks of 256 KiB but for the last one.</param>
+    public static BlockStorage CreateReadOnly(IReadOnlyList<byte[]> chunks)
+    {
+        ArgumentNullException.ThrowIfNull(chunks);
+        var image = new BlockImage();
+        for (var i = 0; i < chunks.Count; i++)
+        {
+            chunks[i].CopyTo(image.GetOrAdd(i).RecordBytes[Extent.HeaderSize..]);
+            image.FileSize += chunks[i].Length;
+        }
+
+        return new BlockStorage(new NoWriter(), image, default, default, TimeProvider.System);
+    }
+
     /// <summary>Size of the database in bytes, an open batch's changes included.</summary>
     public long Size => Volatile.Read(ref _size);
 
@@ -427,5 +442,20 @@ public sealed class BlockStorage : IDisposable
     private void ThrowUnlessIdle()
     {
         if (!IsIdle) throw new InvalidOperationException("The image is being read or written.");
+    }
+
+    private sealed class NoWriter : IBatchOwner
+    {
+        public string? TryBeginBatch() => "It can only be read.";
+
+        public void OnSealed(CommitRecord commit) => throw new InvalidOperationException("It can only be read.");
+
+        public void OnBatchEnded()
+        {
+        }
+
+        public void OnIdle()
+        {
+        }
     }
 }

@@ -58,7 +58,7 @@ public sealed class CommitRecord
     public Guid Incarnation => ReadGuid(IncarnationOffset);
 
     /// <summary>The tab that wrote it.</summary>
-    public TabId Writer => TabId.TryParse(ReadGuid(WriterOffset).ToString("D"), out var id) ? id : default;
+    public TabId Writer => TabId.FromGuid(ReadGuid(WriterOffset));
 
     /// <summary>When it was sealed, in Unix milliseconds by the writer's clock.</summary>
     public long TimeMs => ReadInt64(TimeOffset);
@@ -114,7 +114,7 @@ public sealed class CommitRecord
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(MarkerOffset), position.Marker + 1);
         record.WriteGuid(CommitOffset, id.Value);
         record.WriteGuid(BaseOffset, position.Commit.Value);
-        record.WriteGuid(WriterOffset, Guid.TryParse(writer.Value, out var guid) ? guid : Guid.Empty);
+        record.WriteGuid(WriterOffset, writer.ToGuid());
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(TimeOffset), timeMs);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(FileSizeOffset), fileSize);
         BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(BlockCountOffset), blocks.Length);
@@ -142,6 +142,22 @@ public sealed class CommitRecord
         var record = new CommitRecord(bytes);
         error = record.Check(verifyBlocks);
         return error is null ? record : null;
+    }
+
+    /// <summary>
+    /// Reads what a record's header says of marker, commit and the record's length, when it passes its own checksum. The
+    /// bytes may be longer or shorter than the record.
+    /// </summary>
+    internal static bool TryReadHeader(ReadOnlySpan<byte> bytes, out long marker, out CommitId id, out long length)
+    {
+        (marker, id, length) = (0, default, 0);
+        if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic) return false;
+        if (BinaryPrimitives.ReadUInt64LittleEndian(bytes[HeaderHashOffset..]) != Storage.Checksum.Compute(ChecksumKind.FastHash, bytes[..HeaderHashOffset])) return false;
+        var (blocks, freed) = (BinaryPrimitives.ReadInt32LittleEndian(bytes[BlockCountOffset..]), BinaryPrimitives.ReadInt32LittleEndian(bytes[FreedCountOffset..]));
+        length = ((HeaderSize + ((long)blocks + freed) * 4 + 7) & ~7) + blocks * (8L + Extent.BlockSize);
+        if (blocks < 0 || freed < 0 || length > int.MaxValue) return false;
+        (marker, id) = (BinaryPrimitives.ReadInt64LittleEndian(bytes[MarkerOffset..]), new(new Guid(bytes.Slice(CommitOffset, 16))));
+        return true;
     }
 
     /// <summary>Whether these are the first bytes of a record, but not all of them.</summary>

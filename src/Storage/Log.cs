@@ -37,4 +37,34 @@ internal static partial class Log
 
     [LoggerMessage(2031, LogLevel.Error, "A handler of {EventName} failed")]
     public static partial void HandlerFailed(ILogger logger, string eventName, Exception error);
+
+    [LoggerMessage(2040, LogLevel.Information, "{Scope}: files in {Directory}, epoch {Epoch}, checkpoint at marker {Marker}")]
+    public static partial void FilesOpened(ILogger logger, string scope, string directory, long epoch, long marker);
+
+    [LoggerMessage(2041, LogLevel.Information, "{Scope}: removed {Files} temporary files of writes that a crash stopped before anybody was told")]
+    public static partial void TemporaryFilesRemoved(ILogger logger, string scope, int files);
+
+    [LoggerMessage(2042, LogLevel.Warning, "{Scope}: left alone what DataSync did not write: {Names} ({Files} files)")]
+    public static partial void StrangersLeftAlone(ILogger logger, string scope, string names, int files);
+
+    [LoggerMessage(2043, LogLevel.Warning, "{Scope}: kept aside as quarantine/{Name}")]
+    public static partial void Quarantined(ILogger logger, string scope, string name);
+
+    [LoggerMessage(2044, LogLevel.Error, "{Scope}: closed, since a write failed and left open whether it was done: {Reason}")]
+    public static partial void StoreLost(ILogger logger, string scope, string reason);
+
+    [LoggerMessage(2045, LogLevel.Warning, "{Scope}: deleted, but some of its files are removed at the next open only: {Reason}")]
+    public static partial void FilesLeft(ILogger logger, string scope, string reason);
+
+    [LoggerMessage(2046, LogLevel.Warning, "{Scope}: log files that a checkpoint has passed stay until the next one: {Reason}")]
+    public static partial void TrimFailed(ILogger logger, string scope, string reason);
+
+    [LoggerMessage(2050, LogLevel.Information, "{Scope}: the mirror in {Directory} is in step: {Files} files copied, checkpoint at marker {Marker}")]
+    public static partial void MirrorCaughtUp(ILogger logger, string scope, string directory, int files, long marker);
+
+    [LoggerMessage(2051, LogLevel.Warning, "{Scope}: the mirror in {Directory} is behind, writes go on without it: {Reason}")]
+    public static partial void MirrorBehind(ILogger logger, string scope, string directory, string reason);
+
+    [LoggerMessage(2052, LogLevel.Error, "{Scope}: {Directory} holds another store, which was left alone: there is no mirror")]
+    public static partial void MirrorForeign(ILogger logger, string scope, string directory);
 }

@@ -111,7 +111,11 @@ public static class Recovery
             }
 
             if (finding!.Kind == RecoveryFindingKind.CorruptLog)
-                throw new CorruptStoreException(new(RecoveryMode.Full, verifier.Position, 0, commits.Count, log.Count(l => l.Marker >= stored.Marker), [finding]));
+            {
+                var behind = log.Count(record => record.Marker >= stored.Marker);
+                throw new CorruptStoreException(new(RecoveryMode.Full, verifier.Position, 0, commits.Count, behind, [finding]));
+            }
+
             return new(head, commits, NeedsReload: false, verifier.Position.Marker + 1);
         }
 

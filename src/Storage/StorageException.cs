@@ -37,6 +37,9 @@ public enum StorageErrorCode
 
     /// <summary>See <see cref="StaleCommitException"/>.</summary>
     Stale,
+
+    /// <summary>See <see cref="StoreInUseException"/>.</summary>
+    InUse,
 }
 
 /// <summary>Something that storage could not do. What was acknowledged before is kept; the message says what to do.</summary>
@@ -70,6 +73,7 @@ public class StorageException : Exception
         StorageErrorCode.Format => new StoreFormatException(0, message),
         StorageErrorCode.NoLeader => new NoLeaderException(message),
         StorageErrorCode.Stale => new StaleCommitException(0, message),
+        StorageErrorCode.InUse => new StoreInUseException(null, null, message),
         _ => new StorageException(message),
     };
 }
@@ -143,4 +147,19 @@ public sealed class StaleCommitException(int attempts, string? message = null) :
 {
     /// <summary>How often the work was run.</summary>
     public int Attempts { get; } = attempts;
+}
+
+/// <summary>Another process has the store open. A store on disk belongs to one process at a time; nothing was opened.</summary>
+public sealed class StoreInUseException(string? directory, int? processId, string? message = null) : StorageException(
+    StorageErrorCode.InUse,
+    message ?? (processId is { } id
+        ? FormattableString.Invariant($"The database in {directory} is open in process {id}. Close it there, or use another directory.")
+        : $"The database in {directory} is open in another process. Close it there, or use another directory."),
+    null)
+{
+    /// <summary>The store's directory; null when unknown.</summary>
+    public string? Directory { get; } = directory;
+
+    /// <summary>The process that has it open; null when unknown.</summary>
+    public int? ProcessId { get; } = processId;
 }

@@ -10,20 +10,19 @@ public static class VfsFailure
     [ThreadStatic]
     private static string? _last;
 
+    [ThreadStatic]
+    private static int _code;
+
     /// <summary>
     /// The last failure's explanation on this thread, for the user, or null. Read it right after the failed call; the next
     /// failure replaces it. In the browser the error message of the connection already contains it.
     /// </summary>
     public static string? Last => _last;
 
-    /// <summary>The exception behind <see cref="Last"/>, or null when nothing was thrown.</summary>
-    [field: ThreadStatic]
-    internal static Exception? LastException { get; private set; }
-
     /// <summary>Keeps an explanation and returns the code.</summary>
     internal static int Report(int code, string explanation)
     {
-        (_last, LastException) = (explanation, null);
+        (_last, _code) = (explanation, code);
         return code;
     }
 
@@ -32,8 +31,8 @@ public static class VfsFailure
     /// <param name="fallback">The code of the operation that failed.</param>
     internal static int Report(Exception exception, int fallback)
     {
-        (_last, LastException) = (exception.Message, exception);
-        return exception switch
+        _last = exception.Message;
+        return _code = exception switch
         {
             OutOfMemoryException => SqliteResult.IoErrorNoMemory,
             StorageQuotaException => SqliteResult.Full,
@@ -42,11 +41,11 @@ public static class VfsFailure
         };
     }
 
-    /// <summary>The explanation, once.</summary>
-    internal static string? Take()
+    /// <summary>The explanation, once, if it belongs to this result code.</summary>
+    internal static string? TakeFor(int code)
     {
-        var last = _last;
-        (_last, LastException) = (null, null);
+        var last = ((_code ^ code) & 0xFF) == 0 ? _last : null;
+        (_last, _code) = (null, 0);
         return last;
     }
 }

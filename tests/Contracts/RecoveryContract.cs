@@ -271,6 +271,11 @@ public abstract class RecoveryContract : StoreSuite
     protected async Task<(IBlockStore Store, Fence Fence, List<CommitRecord> Chain)> FilledAsync()
     {
         var (store, fence) = await LeadAsync();
+        return await FillAsync(store, fence);
+    }
+
+    protected static async Task<(IBlockStore Store, Fence Fence, List<CommitRecord> Chain)> FillAsync(IBlockStore store, Fence fence)
+    {
         var chain = Chain(fence, Position.Start, 5);
         await store.AppendAsync(fence, chain, None);
         using var extent = MakeExtent(fence, 0, 1, 0);

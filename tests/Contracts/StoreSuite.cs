@@ -45,11 +45,11 @@ public abstract class StoreSuite : IAsyncLifetime
         return (store, new Fence(raised.Incarnation, raised.Epoch));
     }
 
-    /// <summary>A commit stamped with the fence that writes blocks; each block's bytes tell block and marker.</summary>
+    /// <summary>A commit stamped with the fence that writes blocks; each block's bytes tell block and marker, or are random.</summary>
     protected static CommitRecord Commit(Fence fence, Position after, params uint[] blocks) =>
         Commit(fence, after, (blocks.Length == 0 ? 0 : blocks.Max() + 1) * (long)Extent.BlockSize, blocks, []);
 
-    protected static CommitRecord Commit(Fence fence, Position after, long fileSize, uint[] blocks, uint[] freed)
+    protected static CommitRecord Commit(Fence fence, Position after, long fileSize, uint[] blocks, uint[] freed, Random? random = null)
     {
         var buffer = new byte[Extent.BlockSize];
         var handle = GCHandle.Alloc(buffer, GCHandleType.Pinned);
@@ -58,7 +58,8 @@ public abstract class StoreSuite : IAsyncLifetime
             var record = CommitRecord.Seal(
                 CommitId.New(), after, Tab, 1_700_000_000_000 + after.Marker, fileSize, ChecksumKind.FastHash, blocks, freed, id =>
                 {
-                    FillBlock(buffer, id, after.Marker + 1);
+                    if (random is null) FillBlock(buffer, id, after.Marker + 1);
+                    else random.NextBytes(buffer);
                     return handle.AddrOfPinnedObject();
                 });
             record.Stamp(fence);

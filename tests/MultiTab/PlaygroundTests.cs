@@ -2,22 +2,145 @@ using DataSync.MultiTab.Browser;
 using Microsoft.Playwright;
 using Xunit;
 using Xunit.Abstractions;
+using static Microsoft.Playwright.Assertions;
 
 namespace DataSync.MultiTab;
 
+/// <summary>The playground's page, used as a person uses it.</summary>
 [Collection(BrowserCollection.Name)]
 public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper output)
 {
     [Fact(Timeout = 60_000)]
-    public async Task Two_tabs_run_in_two_processes()
+    public async Task Two_tabs_run_in_two_processes_and_one_of_them_leads()
     {
         await using var tabs = await browser.NewTabsAsync(output);
         var first = await tabs.OpenAsync();
+        await Expect(first.Locator("#role")).ToHaveTextAsync("Leader");
         var second = await tabs.OpenAsync();
 
-        await Assertions.Expect(first.Locator("#state")).ToHaveTextAsync("running");
-        await Assertions.Expect(second.Locator("#state")).ToHaveTextAsync("running");
-        var processes = await RendererProcess.OfEachAsync(first, second);
-        output.WriteLine(string.Join(", ", processes.Select(process => process.Id)));
+        await Expect(second.Locator("#role")).ToHaveTextAsync("Follower");
+        await Expect(first.Locator("#members li")).ToHaveCountAsync(2);
+        await Expect(second.Locator("#members li")).ToHaveCountAsync(2);
+        await RendererProcess.OfEachAsync(first, second);
+    }
+
+    [Fact(Timeout = 90_000)]
+    public async Task The_buttons_open_tabs_that_a_crash_of_one_leaves_alone()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var first = await tabs.OpenAsync();
+        await Expect(first.Locator("#role")).ToHaveTextAsync("Leader");
+        await first.ClickAsync("#open-one");
+        await first.ClickAsync("#open-four");
+        await Expect(first.Locator("#members li")).ToHaveCountAsync(6);
+        await RendererProcess.OfEachAsync(tabs.Context.Pages);
+
+        var crashed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        first.Crash += (_, _) => crashed.TrySetResult();
+        // The click's own answer never comes, since the page that should send it is gone.
+        var click = first.ClickAsync("#crash");
+        await crashed.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        await Assert.ThrowsAnyAsync<PlaywrightException>(() => click);
+
+        var others = tabs.Context.Pages.Where(page => page != first).ToArray();
+        Assert.Equal(5, others.Length);
+        foreach (var other in others)
+        {
+            await Expect(other.Locator("#members li")).ToHaveCountAsync(5);
+        }
+
+        var roles = await Task.WhenAll(others.Select(other => other.TextContentAsync("#role")));
+        Assert.Single(roles, "Leader");
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_tab_that_asks_for_leadership_gets_it()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var first = await tabs.OpenAsync();
+        await Expect(first.Locator("#role")).ToHaveTextAsync("Leader");
+        var second = await tabs.OpenAsync();
+
+        await second.ClickAsync("#lead");
+
+        await Expect(second.Locator("#role")).ToHaveTextAsync("Leader");
+        await Expect(first.Locator("#role")).ToHaveTextAsync("Follower");
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task The_console_is_used_by_keyboard_and_shows_rows_and_errors()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var page = await tabs.OpenAsync();
+        await page.Locator("#sql").FocusAsync();
+        await page.Keyboard.PressAsync("ControlOrMeta+A");
+        await page.Keyboard.TypeAsync("SELECT 'ä€😀' AS text, NULL AS missing, 41 + 1 AS number");
+        await page.Keyboard.PressAsync("Control+Enter");
+        await Expect(page.Locator("#sql-result th")).ToHaveTextAsync(["text", "missing", "number"]);
+        await Expect(page.Locator("#sql-result td")).ToHaveTextAsync(["ä€😀", "NULL", "42"]);
+
+        await page.FillAsync("#sql", "SELEC 1");
+        await page.ClickAsync("#run");
+        await Expect(page.Locator("#sql-error")).ToContainTextAsync("syntax error");
+        await Expect(page.Locator("#sql-result")).ToHaveCountAsync(0);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task An_item_added_in_one_tab_appears_in_the_other()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var first = await tabs.OpenAsync();
+        await Expect(first.Locator("#role")).ToHaveTextAsync("Leader");
+        var second = await tabs.OpenAsync();
+
+        await second.FillAsync("#todo-text", "Buy milk");
+        await second.PressAsync("#todo-text", "Enter");
+        await Expect(first.Locator("#todo-items li")).ToContainTextAsync("Buy milk");
+        await first.CheckAsync("#todo-items input");
+        await Expect(second.Locator("#todo-items input")).ToBeCheckedAsync();
+        await first.ClickAsync("#todo-items button");
+        await Expect(second.Locator("#todo-items li")).ToHaveCountAsync(0);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task An_exported_file_is_imported_in_another_context()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var page = await tabs.OpenAsync("db=source.db");
+        await page.EvaluateAsync("datasync.execute('CREATE TABLE t AS SELECT 42 AS answer')");
+        var download = await page.RunAndWaitForDownloadAsync(() => page.ClickAsync("#export"));
+        Assert.Equal("source.db", download.SuggestedFilename);
+        var file = await download.PathAsync();
+
+        await using var others = await browser.NewTabsAsync(output);
+        var other = await others.OpenAsync();
+        await other.SetInputFilesAsync("#import", file!);
+        await Expect(other.Locator("#transfer")).ToContainTextAsync("Imported");
+        Assert.Equal(42, await other.EvaluateAsync<int>("datasync.query('SELECT answer FROM t').then(rows => rows[0].answer)"));
+
+        await other.SetInputFilesAsync("#import", new FilePayload { Name = "no.db", MimeType = "text/plain", Buffer = new byte[5000] });
+        await Expect(other.Locator("[aria-labelledby=storage] .error")).ToContainTextAsync("DatabaseImportException");
+    }
+
+    [Theory(Timeout = 60_000)]
+    [InlineData(360, ColorScheme.Light)]
+    [InlineData(360, ColorScheme.Dark)]
+    [InlineData(1280, ColorScheme.Light)]
+    public async Task The_page_fits_its_width(int width, ColorScheme scheme)
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var page = await tabs.OpenAsync();
+        await page.EmulateMediaAsync(new() { ColorScheme = scheme });
+        await page.SetViewportSizeAsync(width, 780);
+        await page.FillAsync("#todo-text", new string('w', 120));
+        await page.PressAsync("#todo-text", "Enter");
+        await Expect(page.Locator("#todo-items li")).ToHaveCountAsync(1);
+        await page.FillAsync("#sql", "SELECT *, * FROM sqlite_master");
+        await page.ClickAsync("#run");
+        await Expect(page.Locator("#sql-result")).ToBeVisibleAsync();
+
+        Assert.Equal(0, await page.EvaluateAsync<int>("document.documentElement.scrollWidth - innerWidth"));
+        var isDark = await page.EvaluateAsync<bool>("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(part => part < 60)");
+        Assert.Equal(scheme == ColorScheme.Dark, isDark);
     }
 }

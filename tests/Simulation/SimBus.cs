@@ -21,12 +21,12 @@ internal sealed class SimBus(World world)
             return ValueTask.CompletedTask;
         }
 
-        public void Post(ReadOnlySpan<byte> message)
+        public void Post(byte[] message)
         {
             if (tab.IsGone || !bus._channels.Contains(this)) return;
             foreach (var other in bus._channels)
             {
-                if (other != this) bus.Send(this, other, message.ToArray());
+                if (other != this) bus.Send(this, other, message.AsSpan().ToArray());
             }
         }
 

@@ -180,7 +180,7 @@ public sealed class BatchTests : IDisposable
         Assert.Equal(SqliteResult.IoErrorNoMemory, VfsFailure.Report(new InsufficientMemoryException(), SqliteResult.IoErrorWrite));
         Assert.Equal(SqliteResult.Corrupt, VfsFailure.Report(new CorruptStoreException(null, "torn"), SqliteResult.IoErrorRead));
         Assert.Equal(SqliteResult.Misuse, VfsFailure.Report(new InvalidOperationException("x"), SqliteResult.Misuse));
-        Assert.Equal("x", VfsFailure.Take());
+        Assert.Equal("x", VfsFailure.TakeFor(SqliteResult.Misuse));
         Assert.Null(VfsFailure.Last);
     }
 

@@ -12,7 +12,7 @@
 //   const stop = datasync.onCommit(fn)        fn({ marker, writer, isLocal }) for each commit of any tab, until stop()
 //   await datasync.close()
 //
-// params is an object ({ $name: value }, the prefix may be left out) or an array for ?1, ?2 … Values: null, booleans, numbers,
+// params is an object ({ $name: value }, the prefix may be left out) or an array for each ? in turn. Values: null, booleans, numbers,
 // bigints, strings, Uint8Array. Whole numbers beyond 2^53 come back as bigint, blobs as Uint8Array. All calls wait for `ready` by
 // themselves. Failures reject with an Error whose name is the .NET exception's type name, such as "SqliteException".
 
@@ -22,6 +22,8 @@ const ready = new Promise((resolve, reject) => { open = resolve; refuse = reject
 // Whoever awaits it sees the failure; a page that nobody scripts should not report it twice.
 ready.catch(() => {});
 const listeners = new Set();
+const calls = new Map();
+let lastCall = 0;
 
 /** Called by .NET when the database is open, or could not be opened. */
 export async function attach(outcome) {
@@ -32,6 +34,17 @@ export async function attach(outcome) {
     open();
   } catch (error) {
     refuse(error);
+  }
+}
+
+/** Called by .NET when a call has ended. */
+export function answer(number, json) {
+  const { resolve, reject } = calls.get(number);
+  calls.delete(number);
+  try {
+    resolve(read(json));
+  } catch (error) {
+    reject(error);
   }
 }
 
@@ -70,10 +83,11 @@ function encodeValue(value) {
   return value;
 }
 
-function encode(params) {
-  const named = Array.isArray(params) ? params.map((value, i) => [`?${i + 1}`, value]) : Object.entries(params ?? {});
-  return JSON.stringify(Object.fromEntries(named.map(([name, value]) => [name, encodeValue(value)])));
-}
+const encodeAll = (params) => (Array.isArray(params)
+  ? params.map(encodeValue)
+  : Object.fromEntries(Object.entries(params ?? {}).map(([name, value]) => [name, encodeValue(value)])));
+
+const encode = (params) => JSON.stringify(encodeAll(params));
 
 function decodeValue(value) {
   if (typeof value !== 'object' || value === null) return value;
@@ -87,14 +101,17 @@ const rowsOf = ({ columns, rows }) =>
 
 async function call(method, ...args) {
   await ready;
-  return read(await dotnet[method](...args));
+  return new Promise((resolve, reject) => {
+    calls.set(++lastCall, { resolve, reject });
+    dotnet[method](lastCall, ...args);
+  });
 }
 
 globalThis.datasync = Object.freeze({
   ready,
   execute: (sql, params) => call('Execute', sql, encode(params)),
   query: async (sql, params) => rowsOf(await call('Query', sql, encode(params))),
-  transaction: (statements) => call('Transaction', JSON.stringify(statements.map(({ sql, params }) => ({ sql, params: JSON.parse(encode(params)) })))),
+  transaction: (statements) => call('Transaction', JSON.stringify(statements.map(({ sql, params }) => ({ sql, params: encodeAll(params) })))),
   status: () => (dotnet ? read(dotnet.Status()) : ready.then(() => read(dotnet.Status()))),
   waitForLeader: async () => (await call('WaitForLeader')).leaderId,
   requestLeadership: async () => { await call('RequestLeadership'); },

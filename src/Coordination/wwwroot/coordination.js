@@ -25,7 +25,7 @@ class Tab {
   #letGo = null;
   #armed = null;
   #channel = null;
-  #stopBeat = null;
+  #clock = null;
   #beats = 0;
   #tickSentAt = -Infinity;
   #tickPending = false;
@@ -80,11 +80,11 @@ class Tab {
     };
     if (this.#locks) return this.#underLock(step);
     const written = step();
-    if (written === next) await new Promise(done => setTimeout(done, SETTLE_MS));
+    if (written === next) await new Promise(done => this.#clock ? this.#clock.delay(SETTLE_MS, done) : done());
     return this.read();
   }
 
-  /** The live tabs, one a line: ids from held locks or, without locks, "id beat" from the presence entries. */
+  /** The tabs, one a line: live ids from held locks or, without locks, "id beat" from the presence entries. */
   async tabs() {
     if (this.#locks) {
       const { held } = await this.#locks.query();
@@ -99,7 +99,7 @@ class Tab {
     return lines.join('\n');
   }
 
-  /** Removes the presence entry of a tab that has long been silent. */
+  /** Removes the presence entry of a tab that has left or has long been silent. */
   forget(id) {
     this.#storage.removeItem(this.#prefix + id);
   }
@@ -138,30 +138,25 @@ class Tab {
     if (!this.#locks) return;
     await new Promise((taken, refused) => {
       this.#locks.request(this.#prefix + this.#id, () => {
-        if (this.#closed || this.#suspended) { taken(); return undefined; }
-        return new Promise(letGo => {
-          this.#letGo = letGo;
-          taken();
-        });
+        taken();
+        return this.#closed || this.#suspended ? undefined : new Promise(letGo => { this.#letGo = letGo; });
       }).catch(refused);
     });
   }
 
   async #underLock(step) {
     const patience = new AbortController();
-    const timer = setTimeout(() => patience.abort(), LOCK_PATIENCE_MS);
+    const clock = this.#clock;
+    const timer = clock?.delay(LOCK_PATIENCE_MS, () => patience.abort());
     try {
-      return await this.#locks.request(`${this.#leaseKey}:set`, { signal: patience.signal }, () => {
-        clearTimeout(timer);
-        return step();
-      });
+      return await this.#locks.request(`${this.#leaseKey}:set`, { signal: patience.signal }, step);
     } catch (error) {
       // A tab that was stopped inside the step would block all others for ever. The epoch in the store makes
       // the unlocked step safe; waiting would not be.
       if (error?.name === 'AbortError') return step();
       throw error;
     } finally {
-      clearTimeout(timer);
+      clock?.cancel(timer);
     }
   }
 
@@ -170,7 +165,7 @@ class Tab {
     this.#channel.onmessage = ({ data }) =>
       this.#signal('message', typeof data === 'string' && data.length <= MAX_MESSAGE_LENGTH ? data : '');
     this.#beat();
-    this.#stopBeat = startBeat(this.#heartbeatMs, () => this.#beat());
+    this.#clock = new Clock(this.#heartbeatMs, () => this.#beat());
   }
 
   #beat() {
@@ -194,7 +189,8 @@ class Tab {
   #release() {
     try {
       if (this.#armed && this.read() === this.#armed.text) this.#storage.setItem(this.#leaseKey, this.#armed.release);
-      if (!this.#locks) this.#storage.removeItem(this.#prefix + this.#id);
+      // Not removed: an entry that is missing was cleared by the user and says nothing about its tab.
+      if (!this.#locks) this.#storage.setItem(this.#prefix + this.#id, 'left');
     } catch {
       // The lease then ends by itself.
     }
@@ -204,8 +200,8 @@ class Tab {
     this.#channel?.postMessage(this.#farewell);
     this.#channel?.close();
     this.#channel = null;
-    this.#stopBeat?.();
-    this.#stopBeat = null;
+    this.#clock?.stop();
+    this.#clock = null;
   }
 
   #suspend() {
@@ -230,30 +226,74 @@ class Tab {
   }
 }
 
-/** Beats from a worker, whose timers run on time in a hidden page; from this page where no worker may start. */
-function startBeat(intervalMs, beat) {
-  let worker = null;
-  let timer = 0;
-  let url = null;
-  const forgetUrl = () => { if (url) URL.revokeObjectURL(url); url = null; };
-  const fallBack = () => {
-    worker?.terminate();
-    worker = null;
-    forgetUrl();
-    timer ||= setInterval(beat, intervalMs);
-  };
-  try {
-    url = URL.createObjectURL(new Blob([`setInterval(() => postMessage(0), ${Number(intervalMs)})`], { type: 'text/javascript' }));
-    worker = new Worker(url);
-    worker.onmessage = () => { forgetUrl(); beat(); };
-    worker.onerror = fallBack; // a content security policy may refuse it only now
-  } catch {
-    fallBack();
+/**
+ * Beats, and delays in between, from a worker, whose timers run on time in a hidden page; from this page where no
+ * worker may start.
+ */
+class Clock {
+  #intervalMs; #beat;
+  #worker = null;
+  #url = null;
+  #timer = 0;
+  #delays = new Map();
+  #lastDelay = 0;
+
+  constructor(intervalMs, beat) {
+    this.#intervalMs = Number(intervalMs);
+    this.#beat = beat;
+    const source = `setInterval(() => postMessage(0), ${this.#intervalMs});
+      onmessage = ({ data: { id, ms } }) => setTimeout(() => postMessage(id), ms);`;
+    try {
+      this.#url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+      this.#worker = new Worker(this.#url);
+      this.#worker.onmessage = ({ data }) => {
+        this.#forgetUrl();
+        if (data === 0) beat(); else this.#elapse(data);
+      };
+      this.#worker.onerror = () => this.#fallBack(); // a content security policy may refuse it only now
+    } catch {
+      this.#fallBack();
+    }
   }
-  return () => {
-    worker?.terminate();
-    clearInterval(timer);
-    forgetUrl();
-    worker = null;
-  };
+
+  /** Calls back after a delay; the returned id serves to cancel. */
+  delay(ms, action) {
+    const id = ++this.#lastDelay;
+    this.#delays.set(id, { ms, action });
+    if (this.#worker) this.#worker.postMessage({ id, ms });
+    else setTimeout(() => this.#elapse(id), ms);
+    return id;
+  }
+
+  cancel(id) {
+    this.#delays.delete(id);
+  }
+
+  stop() {
+    this.#leaveWorker();
+    clearInterval(this.#timer);
+  }
+
+  #elapse(id) {
+    const delay = this.#delays.get(id);
+    this.#delays.delete(id);
+    delay?.action();
+  }
+
+  #fallBack() {
+    this.#leaveWorker();
+    this.#timer ||= setInterval(this.#beat, this.#intervalMs);
+  }
+
+  #leaveWorker() {
+    this.#worker?.terminate();
+    this.#worker = null;
+    this.#forgetUrl();
+    for (const [id, { ms }] of this.#delays) setTimeout(() => this.#elapse(id), ms);
+  }
+
+  #forgetUrl() {
+    if (this.#url) URL.revokeObjectURL(this.#url);
+    this.#url = null;
+  }
 }

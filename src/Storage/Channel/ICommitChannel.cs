@@ -17,5 +17,5 @@ public interface ICommitChannel : IAsyncDisposable
     ValueTask OpenAsync(CancellationToken cancellationToken);
 
     /// <summary>Sends a message to all other tabs. Does not throw; the bytes are copied before it returns.</summary>
-    void Post(ReadOnlySpan<byte> message);
+    void Post(byte[] message);
 }

@@ -36,9 +36,9 @@ public sealed class InMemoryCommitBus
             return ValueTask.CompletedTask;
         }
 
-        public void Post(ReadOnlySpan<byte> message)
+        public void Post(byte[] message)
         {
-            var copy = message.ToArray();
+            var copy = message.AsSpan().ToArray();
             Member[] others;
             lock (bus._lock) others = bus._members.Contains(this) ? [.. bus._members.Where(m => m != this)] : [];
             foreach (var other in others) other.Schedule(copy);

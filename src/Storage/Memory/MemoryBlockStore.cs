@@ -73,8 +73,9 @@ public sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind chec
         return Discard(Run(() =>
         {
             // Copied under the lock, handed over outside it: the sink is foreign code.
-            var log = medium.Log.Where(entry => entry.Key > request.AfterMarker).Select(entry => (entry.Key, Bytes: entry.Value.Bytes.ToArray())).ToList();
-            var extents = request.IncludeExtents ? medium.Extents.Select(entry => (entry.Key, Bytes: entry.Value.ToArray())).ToList() : [];
+            var log = medium.Log.Where(entry => entry.Key > request.AfterMarker)
+                .Select(entry => (entry.Key, Bytes: entry.Value.Bytes.ToArray())).ToList();
+            var extents = medium.Extents.Where(_ => request.IncludeExtents).Select(entry => (entry.Key, Bytes: entry.Value.ToArray())).ToList();
             return (Head: ReadHead(), Extents: extents, Log: log);
         }, read =>
         {
@@ -100,7 +101,8 @@ public sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind chec
             var head = ReadHead();
             StoreRules.CheckFence(head, fence);
             var marker = checkpoint.Head.Checkpoint.Marker;
-            if (marker < head.Checkpoint.Marker || (marker > head.Checkpoint.Marker && !medium.Log.ContainsKey(marker))) throw new MarkerConflictException(marker);
+            var isKnown = marker == head.Checkpoint.Marker || medium.Log.ContainsKey(marker);
+            if (marker < head.Checkpoint.Marker || !isKnown) throw new MarkerConflictException(marker);
             foreach (var extent in checkpoint.Extents) WriteExtent(extent, checkpoint.Damaged?.Contains(extent.Index) == true);
             medium.HeadRecord = HeadCodec.Encode(checkpoint.Head);
             foreach (var key in medium.Log.Keys.Where(key => key <= marker || key >= checkpoint.DropFrom).ToList())

@@ -10,6 +10,7 @@ public sealed class PersistentBrowser : IAsyncDisposable
     private readonly BrowserFixture fixture;
     private readonly ITestOutputHelper output;
     private readonly string profile = Directory.CreateTempSubdirectory("datasync-profile-").FullName;
+    private TabGroup? running;
 
     internal PersistentBrowser(BrowserFixture fixture, ITestOutputHelper output)
     {
@@ -22,7 +23,8 @@ public sealed class PersistentBrowser : IAsyncDisposable
     {
         var context = await fixture.Playwright.Chromium.LaunchPersistentContextAsync(
             profile, new() { ExecutablePath = fixture.ChromiumPath, Args = Chromium.Switches, Headless = true });
-        return new TabGroup(context, fixture.Url, output);
+        running = new TabGroup(context, fixture.Url, output);
+        return running;
     }
 
     /// <summary>Kills all processes of the browser at once, as a power cut does to programs (SIGKILL).</summary>
@@ -53,9 +55,14 @@ public sealed class PersistentBrowser : IAsyncDisposable
         await closed.Task.WaitAsync(TimeSpan.FromSeconds(10));
     }
 
-    public ValueTask DisposeAsync()
+    /// <summary>Ends the browser if it still runs and deletes the profile.</summary>
+    public async ValueTask DisposeAsync()
     {
+        if (running is not null)
+        {
+            await running.DisposeAsync();
+        }
+
         TemporaryFolder.Delete(profile);
-        return ValueTask.CompletedTask;
     }
 }

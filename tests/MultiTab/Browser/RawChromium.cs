@@ -15,11 +15,11 @@ public sealed class RawChromium : IAsyncDisposable
     private readonly Process process;
     private readonly string profile;
     private readonly string baseUrl;
-    private readonly ITestOutputHelper output;
+    private readonly TestLog log;
 
     private RawChromium(Process process, string profile, CdpConnection connection, string baseUrl, ITestOutputHelper output)
     {
-        (this.process, this.profile, this.baseUrl, this.output) = (process, profile, baseUrl, output);
+        (this.process, this.profile, this.baseUrl, log) = (process, profile, baseUrl, new TestLog(output));
         Connection = connection;
     }
 
@@ -64,7 +64,7 @@ public sealed class RawChromium : IAsyncDisposable
         var target = await Connection.SendAsync("Target.createTarget", new { url = "about:blank", background = inBackground });
         var targetId = target["targetId"]!.GetValue<string>();
         var attached = await Connection.SendAsync("Target.attachToTarget", new { targetId, flatten = true });
-        var tab = new RawTab(Connection, targetId, attached["sessionId"]!.GetValue<string>(), output);
+        var tab = new RawTab(Connection, targetId, attached["sessionId"]!.GetValue<string>(), log);
         await tab.NavigateAsync($"{baseUrl}/?{query}");
         return tab;
     }
@@ -90,7 +90,7 @@ public sealed class RawTab
     private readonly CdpConnection connection;
     private readonly string sessionId;
 
-    internal RawTab(CdpConnection connection, string targetId, string sessionId, ITestOutputHelper output)
+    internal RawTab(CdpConnection connection, string targetId, string sessionId, TestLog log)
     {
         (this.connection, this.sessionId) = (connection, sessionId);
         TargetId = targetId;
@@ -98,7 +98,7 @@ public sealed class RawTab
         {
             if (session == sessionId && method is "Runtime.consoleAPICalled" or "Runtime.exceptionThrown")
             {
-                output.WriteLine($"{targetId[..4]} {method}: {parameters.ToJsonString()}");
+                log.Write($"{targetId[..4]} {method}: {parameters.ToJsonString()}");
             }
         };
     }

@@ -10,13 +10,13 @@ public sealed class TabGroup : IAsyncDisposable
     public const int StepLimit_ms = 20_000;
 
     private readonly string baseUrl;
-    private readonly ITestOutputHelper output;
+    private readonly TestLog log;
     private int tabCount;
 
     public TabGroup(IBrowserContext context, string baseUrl, ITestOutputHelper output)
     {
         this.baseUrl = baseUrl;
-        this.output = output;
+        log = new TestLog(output);
         Context = context;
         context.SetDefaultTimeout(StepLimit_ms);
         context.SetDefaultNavigationTimeout(StepLimit_ms);
@@ -27,6 +27,9 @@ public sealed class TabGroup : IAsyncDisposable
 
     /// <summary>Opens the playground with a query such as "db=a.db&amp;durability=strict", in a tab with its own renderer process.</summary>
     public Task<IPage> OpenAsync(string query = "") => OpenPathAsync("/?" + query);
+
+    /// <summary>Opens the playground in several tabs at the same time.</summary>
+    public async Task<IPage[]> OpenManyAsync(int count) => await Task.WhenAll(Enumerable.Range(0, count).Select(_ => OpenAsync()));
 
     /// <summary>Opens another page of the host, such as "/lab/".</summary>
     public async Task<IPage> OpenPathAsync(string path)
@@ -42,21 +45,9 @@ public sealed class TabGroup : IAsyncDisposable
     private void Follow(IPage page)
     {
         var tab = $"tab {Interlocked.Increment(ref tabCount)}";
-        page.Console += (_, message) => Write($"{tab} {message.Type}: {message.Text}");
-        page.PageError += (_, error) => Write($"{tab} page error: {error}");
-        page.Crash += (_, _) => Write($"{tab} crashed");
-        page.RequestFailed += (_, request) => Write($"{tab} request failed: {request.Url} {request.Failure}");
-    }
-
-    private void Write(string line)
-    {
-        try
-        {
-            output.WriteLine($"{TimeProvider.System.GetUtcNow():HH:mm:ss.fff} {line}");
-        }
-        catch (InvalidOperationException)
-        {
-            // The test has ended; what its pages say while they close belongs to nobody.
-        }
+        page.Console += (_, message) => log.Write($"{tab} {message.Type}: {message.Text}");
+        page.PageError += (_, error) => log.Write($"{tab} page error: {error}");
+        page.Crash += (_, _) => log.Write($"{tab} crashed");
+        page.RequestFailed += (_, request) => log.Write($"{tab} request failed: {request.Url} {request.Failure}");
     }
 }

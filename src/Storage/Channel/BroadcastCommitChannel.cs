@@ -1,0 +1,51 @@
+namespace DataSync.Storage;
+
+/// <summary>The browser's BroadcastChannel <c>datasync:{name}:commits</c>. Only in WebAssembly, on the page's .NET thread.</summary>
+public sealed class BroadcastCommitChannel : ICommitChannel
+{
+    private readonly string _name;
+    private readonly MessageFragments _fragments = new();
+    private int _id;
+    private bool _disposed;
+
+    /// <summary>Makes a channel; nothing is opened yet.</summary>
+    /// <param name="name">The database's name.</param>
+    public BroadcastCommitChannel(string name)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        _name = $"datasync:{name}:commits";
+    }
+
+    /// <inheritdoc/>
+    public event Action<byte[]>? Received;
+
+    /// <inheritdoc/>
+    public async ValueTask OpenAsync(CancellationToken cancellationToken)
+    {
+        if (!OperatingSystem.IsBrowser()) throw new StorageUnavailableException("BroadcastChannel exists only in a browser.");
+        await BroadcastInterop.LoadAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        _id = BroadcastInterop.Add(this, _name);
+    }
+
+    /// <inheritdoc/>
+    public void Post(byte[] message)
+    {
+        if (_id == 0) return;
+        foreach (var part in MessageFragments.Split(message)) BroadcastInterop.Post(_id, part);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync()
+    {
+        _disposed = true;
+        if (_id != 0) BroadcastInterop.Remove(_id);
+        _id = 0;
+        return ValueTask.CompletedTask;
+    }
+
+    internal void OnMessage(byte[] bytes)
+    {
+        if (_fragments.Add(bytes) is { } message) Received?.Invoke(message);
+    }
+}

@@ -1,0 +1,207 @@
+using System.Text;
+using DataSync.Coordination;
+
+namespace DataSync.Storage;
+
+/// <summary>
+/// A store in the browser's IndexedDB, in the database <c>datasync:{name}</c>. Only in WebAssembly, on the page's one .NET
+/// thread.
+/// </summary>
+/// <remarks>
+/// Writes end when their transaction is complete. A cancellation token stops a write before it was issued only: afterwards
+/// the outcome is the transaction's. The browser may lose the connection (storage evicted, its storage process gone):
+/// then <see cref="Closed"/> says <see cref="StoreClosedReason.Lost"/>, and the store can be opened again.
+/// </remarks>
+public sealed class IndexedDbBlockStore : IBlockStore
+{
+    private readonly string _name;
+    private readonly IndexedDbOptions _options;
+    private readonly TimeProvider _time;
+    private int _connection;
+    private bool _disposed;
+    private StoreClosedReason _reason = StoreClosedReason.Lost;
+
+    /// <summary>Makes a store; nothing is opened yet.</summary>
+    /// <param name="name">The DataSync database's name.</param>
+    /// <param name="options">How it works; null for the defaults.</param>
+    /// <param name="time">For time-outs; null for the system's.</param>
+    /// <exception cref="ArgumentException">The name is empty, or an option is out of its range.</exception>
+    public IndexedDbBlockStore(string name, IndexedDbOptions? options = null, TimeProvider? time = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        _options = options ?? new IndexedDbOptions();
+        _options.Validate();
+        (_name, _time) = ("datasync:" + name, time ?? TimeProvider.System);
+    }
+
+    /// <inheritdoc/>
+    public event Action<StoreClosedReason>? Closed;
+
+    private bool IsStrict => _options.Durability == StorageDurability.Strict;
+
+    /// <inheritdoc/>
+    public async ValueTask<Head> OpenAsync(CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (!OperatingSystem.IsBrowser()) throw new StorageUnavailableException("IndexedDB exists only in a browser.");
+        cancellationToken.ThrowIfCancellationRequested();
+        await IndexedDbInterop.LoadAsync().ConfigureAwait(false);
+        if (_connection != 0) Disconnect(StoreClosedReason.Lost);
+
+        Head? head = null;
+        var request = IndexedDbInterop.AddRequest(new(IndexedDbErrors.OnOpen)
+        {
+            Decide = present =>
+            {
+                head = present ?? StoreRules.NewHead(_options.Checksum);
+                return present is null ? head : null;
+            },
+        });
+        var connection = _connection = IndexedDbInterop.AddConnection(this);
+        IndexedDbInterop.Open(request.Number, connection, _name, IsStrict);
+        try
+        {
+            await WaitAsync(request, "open", cancellationToken).ConfigureAwait(false);
+            if (_connection != connection) throw new StorageClosedException(_reason);
+            return head!;
+        }
+        catch
+        {
+            if (_connection == connection) Disconnect(StoreClosedReason.Lost);
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<Head> RaiseEpochAsync(Guid incarnation, Epoch proposed, TabId holder, CancellationToken cancellationToken)
+    {
+        ThrowUnlessOpen(cancellationToken);
+        Head? raised = null;
+        var request = AddRequest(new(OnFailed)
+        {
+            Decide = head => raised = StoreRules.Raise(head ?? throw HeadCodec.Missing(), incarnation, proposed, holder),
+        });
+        IndexedDbInterop.UpdateHead(_connection, request.Number, IsStrict);
+        await request.Task.ConfigureAwait(false);
+        return raised!;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask AppendAsync(Fence fence, IReadOnlyList<CommitRecord> commits, CancellationToken cancellationToken)
+    {
+        StoreRules.CheckCommits(fence, commits);
+        if (FindRefusal(cancellationToken) is { } refusal) return ValueTask.FromException(refusal);
+        var request = AddRequest(new((outcome, number, name, message) =>
+            outcome == IndexedDbOutcome.Fenced ? new FencedException(fence.Epoch, new Epoch(number)) : OnFailed(outcome, number, name, message)));
+        IndexedDbInterop.BeginAppend(
+            _connection, request.Number, fence.Incarnation.ToString("D"), fence.Epoch.Value, commits[0].Marker, commits.Count, IsStrict);
+        for (var i = 0; i < commits.Count; i++) IndexedDbInterop.Add(commits[i].Id.ToString(), commits[i].Segment);
+        return new(request.Task);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask ReadAsync(StoreRead request, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        if (FindRefusal(cancellationToken) is { } refusal) return ValueTask.FromException(refusal);
+        var reading = AddRequest(new(OnFailed) { Sink = request.Sink, CancellationToken = cancellationToken });
+        IndexedDbInterop.Read(_connection, reading.Number, request.IncludeExtents, request.AfterMarker);
+        return new(reading.Task);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask CheckpointAsync(Fence fence, Checkpoint checkpoint, CancellationToken cancellationToken)
+    {
+        StoreRules.CheckCheckpoint(fence, checkpoint);
+        if (FindRefusal(cancellationToken) is { } refusal) return ValueTask.FromException(refusal);
+        var request = AddRequest(new((outcome, number, name, message) =>
+            outcome == IndexedDbOutcome.Fenced ? new FencedException(fence.Epoch, new Epoch(number)) : OnFailed(outcome, number, name, message)));
+        IndexedDbInterop.BeginCheckpoint(
+            _connection, request.Number, fence.Incarnation.ToString("D"), fence.Epoch.Value, checkpoint.Head.Checkpoint.Marker,
+            Encoding.UTF8.GetString(HeadCodec.Encode(checkpoint.Head)), checkpoint.DropFrom ?? 0, checkpoint.Damaged is not null, IsStrict);
+        foreach (var extent in checkpoint.Extents)
+        {
+            var keep = checkpoint.Damaged?.Contains(extent.Index) == true;
+            IndexedDbInterop.PutExtent(extent.Index, extent.RecordBytes[..extent.RecordSize], keep);
+        }
+
+        return new(request.Task);
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="StorageException">Another tab did not let go of the database in time; it is deleted as soon as it does.</exception>
+    public async ValueTask DeleteAsync(CancellationToken cancellationToken)
+    {
+        ThrowUnlessOpen(cancellationToken);
+        Disconnect(StoreClosedReason.Deleted);
+        var request = AddRequest(new(OnFailed));
+        IndexedDbInterop.Remove(request.Number, _name);
+        await WaitAsync(request, "delete", cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync()
+    {
+        _disposed = true;
+        if (_connection != 0) Disconnect(StoreClosedReason.Lost);
+        return ValueTask.CompletedTask;
+    }
+
+    internal void OnClosed(StoreClosedReason reason)
+    {
+        if (_connection == 0) return;
+        Disconnect(reason);
+        Closed?.Invoke(reason);
+    }
+
+    private static IndexedDbRequest AddRequest(IndexedDbRequest request) => IndexedDbInterop.AddRequest(request);
+
+    private async Task WaitAsync(IndexedDbRequest request, string what, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await request.Task.WaitAsync(_options.BlockedTimeout, _time, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            throw new StorageUnavailableException(
+                $"The browser did not {what} the database within {_options.BlockedTimeout.TotalSeconds:0.#} s: another tab keeps it. "
+                + "Close the app's other tabs and try again.");
+        }
+        finally
+        {
+            IndexedDbInterop.Forget(request);
+        }
+    }
+
+    private void Disconnect(StoreClosedReason reason)
+    {
+        var connection = _connection;
+        (_connection, _reason) = (0, reason);
+        IndexedDbInterop.RemoveConnection(connection);
+        IndexedDbInterop.Close(connection);
+    }
+
+    private Exception OnFailed(IndexedDbOutcome outcome, long number, string name, string message)
+    {
+        if (outcome == IndexedDbOutcome.Failed && IndexedDbErrors.IsLost(name, message))
+        {
+            // Nothing comes from this connection any more, whether or not the browser says so with a close event.
+            OnClosed(StoreClosedReason.Lost);
+            return new StorageClosedException(_reason) { PlatformName = name };
+        }
+
+        return IndexedDbErrors.Make(outcome, number, name, message);
+    }
+
+    private Exception? FindRefusal(CancellationToken cancellationToken)
+    {
+        if (_connection == 0) return new StorageClosedException(_reason);
+        return cancellationToken.IsCancellationRequested ? new OperationCanceledException(cancellationToken) : null;
+    }
+
+    private void ThrowUnlessOpen(CancellationToken cancellationToken)
+    {
+        if (FindRefusal(cancellationToken) is { } refusal) throw refusal;
+    }
+}

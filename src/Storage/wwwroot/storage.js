@@ -1,0 +1,280 @@
+// IndexedDB for DataSync.Storage. Each export is one atomic step: one transaction, filled within one turn, judged in its own
+// request handlers, and answered once, when it is complete or aborted. What to do about an outcome is decided in .NET.
+//
+// Database "datasync:{name}", version 1:
+//   head        key "head": the head as an object        log         key marker: {id, epoch, data}
+//               key "closed:{epoch}": that epoch is over
+//   extents     key index: Uint8Array                     quarantine  what repairs removed
+
+import { ask, attempt, FAILED, keysAfter, refuse, stream } from './transaction.js';
+
+const HEAD = 'head';
+const STORES = [HEAD, 'log', 'extents', 'quarantine'];
+
+// Outcomes; the same numbers as IndexedDbOutcome in .NET.
+const FENCED = 1, REPLACED = 2, CONFLICT = 3; // and FAILED, 4
+
+const closedKey = epoch => `closed:${epoch}`;
+const toText = record => record === undefined ? null : JSON.stringify(record) ?? '';
+
+const connections = new Map();
+const tails = new Map(); // connection -> epoch and marker of the last record that it appended
+let dotnet;
+let appending; // the append that .NET is filling in this very turn
+let current; // the transaction that .NET is filling in this very turn
+let handed;  // the bytes that .NET is asked to take in this very call
+
+/** Connects the module to its .NET half; once, before anything else. */
+export async function init() {
+  const exports = await globalThis.getDotnetRuntime(0).getAssemblyExports('DataSync.Storage.dll');
+  dotnet = exports.DataSync.Storage.IndexedDbInterop;
+}
+
+/** Opens a database, making its object stores when it is new, then lets .NET make or read the head. */
+export function open(request, connection, name, strict) {
+  const opening = factory(request, databases => databases.open(name, 1), db => {
+    if (!dotnet.IsWaiting(request)) {
+      db.close();
+      return;
+    }
+    connections.set(connection, db);
+    db.onversionchange = () => closed(connection, true);
+    db.onclose = () => closed(connection, false);
+    updateHead(connection, request, strict);
+  });
+  if (!opening) return;
+  opening.onupgradeneeded = () => {
+    for (const store of STORES) {
+      opening.result.createObjectStore(store, store === 'quarantine' ? { autoIncrement: true } : undefined);
+    }
+  };
+}
+
+/** Closes a connection; transactions under way still end. */
+export function close(connection) {
+  connections.get(connection)?.close();
+  connections.delete(connection);
+  tails.delete(connection);
+}
+
+/** Deletes a database. Waits for connections that do not close; .NET has the patience. */
+export function remove(request, name) {
+  factory(request, databases => databases.deleteDatabase(name), () => dotnet.OnDone(request));
+}
+
+/** Shows .NET the head, and in the same transaction writes what it makes of it. */
+export function updateHead(connection, request, strict) {
+  const work = start(connection, request, 'readwrite', strict, STORES);
+  if (!work) return;
+  let record, log;
+  ask(work, () => work.store(HEAD).get(HEAD), result => { record = result; });
+  ask(work, () => work.store('log').count(), count => { log = count; });
+  ask(work, () => work.store('extents').count(), extents => {
+    const head = dotnet.OnHead(request, toText(record), log + extents, 0);
+    if (!head) return;
+    const next = JSON.parse(head);
+    if (record && record.epoch !== next.epoch) ask(work, () => work.store(HEAD).put(0, closedKey(record.epoch)));
+    ask(work, () => work.store(HEAD).put(next, HEAD));
+  });
+}
+
+/** Begins an append; `add` follows for each of its commits, in the same turn. */
+export function beginAppend(connection, request, incarnation, epoch, marker, count, strict) {
+  appending = { connection, request, incarnation, epoch, marker, count, strict, records: [] };
+}
+
+/** Adds one commit to the append that was begun; the last one sends it off. */
+export function add(id, bytes) {
+  const append = appending;
+  append.records.push({ id, epoch: append.epoch, data: bytes.slice() });
+  if (append.records.length < append.count) return;
+  const tail = tails.get(append.connection);
+  tails.delete(append.connection);
+  if (tail?.epoch === append.epoch && tail.marker === append.marker - 1) appendUnattended(append);
+  else appendAttended(append);
+}
+
+function startAppend(append) {
+  const { connection, request, epoch, marker, count, strict } = append;
+  const work = start(connection, request, 'readwrite', strict, [HEAD, 'log']);
+  if (work) work.onDone = () => tails.set(connection, { epoch, marker: marker + count - 1 });
+  return work;
+}
+
+// Behind this page's own last record, under the same epoch, nothing has to be read: adding the key of an epoch that is over
+// fails, and the transaction with it. Once issued, it needs no answer from this page. A page that hangs or is stopped here
+// could otherwise keep the transaction open, and so keep every other tab from taking over.
+function appendUnattended(append) {
+  const work = startAppend(append);
+  if (!work) return;
+  work.onConstraint = () => appendAttended(append); // finds out which
+  attempt(work, () => {
+    work.store(HEAD).add(0, closedKey(append.epoch));
+    work.store(HEAD).delete(closedKey(append.epoch));
+    append.records.forEach((record, i) => work.store('log').add(record, append.marker + i));
+    work.transaction.commit?.();
+  });
+}
+
+function appendAttended(append) {
+  const work = startAppend(append);
+  if (!work) return;
+  const { incarnation, epoch, marker, records } = append;
+  const log = work.store('log');
+  let checkpoint;
+  ask(work, () => work.store(HEAD).get(HEAD), head => {
+    if (!letIn(work, head, incarnation, epoch)) return;
+    checkpoint = head.marker;
+    if (marker <= checkpoint) refuse(work, CONFLICT, marker);
+  });
+  if (marker > 1) {
+    ask(work, () => log.getKey(marker - 1), before => {
+      if (before === undefined && marker - 1 !== checkpoint) refuse(work, CONFLICT, marker);
+    });
+  }
+  records.forEach((record, i) => ask(work, () => log.add(record, marker + i), () => { }, error => {
+    if (error?.name !== 'ConstraintError') return false;
+    ask(work, () => log.get(marker + i), taken => {
+      if (taken?.id !== record.id) refuse(work, CONFLICT, marker + i);
+    });
+    return true;
+  }));
+}
+
+/** Begins a checkpoint; `putExtent` follows for each extent, in the same turn. */
+export function beginCheckpoint(connection, request, incarnation, epoch, marker, head, dropFrom, keep, strict) {
+  const work = current = start(connection, request, 'readwrite', strict, STORES);
+  if (!work) return;
+  const log = work.store('log');
+  let checkpoint;
+  ask(work, () => work.store(HEAD).get(HEAD), stored => {
+    if (!letIn(work, stored, incarnation, epoch)) return;
+    checkpoint = stored.marker;
+    if (marker < checkpoint) refuse(work, CONFLICT, marker);
+  });
+  ask(work, () => log.getKey(marker), found => {
+    if (found === undefined && marker !== checkpoint) refuse(work, CONFLICT, marker);
+  });
+  ask(work, () => work.store(HEAD).put(JSON.parse(head), HEAD));
+  ask(work, () => log.delete(IDBKeyRange.upperBound(marker)));
+  if (dropFrom === 0) return;
+  tails.delete(connection);
+  const dropped = IDBKeyRange.lowerBound(dropFrom);
+  if (keep) keepAside(work, 'log', dropped);
+  ask(work, () => log.delete(dropped));
+}
+
+/** Writes one extent in the checkpoint that was begun; without bytes, removes it. */
+export function putExtent(index, bytes, keep) {
+  const work = current;
+  if (!work || work.outcome) return;
+  const extents = work.store('extents');
+  if (keep) keepAside(work, 'extents', IDBKeyRange.only(index));
+  ask(work, () => bytes.byteLength > 0 ? extents.put(bytes.slice(), index) : extents.delete(index));
+}
+
+/** Reads head, extents and log as they are at one moment. */
+export function read(connection, request, includeExtents, afterMarker) {
+  const work = start(connection, request, 'readonly', false, [HEAD, 'log', 'extents']);
+  if (!work) return;
+  let head, extents = 0;
+  const handExtent = (key, value) => hand(value, length => dotnet.OnExtent(request, key, length));
+  const handLog = (key, value) => hand(value?.data, length => dotnet.OnLog(request, key, length));
+  const readLog = () => stream(work, 'log', afterMarker, 16, handLog);
+  ask(work, () => work.store(HEAD).get(HEAD), record => { head = record; });
+  if (includeExtents) ask(work, () => work.store('extents').count(), count => { extents = count; });
+  ask(work, () => work.store('log').count(keysAfter(afterMarker)), logs => {
+    if (dotnet.OnHead(request, toText(head), extents, logs) !== null) refuse(work, FAILED, 0);
+    else if (includeExtents) stream(work, 'extents', -1, 8, handExtent, readLog);
+    else readLog();
+  });
+}
+
+/** Copies the record at hand into .NET memory. */
+export function take(target) {
+  target.set(handed);
+}
+
+/** Usage and quota of this origin in bytes (-1 where unknown), and whether it is exempt from eviction. */
+export async function estimate() {
+  const storage = globalThis.navigator?.storage;
+  return { usage: -1, quota: -1, ...await storage?.estimate?.(), persisted: await storage?.persisted?.() ?? false };
+}
+
+/** Asks the browser not to evict this origin's data. */
+export async function persist() {
+  return await globalThis.navigator?.storage?.persist?.() ?? false;
+}
+
+// A request on the factory, which can be missing, refuse with an exception, or answer with an error.
+function factory(request, issue, onsuccess) {
+  try {
+    if (!globalThis.indexedDB) throw new DOMException('This browser context has no IndexedDB.', 'NotSupportedError');
+    const asked = issue(globalThis.indexedDB);
+    asked.onsuccess = () => onsuccess(asked.result);
+    asked.onerror = event => {
+      event.preventDefault();
+      fail(request, asked.error);
+    };
+    return asked;
+  } catch (error) {
+    fail(request, error);
+    return null;
+  }
+}
+
+function start(connection, request, mode, strict, stores) {
+  try {
+    const db = connections.get(connection);
+    if (!db) throw new DOMException('The connection is closed.', 'InvalidStateError');
+    const transaction = db.transaction(stores, mode, { durability: strict ? 'strict' : 'relaxed' });
+    const work = { transaction, pending: 0, outcome: null, store: name => transaction.objectStore(name) };
+    transaction.oncomplete = () => {
+      work.onDone?.(); // first, since .NET may go on at once
+      dotnet.OnDone(request);
+    };
+    transaction.onabort = () => {
+      const [outcome, number, error] = work.outcome ?? [FAILED, 0, transaction.error];
+      if (work.onConstraint && error?.name === 'ConstraintError') work.onConstraint();
+      else fail(request, error, outcome, number);
+    };
+    return work;
+  } catch (error) {
+    fail(request, error);
+    return null;
+  }
+}
+
+function fail(request, error, outcome = FAILED, number = 0) {
+  dotnet.OnFailed(request, outcome, number, error?.name ?? 'AbortError', error?.message ?? '');
+}
+
+function letIn(work, head, incarnation, epoch) {
+  if (head?.incarnation !== incarnation) refuse(work, REPLACED, 0);
+  else if (head.epoch !== epoch) refuse(work, FENCED, head.epoch);
+  return !work.outcome;
+}
+
+function keepAside(work, name, range) {
+  ask(work, () => work.store(name).getAllKeys(range), keys => {
+    for (const key of keys) {
+      ask(work, () => work.store(name).get(key), value => work.store('quarantine').add({ store: name, key, value }));
+    }
+  });
+}
+
+// A record that is not even bytes is handed over as empty.
+function hand(value, tell) {
+  handed = value instanceof Uint8Array ? value : new Uint8Array(0);
+  try {
+    return tell(handed.byteLength);
+  } finally {
+    handed = undefined;
+  }
+}
+
+function closed(connection, deleted) {
+  if (!connections.has(connection)) return;
+  close(connection);
+  dotnet.OnClosed(connection, deleted);
+}

@@ -1,0 +1,306 @@
+using System.Diagnostics.CodeAnalysis;
+using DataSync.Coordination;
+using DataSync.Storage;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DataSync.Vfs;
+
+/// <summary>
+/// A SQLite database that several tabs have open at once. Reads are local; a write runs here, travels to the leader as the
+/// blocks that it changed, and returns when it is durable and shown here.
+/// </summary>
+/// <remarks>
+/// Get one from <see cref="DataSyncFactory"/>. Members may be called from any thread; in the browser there is one. Errors
+/// of SQL are <see cref="SqliteException"/>s and leave nothing behind; errors of storage are <see cref="StorageException"/>s.
+/// </remarks>
+public sealed partial class DataSyncDatabase : IAsyncDisposable
+{
+    private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(5);
+
+    private readonly CommitPipeline _pipeline;
+    private readonly DataSyncOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Lock _readLock = new();
+    private CachedConnection? _writer, _reader;
+    private Task _interactive = Task.CompletedTask;
+    private bool _closed;
+
+    private DataSyncDatabase(string name, CommitPipeline pipeline, TabCoordinator coordinator, DataSyncOptions options, TimeProvider time, ILogger logger)
+    {
+        (Name, _pipeline, Coordinator, _options, _time, _logger) = (name, pipeline, coordinator, options, time, logger);
+        pipeline.Committed += (_, e) => Committed?.Invoke(this, e);
+        pipeline.Faulted += (_, e) => Faulted?.Invoke(this, e);
+    }
+
+    /// <summary>
+    /// A commit of any tab became durable and is shown here. Raised in the order of the markers; query as you like in the
+    /// handler.
+    /// </summary>
+    public event EventHandler<CommittedEventArgs>? Committed;
+
+    /// <summary>The database stopped for good (deleted by the user, storage lost); open it again.</summary>
+    public event EventHandler<StorageFaultedEventArgs>? Faulted;
+
+    /// <summary>The database's name; as <c>Data Source</c> it opens connections of your own.</summary>
+    public string Name { get; }
+
+    /// <summary>Who leads, which tabs there are, and asking for leadership.</summary>
+    public TabCoordinator Coordinator { get; }
+
+    /// <summary>The last durable commit that this tab shows.</summary>
+    public long Marker => _pipeline.Position.Marker;
+
+    /// <summary>What was found when the store was opened.</summary>
+    public RecoveryReport? RecoveryReport => _pipeline.RecoveryReport;
+
+    /// <summary>
+    /// Opens connections of your own with Microsoft.Data.Sqlite (and what is built on it). They read in any tab; they write
+    /// only in the leader's, and what they write is durable after <see cref="ForceSyncAsync"/>. Dispose them before this.
+    /// </summary>
+    public string ConnectionString => CachedConnection.ConnectionString(Name);
+
+    /// <summary>Opens a database over given parts; most apps use <see cref="DataSyncFactory"/>. Takes ownership of the parts.</summary>
+    /// <param name="name">The name to register; one open database of a name in a process.</param>
+    /// <param name="store">Where commits become durable.</param>
+    /// <param name="channel">Joins the tabs.</param>
+    /// <param name="coordinator">Elects the leader; not yet joined.</param>
+    /// <param name="options">Null for the defaults.</param>
+    /// <param name="timeProvider">Null for the system's clock.</param>
+    /// <param name="logger">Null for none.</param>
+    /// <param name="cancellationToken">Stops opening.</param>
+    /// <exception cref="StorageException">The store cannot be opened or read; the message says why and what to do.</exception>
+    public static async Task<DataSyncDatabase> OpenAsync(
+        string name, IBlockStore store, ICommitChannel channel, TabCoordinator coordinator, DataSyncOptions? options = null,
+        TimeProvider? timeProvider = null, ILogger? logger = null, CancellationToken cancellationToken = default)
+    {
+        DataSyncOptions.CheckName(name);
+        options ??= new();
+        options.Validate();
+        var (time, log) = (timeProvider ?? TimeProvider.System, logger ?? NullLogger.Instance);
+        var pipeline = new CommitPipeline(store, channel, coordinator, options.Pipeline, time, log);
+        var database = new DataSyncDatabase(name, pipeline, coordinator, options, time, log);
+        try
+        {
+            await pipeline.OpenAsync(options.Recovery, cancellationToken).ConfigureAwait(false);
+            BlockVfs.Shared.Register(name, pipeline.Storage);
+            database.OpenConnections();
+            return database;
+        }
+        catch
+        {
+            await database.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Runs one or several statements as one transaction, in any tab, and returns when it is durable and shown here. If
+    /// another tab commits first, it is run again.
+    /// </summary>
+    /// <param name="sql">The statements.</param>
+    /// <param name="parameters">
+    /// Null, an object whose properties are the parameters, a dictionary, a sequence of <see cref="SqliteParameter"/>s, or a
+    /// sequence of values for <c>?</c>.
+    /// </param>
+    /// <param name="cancellationToken">Stops waiting for leave to write; a commit on its way is not taken back.</param>
+    /// <exception cref="SqliteException">The SQL failed; nothing was changed.</exception>
+    /// <exception cref="StorageException">It could not be made durable; nothing was changed, unless the message says that the outcome is unknown.</exception>
+    public async Task<ExecuteResult> ExecuteAsync(string sql, object? parameters = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(sql);
+
+        // One statement is a transaction of its own (and some, such as VACUUM, refuse to be in another).
+        var needsTransaction = SqlParameters.HasSeveralStatements(sql);
+        var (result, marker) = await CommitAsync(
+            writer =>
+            {
+                var before = writer.TotalChanges;
+                if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
+                writer.Execute(sql, parameters);
+                if (needsTransaction) writer.Execute("COMMIT");
+                return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+            },
+            cancellationToken).ConfigureAwait(false);
+        return result with { Marker = marker };
+    }
+
+    /// <summary>Runs several statements, each with parameters of its own, as one transaction: all or nothing.</summary>
+    /// <param name="statements">The statements in order.</param>
+    /// <param name="cancellationToken">Stops waiting for leave to write.</param>
+    /// <inheritdoc cref="ExecuteAsync(string, object?, CancellationToken)" path="/exception"/>
+    public async Task<ExecuteResult> ExecuteAsync(IReadOnlyList<SqlStatement> statements, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(statements);
+        var (result, marker) = await CommitAsync(
+            writer =>
+            {
+                var before = writer.TotalChanges;
+                writer.Execute("BEGIN IMMEDIATE");
+                foreach (var (sql, parameters) in statements) writer.Execute(sql, parameters);
+                writer.Execute("COMMIT");
+                return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+            },
+            cancellationToken).ConfigureAwait(false);
+        return result with { Marker = marker };
+    }
+
+    /// <summary>
+    /// Runs some work as one transaction, in any tab, and returns when it is durable and shown here. If another tab commits
+    /// first, it is run again: it must not have effects beside the database. It is in a transaction already; savepoints work.
+    /// </summary>
+    /// <param name="work">Works on a connection that is valid only during the call. What it throws rolls back and comes out here.</param>
+    /// <param name="cancellationToken">Stops waiting for leave to write.</param>
+    /// <inheritdoc cref="ExecuteAsync(string, object?, CancellationToken)" path="/exception"/>
+    public async Task<ExecuteResult> WriteAsync(Action<SqliteConnection> work, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(work);
+        var (result, marker) = await CommitAsync(
+            writer =>
+            {
+                var before = writer.TotalChanges;
+                writer.Execute("BEGIN IMMEDIATE");
+                work(writer.Connection);
+                writer.Execute("COMMIT");
+                return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+            },
+            cancellationToken).ConfigureAwait(false);
+        return result with { Marker = marker };
+    }
+
+    /// <summary>
+    /// Runs some asynchronous work as one transaction. It holds the write turn, so that no other tab writes meanwhile, for
+    /// at most <see cref="PipelineOptions.TurnDeadline"/>; after that it may be run again.
+    /// </summary>
+    /// <inheritdoc cref="WriteAsync(Action{SqliteConnection}, CancellationToken)"/>
+    public async Task<ExecuteResult> WriteAsync(Func<SqliteConnection, Task> work, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(work);
+        for (var attempt = 1; ; attempt++)
+        {
+            using var turn = await _pipeline.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+            var running = new TaskCompletionSource();
+            _interactive = running.Task;
+            ExecuteResult result;
+            try
+            {
+                result = await RunInteractiveAsync(Writer, work).ConfigureAwait(false);
+            }
+            finally
+            {
+                turn.Dispose();
+                running.SetResult();
+            }
+
+            var outcome = await turn.Outcome.ConfigureAwait(false);
+            if (!outcome.IsStale) return result with { Marker = outcome.Position.Marker };
+            if (attempt == _options.MaxAttempts) throw new StaleCommitException(attempt);
+        }
+    }
+
+    /// <summary>
+    /// Waits until everything that this tab wrote is durable, what its own connections wrote synchronously on the leader
+    /// included.
+    /// </summary>
+    /// <exception cref="StorageException">A synchronous write since the last call could not be made durable and was taken back.</exception>
+    public Task ForceSyncAsync(CancellationToken cancellationToken = default) => _pipeline.FlushAsync(cancellationToken);
+
+    /// <summary>
+    /// Closes the database in this tab: waits up to 5 s for what is on its way, then leaves, so that another tab leads at
+    /// once. Connections of your own must be disposed before.
+    /// </summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (_closed) return;
+        _closed = true;
+        using (var timeout = new CancellationTokenSource(DrainTimeout, _time))
+        {
+            try
+            {
+                await _pipeline.FlushAsync(timeout.Token).ConfigureAwait(false);
+            }
+            catch (Exception error) when (error is StorageException or OperationCanceledException or ObjectDisposedException)
+            {
+                // Whoever wrote knows: their own task failed or will.
+            }
+        }
+
+        _writer?.Dispose();
+        _reader?.Dispose();
+        if (_writer is not null) BlockVfs.Shared.Unregister(Name);
+        await _pipeline.DisposeAsync().ConfigureAwait(false);
+        await Coordinator.DisposeAsync().ConfigureAwait(false);
+    }
+
+    internal bool IsUsable => !_closed && _pipeline.Fault is null;
+
+    private CachedConnection Writer => _writer ?? throw new ObjectDisposedException(Name, "The database was closed in this tab. Open it again.");
+
+    private void OpenConnections()
+    {
+        _writer = new CachedConnection(Name, _options.ConfigureConnection, "");
+        _reader = new CachedConnection(Name, _options.ConfigureConnection, "PRAGMA query_only=ON");
+    }
+
+    private void ThrowIfUnusable()
+    {
+        ObjectDisposedException.ThrowIf(_closed, this);
+        _pipeline.ThrowIfUnusable();
+    }
+
+    /// <summary>Runs a transaction that may be run again, until it is committed or fails.</summary>
+    private async Task<(T Result, long Marker)> CommitAsync<T>(Func<CachedConnection, T> work, CancellationToken cancellationToken)
+    {
+        ThrowIfUnusable();
+        for (var attempt = 1; ; attempt++)
+        {
+            // Twice in the hope that nobody else writes, then with the turn.
+            using var turn = await _pipeline.BeginWriteAsync(exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
+            var (isRefused, result) = Attempt(work, attempt);
+            turn.Dispose();
+            if (isRefused) continue;
+            var outcome = await turn.Outcome.ConfigureAwait(false);
+            if (!outcome.IsStale) return (result, outcome.Position.Marker);
+            if (attempt >= _options.MaxAttempts) throw new StaleCommitException(attempt);
+        }
+    }
+
+    private (bool IsRefused, T Result) Attempt<T>(Func<CachedConnection, T> work, int attempt)
+    {
+        var writer = Writer;
+        try
+        {
+            return (false, work(writer));
+        }
+        catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused && attempt < _options.MaxAttempts)
+        {
+            // Between the turn and the statement another tab's commit came in that waits for this tab's readers.
+            writer.Rollback();
+            return (true, default!);
+        }
+        catch
+        {
+            writer.Rollback();
+            throw;
+        }
+    }
+
+    private static async Task<ExecuteResult> RunInteractiveAsync(CachedConnection writer, Func<SqliteConnection, Task> work)
+    {
+        var before = writer.TotalChanges;
+        try
+        {
+            writer.Execute("BEGIN IMMEDIATE");
+            await work(writer.Connection).ConfigureAwait(false);
+            writer.Execute("COMMIT");
+            return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+        }
+        catch
+        {
+            writer.Rollback();
+            throw;
+        }
+    }
+}

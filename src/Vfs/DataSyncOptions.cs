@@ -1,0 +1,78 @@
+using DataSync.Coordination;
+using DataSync.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace DataSync.Vfs;
+
+/// <summary>How DataSync opens databases. Read when a database is opened.</summary>
+public sealed class DataSyncOptions
+{
+    /// <summary>The database that <see cref="DataSyncFactory.OpenAsync()"/> opens.</summary>
+    /// <value><c>app.db</c> by default; see <see cref="Database"/>.</value>
+    public string DefaultDatabase { get; private set; } = "app.db";
+
+    /// <summary>When the browser calls a commit durable.</summary>
+    /// <value><see cref="StorageDurability.Relaxed"/> by default.</value>
+    public StorageDurability Durability { get; set; }
+
+    /// <summary>How blocks are checksummed when a database is created.</summary>
+    /// <value><see cref="ChecksumKind.FastHash"/> by default.</value>
+    public ChecksumKind Checksum { get; set; }
+
+    /// <summary>How much is verified at open, what is done about damage, and who hears of the progress.</summary>
+    public RecoveryOptions Recovery { get; set; } = new();
+
+    /// <summary>Times of the write path and sizes of the log.</summary>
+    public PipelineOptions Pipeline { get; } = new();
+
+    /// <summary>Times of the election; the scope is set to the database's name.</summary>
+    public CoordinationOptions Coordination { get; } = new();
+
+    /// <summary>
+    /// Called with each connection that DataSync opens for itself: register functions and collations, set pragmas. Must not
+    /// write.
+    /// </summary>
+    public Action<SqliteConnection>? ConfigureConnection { get; set; }
+
+    /// <summary>How often a write is run again when other tabs commit first, before <see cref="StaleCommitException"/>.</summary>
+    /// <value>8 by default; 1 to 100. From the third try on it waits for the write turn, so more are rarely needed.</value>
+    public int MaxAttempts { get; set; } = 8;
+
+    /// <summary>Sets <see cref="DefaultDatabase"/>.</summary>
+    /// <param name="name">
+    /// 1 to 100 characters, no control characters, not beginning with <c>:</c>, <c>|</c> or <c>file:</c>; it names the lease,
+    /// the locks, the channel and the store.
+    /// </param>
+    public DataSyncOptions Database(string name)
+    {
+        CheckName(name);
+        DefaultDatabase = name;
+        return this;
+    }
+
+    internal CoordinationOptions CoordinationFor(string name) => new()
+    {
+        Scope = name,
+        Heartbeat = Coordination.Heartbeat,
+        Lease = Coordination.Lease,
+        Grace = Coordination.Grace,
+        TakeoverTimeout = Coordination.TakeoverTimeout,
+    };
+
+    internal static void CheckName(string name)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        if (name.Length > 100 || name.Any(char.IsControl)) throw new ArgumentException("A database's name has 1 to 100 characters and no control characters.", nameof(name));
+
+        // These mean something else to SQLite or to Microsoft.Data.Sqlite: a database in memory, an address, a folder.
+        if (name[0] is ':' or '|' || name.StartsWith("file:", StringComparison.OrdinalIgnoreCase))
+            throw new ArgumentException("A database's name does not begin with ':', '|' or 'file:'.", nameof(name));
+    }
+
+    internal void Validate()
+    {
+        Pipeline.Validate();
+        Coordination.Validate();
+        if (MaxAttempts is < 1 or > 100) throw new ArgumentException($"{nameof(MaxAttempts)} is {MaxAttempts}; it must be from 1 to 100.", nameof(MaxAttempts));
+    }
+}

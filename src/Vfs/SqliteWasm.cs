@@ -1,0 +1,38 @@
+using System.Runtime.InteropServices.JavaScript;
+using DataSync.Vfs.Browser;
+using SQLitePCL;
+
+namespace DataSync.Vfs;
+
+/// <summary>SQLite in the browser: the official WebAssembly build, loaded beside .NET.</summary>
+public static class SqliteWasm
+{
+    private static Task? _initialization;
+
+    /// <summary>Bytes of memory that SQLite's module has taken from the browser; 0 before it is loaded.</summary>
+    public static long HeapBytes => _initialization is { IsCompletedSuccessfully: true } ? (long)SqliteImports.HeapSize() : 0;
+
+    /// <summary>
+    /// Loads SQLite, registers the VFS <see cref="BlockVfs.Name"/> as the default one, and makes it SQLitePCLRaw's provider for
+    /// good, so that Microsoft.Data.Sqlite, Dapper and EF Core work. Calling it again returns the same task, unless it failed.
+    /// </summary>
+    /// <exception cref="PlatformNotSupportedException">Not in a browser.</exception>
+    /// <exception cref="JSException">SQLite's files could not be loaded.</exception>
+    public static Task InitializeAsync()
+    {
+        if (!OperatingSystem.IsBrowser()) throw new PlatformNotSupportedException("SqliteWasm runs in a browser only.");
+        if (_initialization is null or { IsFaulted: true } or { IsCanceled: true }) _initialization = LoadAsync();
+        return _initialization;
+    }
+
+    private static async Task LoadAsync()
+    {
+        // Relative to _framework/dotnet.runtime.js.
+        await JSHost.ImportAsync(SqliteImports.Module, "../_content/DataSync.Vfs/vfs.js").ConfigureAwait(false);
+        await SqliteImports.Initialize(BlockVfs.Name).ConfigureAwait(false);
+        raw.SetProvider(new SqliteWasmProvider());
+
+        // A bundle in the app would put its native provider in this one's place when the first connection is made.
+        raw.FreezeProvider();
+    }
+}

@@ -1,0 +1,293 @@
+// SQLite for .NET in a browser: loads the official WebAssembly build, gives it a VFS and callbacks whose bodies are C#, and gives
+// C# the few calls that must move bytes. It decides nothing. Addresses whose name begins with "net" lie in .NET's memory, the
+// others in SQLite's. Growth of a memory detaches the views on it, so each use checks for that; nothing else is kept.
+
+/** SQLite's own exports, for C# to import by name. */
+export const raw = {};
+
+const TRANSIENT = -1, LARGE = 65536, ROW = 100, INTEGER = 1, FLOAT = 2, MAX_ROW = 64, INEXACT = 256;
+let sqlite3, memory, runtime, net, bytes, words, netView, netTypes, netValues, netRow, netArguments, scratch, scratchSize = 0;
+const pointers = {};
+
+const heap = () => bytes.length ? bytes : (bytes = new Uint8Array(memory.buffer));
+const ints = () => words.length ? words : (words = new Int32Array(memory.buffer));
+const netHeap = () => netView.length ? netView : (netView = runtime.localHeapViewU8());
+const text = pointer => pointer ? sqlite3.wasm.cstrToJs(pointer) : null;
+
+/** Loads SQLite and registers the VFS; once. Call it from the thread that .NET runs on. */
+export async function initialize(vfsName) {
+  globalThis.sqlite3ApiConfig ??= {
+    disable: { vfs: { kvvfs: true, opfs: true, 'opfs-vfs': true, 'opfs-sahpool': true, 'opfs-wl': true } },
+  };
+  const [{ default: load }, assembly] = await Promise.all([
+    import('./sqlite/index.mjs'),
+    (runtime = globalThis.getDotnetRuntime(0)).getAssemblyExports('DataSync.Vfs.dll'),
+  ]);
+  sqlite3 = await load({ print: () => { }, printErr: message => console.warn(message) });
+  Object.assign(raw, sqlite3.wasm.exports);
+  net = assembly.DataSync.Vfs.Browser.SqliteExports;
+  memory = sqlite3.wasm.memory;
+  [bytes, words, netView] = [new Uint8Array(memory.buffer), new Int32Array(memory.buffer), runtime.localHeapViewU8()];
+  [netArguments, netRow] = [net.GetArguments() >>> 0, net.GetRow() >>> 0];
+  reserve(LARGE);
+  for (const [name, [signature, body]] of Object.entries(callbacks)) pointers[name] = sqlite3.wasm.installFunction(signature, body);
+  registerVfs(vfsName);
+}
+
+/** The number by which SQLite calls one of the callbacks below. */
+export const pointerOf = name => pointers[name];
+
+/** Bytes of memory that SQLite's module has. */
+export const heapSize = () => memory.buffer.byteLength;
+
+// ---- bytes between the two memories
+
+function reserve(size) {
+  if (size > scratchSize) {
+    if (scratch) raw.sqlite3_free(scratch);
+    scratch = raw.sqlite3_malloc(scratchSize = size) >>> 0;
+  }
+  return scratch;
+}
+
+function copy(target, to, source, from, size) {
+  if (size > 24) target.set(source.subarray(from, from + size), to);
+  else for (const end = from + size; from < end;) target[to++] = source[from++];
+}
+
+/** A copy in SQLite's memory, for sqlite3_free; size -1: up to and with the terminating zero. 0 for 0. */
+export function copyIn(netAt, size) {
+  netAt >>>= 0;
+  if (!netAt) return 0;
+  if (size < 0) size = netHeap().indexOf(0, netAt) + 1 - netAt;
+  const at = raw.sqlite3_malloc(Math.max(size, 1)) >>> 0;
+  if (at) copy(heap(), at, netHeap(), netAt, size);
+  return at;
+}
+
+export const copyOut = (at, netAt, size) => copy(netHeap(), netAt >>> 0, heap(), at >>> 0, size);
+export const textLength = at => heap().indexOf(0, at >>> 0) - (at >>> 0);
+export const readInt = at => ints()[at >>> 2];
+
+// ---- statements
+
+/** Prepares; writes the statement and how many bytes were taken to two ints in .NET's memory. */
+export function prepare(db, netSql, size, flags, netOut) {
+  const out = raw.sqlite3_malloc(size + 9) >>> 0, sql = out + 8;
+  if (!out) return 7;
+  copy(heap(), sql, netHeap(), netSql >>> 0, size);
+  heap()[sql + size] = 0;
+  const code = raw.sqlite3_prepare_v3(db, sql, size + 1, flags, out, out + 4);
+  const tail = ints()[(out + 4) >>> 2] >>> 0, result = new Int32Array(netHeap().buffer, netOut >>> 0, 2);
+  [result[0], result[1]] = [ints()[out >>> 2], tail ? tail - sql : size];
+  raw.sqlite3_free(out);
+  return code;
+}
+
+/**
+ * Steps, and gives the new row's types and numbers to .NET in the same call: 64 ints for the types, then 64 doubles. An integer
+ * that a double does not hold is marked. Returns the code; for a row, with the number of columns given above the lowest byte.
+ */
+export function step(statement) {
+  const code = raw.sqlite3_step(statement);
+  if (code !== ROW) return code;
+  const count = Math.min(raw.sqlite3_data_count(statement), MAX_ROW);
+  if (!netTypes?.length) {
+    const buffer = netHeap().buffer;
+    [netTypes, netValues] = [new Int32Array(buffer, netRow, MAX_ROW), new Float64Array(buffer, netRow + MAX_ROW * 4, MAX_ROW)];
+  }
+  for (let i = 0; i < count; i++) {
+    let type = raw.sqlite3_column_type(statement, i);
+    if (type === INTEGER || type === FLOAT) {
+      const value = netValues[i] = raw.sqlite3_column_double(statement, i);
+      if (type === INTEGER && Math.abs(value) >= Number.MAX_SAFE_INTEGER) type |= INEXACT;
+    }
+    netTypes[i] = type;
+  }
+  return code | count << 8;
+}
+
+/** The index of a parameter whose name ends with a zero. */
+export function parameterIndex(statement, netName) {
+  const size = netHeap().indexOf(0, netName >>> 0) + 1 - (netName >>> 0);
+  copy(heap(), reserve(size), netHeap(), netName >>> 0, size);
+  return raw.sqlite3_bind_parameter_index(statement, scratch);
+}
+
+function passBytes(call, a, b, netAt, size) {
+  if (size > LARGE) {
+    const at = copyIn(netAt, size);
+    return at ? call(a, b, at, size, sqlite3.capi.SQLITE_WASM_DEALLOC) : 7;
+  }
+  copy(heap(), scratch, netHeap(), netAt >>> 0, size);
+  return call(a, b, scratch, size, TRANSIENT);
+}
+
+export const bindText = (statement, index, netAt, size) => passBytes(raw.sqlite3_bind_text, statement, index, netAt, size);
+export const bindBlob = (statement, index, netAt, size) => passBytes(raw.sqlite3_bind_blob, statement, index, netAt, size);
+
+/** The result of a function: 0 a text, 1 a blob, 2 an error message. */
+export function resultBytes(context, kind, netAt, size) {
+  const at = copyIn(netAt, size) || reserve(1);
+  if (kind === 0) raw.sqlite3_result_text(context, at, size, TRANSIENT);
+  else if (kind === 1) raw.sqlite3_result_blob(context, at, size, TRANSIENT);
+  else raw.sqlite3_result_error(context, at, size);
+  if (at !== scratch) raw.sqlite3_free(at);
+}
+
+/** Copies a text with its terminating zero when it fits into the room; returns its length, -1 for NULL. */
+function giveText(at, size, netAt, room) {
+  if (!at) return -1;
+  if (size < room) copy(netHeap(), netAt >>> 0, heap(), at >>> 0, size + 1);
+  return size;
+}
+
+function giveBlob(at, size, netAt, room) {
+  if (!at) return 0;
+  if (size <= room) copy(netHeap(), netAt >>> 0, heap(), at >>> 0, size);
+  return size;
+}
+
+export const columnText = (statement, index, netAt, room) =>
+  giveText(raw.sqlite3_column_text(statement, index), raw.sqlite3_column_bytes(statement, index), netAt, room);
+export const columnBlob = (statement, index, netAt, room) =>
+  giveBlob(raw.sqlite3_column_blob(statement, index), raw.sqlite3_column_bytes(statement, index), netAt, room);
+export const valueText = (value, netAt, room) => giveText(raw.sqlite3_value_text(value), raw.sqlite3_value_bytes(value), netAt, room);
+export const valueBlob = (value, netAt, room) => giveBlob(raw.sqlite3_value_blob(value), raw.sqlite3_value_bytes(value), netAt, room);
+
+// ---- callbacks: their first pointer is the id under which C# keeps the delegate
+
+function passArguments(count, values) {
+  copy(netHeap(), netArguments, heap(), values >>> 0, count * 4);
+  return count;
+}
+
+const callbacks = {
+  destroy: ['v(p)', id => net.Release(id)],
+  scalar: ['v(pip)', (context, count, values) => net.CallScalar(raw.sqlite3_user_data(context), context, passArguments(count, values))],
+  step: ['v(pip)', (context, count, values) => {
+    const state = raw.sqlite3_aggregate_context(context, 4);
+    if (!state) return raw.sqlite3_result_error_nomem(context);
+    const next = net.CallStep(raw.sqlite3_user_data(context), context, ints()[state >>> 2], passArguments(count, values));
+    ints()[state >>> 2] = next;
+  }],
+  final: ['v(p)', context => {
+    const state = raw.sqlite3_aggregate_context(context, 0);
+    net.CallFinal(raw.sqlite3_user_data(context), context, state ? ints()[state >>> 2] : 0);
+  }],
+  collate: ['i(pipip)', (id, size1, at1, size2, at2) => {
+    const netAt = net.GetBuffer(size1 + size2) >>> 0;
+    copy(netHeap(), netAt, heap(), at1 >>> 0, size1);
+    copy(netHeap(), netAt + size1, heap(), at2 >>> 0, size2);
+    return net.CallCollation(id, size1, size2);
+  }],
+  commit: ['i(p)', id => net.CallCommit(id)],
+  rollback: ['v(p)', id => net.CallRollback(id)],
+  update: ['v(pippj)', (id, operation, db, table, rowid) => net.CallUpdate(id, operation, text(db), text(table), rowid)],
+  progress: ['i(p)', id => net.CallProgress(id)],
+  authorize: ['i(pipppp)', (id, action, a, b, db, trigger) => net.CallAuthorizer(id, action, text(a), text(b), text(db), text(trigger))],
+  trace: ['i(ippp)', (event, id, statement, x) => {
+    if (event === 2) {
+      net.CallProfile(id, text(raw.sqlite3_sql(statement)), new DataView(memory.buffer).getBigInt64(x >>> 0, true));
+      return 0;
+    }
+    const sql = text(x), expanded = sql.startsWith('--') ? 0 : raw.sqlite3_expanded_sql(statement);
+    net.CallTrace(id, expanded ? text(expanded) : sql);
+    raw.sqlite3_free(expanded);
+    return 0;
+  }],
+  log: ['v(pip)', (id, code, message) => net.CallLog(id, code, text(message))],
+};
+
+// ---- the VFS
+
+function registerVfs(name) {
+  const { capi, wasm } = sqlite3;
+  const io = new capi.sqlite3_io_methods(), vfs = new capi.sqlite3_vfs();
+  const idOf = file => ints()[(file + 4) >>> 2];
+  io.$iVersion = 1;
+  [vfs.$iVersion, vfs.$szOsFile, vfs.$mxPathname] = [2, 8, 512];
+  const characteristics = net.GetDeviceCharacteristics(), sectorSize = net.GetSectorSize();
+  sqlite3.vfs.installVfs({
+    io: {
+      struct: io,
+      methods: {
+        xClose: file => net.Close(idOf(file)),
+        xRead: (file, at, size, offset) => {
+          const id = idOf(file), from = Number(offset);
+          const netAt = net.GetReadAddress(id, from, size) >>> 0;
+          if (netAt) {
+            heap().set(netHeap().subarray(netAt, netAt + size), at >>> 0);
+            return 0;
+          }
+          const netBuffer = net.GetBuffer(size) >>> 0, code = net.Read(id, from, size);
+          heap().set(netHeap().subarray(netBuffer, netBuffer + size), at >>> 0);
+          return code;
+        },
+        xWrite: (file, at, size, offset) => {
+          const id = idOf(file), to = Number(offset);
+          const netAt = net.GetWriteAddress(id, to, size) >>> 0;
+          const target = netAt || net.GetBuffer(size) >>> 0;
+          netHeap().set(heap().subarray(at >>> 0, (at >>> 0) + size), target);
+          return netAt ? 0 : net.Write(id, to, size);
+        },
+        xTruncate: (file, size) => net.Truncate(idOf(file), Number(size)),
+        xSync: () => 0,
+        xFileSize: (file, out) => {
+          wasm.poke64(out, BigInt(net.GetSize(idOf(file))));
+          return 0;
+        },
+        xLock: (file, level) => net.Lock(idOf(file), level),
+        xUnlock: (file, level) => net.Unlock(idOf(file), level),
+        xCheckReservedLock: (file, out) => {
+          ints()[out >>> 2] = net.IsReserved(idOf(file));
+          return 0;
+        },
+        xFileControl: (file, operation) => net.Control(idOf(file), operation),
+        xSectorSize: () => sectorSize,
+        xDeviceCharacteristics: () => characteristics,
+      },
+    },
+    vfs: {
+      struct: vfs,
+      name,
+      asDefault: true,
+      methods: {
+        xOpen: (self, path, file, flags, outFlags) => {
+          const id = net.Open(text(path), flags);
+          ints()[file >>> 2] = id < 0 ? 0 : io.pointer;
+          if (id < 0) return -id;
+          ints()[(file + 4) >>> 2] = id;
+          if (outFlags) ints()[outFlags >>> 2] = flags;
+          return 0;
+        },
+        xDelete: (self, path) => net.Delete(text(path)),
+        xAccess: (self, path, flags, out) => {
+          ints()[out >>> 2] = net.Exists(text(path));
+          return 0;
+        },
+        xFullPathname: (self, path, room, out) => {
+          const size = textLength(path) + 1;
+          if (size > room) return capi.SQLITE_CANTOPEN;
+          heap().copyWithin(out >>> 0, path >>> 0, (path >>> 0) + size);
+          return 0;
+        },
+        xRandomness: (self, size, out) => {
+          crypto.getRandomValues(heap().subarray(out >>> 0, (out >>> 0) + size));
+          return size;
+        },
+        // Nothing can be waited for on the only thread. SQLite counts its attempts, so a busy timeout still ends.
+        xSleep: (self, microseconds) => microseconds,
+        xCurrentTime: (self, out) => {
+          wasm.poke64f(out, net.GetJulianDayMs() / 86400000);
+          return 0;
+        },
+        xCurrentTimeInt64: (self, out) => {
+          wasm.poke64(out, BigInt(net.GetJulianDayMs()));
+          return 0;
+        },
+        xGetLastError: () => 0,
+      },
+    },
+  });
+}

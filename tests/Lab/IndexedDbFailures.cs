@@ -1,0 +1,171 @@
+using DataSync.Contracts;
+using DataSync.Storage;
+using Xunit;
+
+namespace DataSync.Lab;
+
+/// <summary>What a user's browser can do to a store, and what the app is told.</summary>
+public sealed class IndexedDbFailures : StoreSuite
+{
+    private readonly IndexedDbSource _source = new();
+    private readonly IndexedDbOptions _options = new() { BlockedTimeout = TimeSpan.FromMilliseconds(300) };
+
+    [Theory]
+    [InlineData("missing", "NotSupportedError")]
+    [InlineData("throws", "SecurityError")]
+    [InlineData("refuses", "InvalidStateError")]
+    public async Task Refused_storage_is_said_to_be_unavailable(string how, string name)
+    {
+        IndexedDbSource.Refuse(how);
+        var error = await Assert.ThrowsAsync<StorageUnavailableException>(OpenAsync);
+        Assert.Equal(name, error.PlatformName);
+        Assert.Contains("private mode", error.Message, StringComparison.Ordinal);
+        IndexedDbSource.Allow();
+        var (store, fence) = await LeadAsync();
+        await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None);
+    }
+
+    [Fact]
+    public async Task A_database_of_a_newer_layout_is_not_opened()
+    {
+        await IndexedDbSource.MakeOtherAsync(_source.Database, 2);
+        var error = await Assert.ThrowsAsync<StoreFormatException>(OpenAsync);
+        Assert.Equal("VersionError", error.PlatformName);
+    }
+
+    [Fact]
+    public async Task A_database_that_is_not_ours_is_left_alone()
+    {
+        await IndexedDbSource.MakeOtherAsync(_source.Database, 1);
+        var error = await Assert.ThrowsAsync<CorruptStoreException>(OpenAsync);
+        Assert.Equal("NotFoundError", error.PlatformName);
+    }
+
+    [Fact]
+    public async Task A_quota_error_at_the_very_end_writes_nothing()
+    {
+        var (store, fence) = await LeadAsync();
+        var chain = Chain(fence, Position.Start, 3);
+        await store.AppendAsync(fence, [chain[0]], None);
+        IndexedDbSource.AbortWith("QuotaExceededError");
+        var error = await Assert.ThrowsAsync<StorageQuotaException>(async () => await store.AppendAsync(fence, chain[1..], None));
+        IndexedDbSource.StopAborting();
+        Assert.Equal("QuotaExceededError", error.PlatformName);
+        Assert.Equal([1], (await StoreContent.ReadAsync(store)).Markers);
+        await store.AppendAsync(fence, chain[1..], None);
+        Assert.Equal([1, 2, 3], (await StoreContent.ReadAsync(store)).Markers);
+    }
+
+    [Fact]
+    public async Task An_abort_that_nobody_asked_for_is_a_lost_connection()
+    {
+        var (store, fence) = await LeadAsync();
+        var chain = Chain(fence, Position.Start, 1);
+        var reasons = new List<StoreClosedReason>();
+        store.Closed += reasons.Add;
+        IndexedDbSource.AbortWith("AbortError");
+        var error = await Assert.ThrowsAsync<StorageClosedException>(async () => await store.AppendAsync(fence, chain, None));
+        IndexedDbSource.StopAborting();
+        Assert.Equal((StoreClosedReason.Lost, "AbortError"), (error.Reason, error.PlatformName));
+        await Assert.ThrowsAsync<StorageClosedException>(async () => await store.AppendAsync(fence, chain, None));
+        Assert.Equal([StoreClosedReason.Lost], reasons);
+        Assert.Equal(fence.Incarnation, (await store.OpenAsync(None)).Incarnation);
+        await store.AppendAsync(fence, chain, None);
+    }
+
+    [Fact]
+    public async Task Another_error_is_passed_on_and_the_store_stays_open()
+    {
+        var (store, fence) = await LeadAsync();
+        IndexedDbSource.AbortWith("UnknownError");
+        var error = await Assert.ThrowsAsync<StorageException>(async () => await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None));
+        IndexedDbSource.StopAborting();
+        Assert.Equal((StorageErrorCode.Other, "UnknownError"), (error.Code, error.PlatformName));
+        Assert.Empty((await StoreContent.ReadAsync(store)).Log);
+    }
+
+    [Fact]
+    public async Task A_deletion_that_is_blocked_ends_with_a_reason()
+    {
+        var (store, fence) = await LeadAsync();
+        await IndexedDbSource.HoldAsync(_source.Database);
+        var error = await Assert.ThrowsAsync<StorageUnavailableException>(async () => await store.DeleteAsync(None));
+        Assert.Contains("another tab", error.Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<StorageUnavailableException>(async () => await store.OpenAsync(None));
+        IndexedDbSource.Release();
+        Assert.NotEqual(fence.Incarnation, (await store.OpenAsync(None)).Incarnation);
+    }
+
+    [Fact]
+    public async Task A_reader_that_fails_ends_the_read_and_nothing_else()
+    {
+        var (store, fence) = await LeadAsync();
+        await store.AppendAsync(fence, Chain(fence, Position.Start, 40), None);
+        await Assert.ThrowsAsync<NotFiniteNumberException>(async () => await store.ReadAsync(new StoreRead(new FailingSink(30), true), None));
+        await Assert.ThrowsAsync<NotFiniteNumberException>(async () => await store.ReadAsync(new StoreRead(new FailingSink(0), true), None));
+        using var cancel = new CancellationTokenSource();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            async () => await store.ReadAsync(new StoreRead(new FailingSink(20, cancel), true), cancel.Token));
+        Assert.Equal(40, (await StoreContent.ReadAsync(store)).Log.Count);
+    }
+
+    [Fact]
+    public async Task Many_calls_at_once_end_in_order()
+    {
+        var (store, fence) = await LeadAsync();
+        var ended = new List<long>();
+        await Task.WhenAll(Chain(fence, Position.Start, 20).Select(async commit =>
+        {
+            await store.AppendAsync(fence, [commit], None);
+            ended.Add(commit.Marker);
+        }));
+        Assert.Equal(Enumerable.Range(1, 20).Select(marker => (long)marker), ended);
+    }
+
+    [Fact]
+    public async Task The_browser_tells_what_is_stored()
+    {
+        var estimate = await BrowserStorage.EstimateAsync(None);
+        Assert.True(estimate.QuotaBytes > 0);
+        Assert.True(estimate.UsageBytes >= 0);
+        Assert.Equal(await BrowserStorage.RequestPersistenceAsync(None), (await BrowserStorage.EstimateAsync(None)).IsPersistent);
+    }
+
+    public override async Task InitializeAsync()
+    {
+        await IndexedDbSource.LoadAsync();
+        await base.InitializeAsync();
+    }
+
+    public override async Task DisposeAsync()
+    {
+        IndexedDbSource.Allow();
+        IndexedDbSource.StopAborting();
+        await base.DisposeAsync();
+        await IndexedDbSource.RemoveAsync(_source.Database);
+    }
+
+    protected override IBlockStore NewStore() => _source.NewStore(_options);
+
+    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
+
+    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
+
+    private sealed class FailingSink(int after, CancellationTokenSource? cancel = null) : IStoreReadSink
+    {
+        private int _left = after;
+
+        public void OnHead(Head head, int extents, int logRecords) => Count();
+
+        public void OnExtent(Extent extent, int recordSize) => Count();
+
+        public void OnLog(long marker, byte[] record, bool mayBeTorn) => Count();
+
+        private void Count()
+        {
+            if (_left-- > 0) return;
+            if (cancel is null) throw new NotFiniteNumberException("by the test");
+            cancel.Cancel();
+        }
+    }
+}

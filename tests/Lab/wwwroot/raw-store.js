@@ -1,0 +1,94 @@
+// Reads and writes the records of a DataSync database past DataSync, for tests that damage a store.
+const done = request => new Promise((resolve, reject) => {
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = () => reject(request.error);
+});
+
+const STORES = { Head: 'head', Log: 'log', Extent: 'extents' };
+
+async function inStore(name, kind, mode, action) {
+  const db = await done(indexedDB.open(name));
+  try {
+    const transaction = db.transaction(STORES[kind], mode);
+    const result = await action(transaction.objectStore(STORES[kind]));
+    await new Promise((resolve, reject) => {
+      transaction.oncomplete = resolve;
+      transaction.onabort = () => reject(transaction.error);
+    });
+    return result;
+  } finally {
+    db.close();
+  }
+}
+
+const toBytes = base64 => Uint8Array.from(atob(base64), character => character.charCodeAt(0));
+const toBase64 = bytes => btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(''));
+const keyOf = (kind, key) => kind === 'Head' ? 'head' : key;
+
+export async function get(name, kind, key) {
+  const record = await inStore(name, kind, 'readonly', store => done(store.get(keyOf(kind, key))));
+  if (record === undefined) return null;
+  if (kind === 'Head') return btoa(JSON.stringify(record));
+  return toBase64(kind === 'Log' ? record.data : record);
+}
+
+export async function set(name, kind, key, base64, id) {
+  await inStore(name, kind, 'readwrite', async store => {
+    if (base64 === null) return await done(store.delete(keyOf(kind, key)));
+    if (kind === 'Head') return await done(store.put(JSON.parse(atob(base64)), 'head'));
+    if (kind === 'Extent') return await done(store.put(toBytes(base64), key));
+    const old = await done(store.get(key));
+    return await done(store.put({ id: old?.id ?? id, epoch: old?.epoch ?? 0, data: toBytes(base64) }, key));
+  });
+}
+
+export const setJson = (name, kind, key, json) =>
+  inStore(name, kind, 'readwrite', store => done(store.put(JSON.parse(json), keyOf(kind, key)))).then(() => { });
+
+export const countQuarantined = async name => {
+  const db = await done(indexedDB.open(name));
+  const count = await done(db.transaction('quarantine').objectStore('quarantine').count());
+  db.close();
+  return count;
+};
+
+// A database of this name that DataSync did not make.
+export const makeOther = async (name, version) => {
+  const opening = indexedDB.open(name, version);
+  opening.onupgradeneeded = () => opening.result.createObjectStore('other');
+  (await done(opening)).close();
+};
+
+let held;
+export const hold = async name => { held = await done(indexedDB.open(name)); };
+export const release = () => held.close();
+
+export const remove = name => done(indexedDB.deleteDatabase(name)).then(() => { });
+
+// What a page finds where storage is refused.
+const original = Object.getOwnPropertyDescriptor(globalThis, 'indexedDB');
+export const refuse = how => {
+  Object.defineProperty(globalThis, 'indexedDB', {
+    configurable: true,
+    get() {
+      if (how === 'missing') return undefined;
+      if (how === 'throws') throw new DOMException('The operation is insecure.', 'SecurityError');
+      return { open() { throw new DOMException('Not here.', 'InvalidStateError'); } };
+    },
+  });
+};
+export const allow = () => Object.defineProperty(globalThis, 'indexedDB', original);
+
+// Makes the next transactions of the page end as a full disk or a lost connection ends them: at the very end, after every
+// request succeeded.
+const transaction = IDBDatabase.prototype.transaction;
+export const abortWith = name => {
+  IDBDatabase.prototype.transaction = function (...args) {
+    const made = transaction.apply(this, args);
+    const error = name === 'AbortError' ? null : new DOMException('by the test', name);
+    Object.defineProperty(made, 'error', { get: () => error });
+    made.commit = () => made.abort();
+    return made;
+  };
+};
+export const stopAborting = () => { IDBDatabase.prototype.transaction = transaction; };
