@@ -44,9 +44,9 @@ internal sealed class FileMedium : IDisposable
 
     /// <summary>Adds an opener, and takes the lock for the first.</summary>
     /// <exception cref="StoreInUseException">Another process has the store open, or the mirror.</exception>
-    public static FileMedium Acquire(FileBlockStore store, string name, FileStoreOptions options, IFileLayer files, ILogger logger)
+    public static FileMedium Acquire(FileBlockStore store, string name, string? mirror, IFileLayer files, ILogger logger)
     {
-        var (directory, mirror) = (options.GetDirectory(name), options.GetMirror(name));
+        var directory = store.Directory;
         lock (RegistryLock)
         {
             if (!Registry.TryGetValue((directory, files), out var medium))
