@@ -5,7 +5,7 @@ namespace DataSync.Playground.Client;
 /// <summary>One line of the event log.</summary>
 public sealed class LogEntry(DateTimeOffset time, string kind, string text, TabId? tab)
 {
-    public DateTimeOffset Time { get; } = time;
+    public DateTimeOffset Time { get; internal set; } = time;
 
     /// <summary>commit, leader, tabs, error or note: the line's colour.</summary>
     public string Kind { get; } = kind;
@@ -35,6 +35,7 @@ public sealed class EventLog(TimeProvider time)
         if (entries.First?.Value is { Kind: "commit" } last && last.Tab == writer)
         {
             last.Text = $"commits {last.FirstMarker} to {marker}";
+            last.Time = time.GetLocalNow();
         }
         else
         {

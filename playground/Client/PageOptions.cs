@@ -3,9 +3,13 @@ namespace DataSync.Playground.Client;
 /// <summary>What the page's address asks for.</summary>
 /// <param name="Database">From <c>?db=</c>; default app.db.</param>
 /// <param name="IsStrict">From <c>?durability=strict</c>; default relaxed.</param>
-public sealed record PageOptions(string Database, bool IsStrict)
+/// <param name="IsRepair">From <c>?recovery=repair</c>: what is damaged is dropped; by default a damaged store is not opened.</param>
+public sealed record PageOptions(string Database, bool IsStrict, bool IsRepair)
 {
     public string Durability => IsStrict ? "strict" : "relaxed";
+
+    /// <summary>The address, from the question mark on, that opens the same database and drops what is damaged.</summary>
+    public string RepairQuery => $"?db={Uri.EscapeDataString(Database)}&durability={Durability}&recovery=repair";
 
     /// <summary>Reads a query such as <c>?db=a.db&amp;durability=strict</c>.</summary>
     public static PageOptions FromQuery(string query)
@@ -15,6 +19,9 @@ public sealed record PageOptions(string Database, bool IsStrict)
             .Where(pair => pair.Length == 2)
             .ToLookup(pair => pair[0], pair => Uri.UnescapeDataString(pair[1].Replace('+', ' ')));
         var database = values["db"].FirstOrDefault();
-        return new PageOptions(string.IsNullOrWhiteSpace(database) ? "app.db" : database, values["durability"].FirstOrDefault() == "strict");
+        return new PageOptions(
+            string.IsNullOrWhiteSpace(database) ? "app.db" : database,
+            values["durability"].FirstOrDefault() == "strict",
+            values["recovery"].FirstOrDefault() == "repair");
     }
 }

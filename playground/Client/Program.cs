@@ -15,7 +15,7 @@ builder.Services.AddDataSync(dataSync =>
 {
     dataSync.Database(options.Database);
     dataSync.Durability = options.IsStrict ? StorageDurability.Strict : StorageDurability.Relaxed;
-    dataSync.Recovery = new RecoveryOptions(Progress: opening);
+    dataSync.Recovery = new RecoveryOptions(Action: options.IsRepair ? CorruptionAction.Repair : CorruptionAction.Fail, Progress: opening);
 });
 builder.RootComponents.Add<App>("#app");
 builder.RootComponents.Add<HeadOutlet>("head::after");

@@ -38,6 +38,7 @@ internal static partial class Scripting
     internal static void Query(int call, string sql, string parameters) => Run(call, async writer =>
         SqlJson.WriteResult(writer, await Database.QueryAsync(sql, ReadParameters(parameters))));
 
+    /// <summary>Runs several statements as one transaction.</summary>
     [JSExport]
     internal static void Transaction(int call, string statements) => Run(call, async writer =>
     {

@@ -23,19 +23,6 @@ internal static class SqlJson
         return Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length);
     }
 
-    /// <summary>Named parameters as a JSON object.</summary>
-    public static string Write(IReadOnlyDictionary<string, object?>? parameters) => Write(writer =>
-    {
-        writer.WriteStartObject();
-        foreach (var (name, value) in parameters ?? new Dictionary<string, object?>())
-        {
-            writer.WritePropertyName(name);
-            WriteValue(writer, value);
-        }
-
-        writer.WriteEndObject();
-    });
-
     /// <summary>Writes <c>"columns": […], "rows": [[…], …]</c> into the open object.</summary>
     public static void WriteResult(Utf8JsonWriter writer, QueryResult result)
     {
@@ -82,7 +69,7 @@ internal static class SqlJson
         {
             case null or DBNull: writer.WriteNullValue(); break;
             case string text: writer.WriteStringValue(text); break;
-            case long whole when Math.Abs(whole) <= MaxSafeInteger: writer.WriteNumberValue(whole); break;
+            case long whole and >= -MaxSafeInteger and <= MaxSafeInteger: writer.WriteNumberValue(whole); break;
             case long whole: WriteTagged(writer, "$int", whole.ToString(provider: null)); break;
             case double real when double.IsFinite(real): writer.WriteNumberValue(real); break;
             case double real: WriteTagged(writer, "$real", real > 0 ? "Infinity" : "-Infinity"); break;

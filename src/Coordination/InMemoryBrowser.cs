@@ -27,6 +27,9 @@ public sealed class InMemoryBrowser(TimeProvider? timeProvider = null, bool webL
     /// </summary>
     public Func<InMemoryMessage, IReadOnlyList<TimeSpan>>? Route { get; set; }
 
+    /// <summary>How long the next step of a page takes; null: none takes any time. Steps of one tab keep their order.</summary>
+    internal Func<TimeSpan>? StepDelay { get; set; }
+
     internal TimeProvider Time { get; } = timeProvider ?? TimeProvider.System;
 
     internal bool WebLocks { get; } = webLocks;

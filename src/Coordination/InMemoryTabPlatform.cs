@@ -15,9 +15,11 @@ public sealed class InMemoryTabPlatform : ITabPlatform
     private string? _armed;
     private string? _release;
     private TimeSpan _beat;
+    private TimeSpan _lastStep;
     private bool _locked;
     private bool _stopped;
     private bool _frozen;
+    private bool _left;
     private bool _gone;
 
     internal InMemoryTabPlatform(InMemoryBrowser browser)
@@ -74,7 +76,9 @@ public sealed class InMemoryTabPlatform : ITabPlatform
 
         if (frozen)
             Signal(new TabSignal(TabSignalKind.Resumed));
-        while (_held.TryDequeue(out var action))
+
+        // What comes out may stop the tab anew: the rest waits for the next thaw.
+        while (!_stopped && _held.TryDequeue(out var action))
             Deliver(action);
     });
 
@@ -141,7 +145,7 @@ public sealed class InMemoryTabPlatform : ITabPlatform
     /// <inheritdoc />
     public ValueTask DisposeAsync()
     {
-        Leave(release: true);
+        Leave(release: true, isGone: false);
         return ValueTask.CompletedTask;
     }
 
@@ -168,6 +172,13 @@ public sealed class InMemoryTabPlatform : ITabPlatform
     private Task<T> Step<T>(Func<T> step, TimeSpan delay = default)
     {
         var done = new TaskCompletionSource<T>();
+        if (_browser.StepDelay is { } stepDelay)
+        {
+            var due = _browser.Now + stepDelay();
+            _lastStep = due > _lastStep ? due : _lastStep;
+            delay += _lastStep - _browser.Now;
+        }
+
         _browser.Schedule(delay, () => Deliver(() =>
         {
             T answer;
@@ -193,6 +204,8 @@ public sealed class InMemoryTabPlatform : ITabPlatform
     {
         lock (_browser.Gate)
         {
+            if (_left)
+                return;
             _beat = _browser.Now;
             ScheduleTick();
         }
@@ -201,15 +214,17 @@ public sealed class InMemoryTabPlatform : ITabPlatform
         Signal(new TabSignal(TabSignalKind.Tick));
     }));
 
-    private void Leave(bool release)
+    /// <summary>The coordinator leaves; the page, and with it the clock, may live on.</summary>
+    private void Leave(bool release, bool isGone = true)
     {
         lock (_browser.Gate)
         {
-            if (_gone)
+            _gone |= isGone;
+            if (_left)
                 return;
             if (release)
                 ReleaseAll();
-            (_gone, _locked) = (true, false);
+            (_left, _locked) = (true, false);
             _browser.Remove(this);
             Announce();
         }

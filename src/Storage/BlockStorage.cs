@@ -35,14 +35,17 @@ public sealed class BlockStorage : IDisposable
     private readonly TimeProvider _time;
     private readonly TabId _writer;
     private readonly ChecksumKind _checksum;
+    private readonly Func<CommitId> _newCommitId;
     private BlockImage _image;
     private BlockUndo? _batch;
     private long _size;
     private int _readers;
+    private bool _isSealed;
 
-    internal BlockStorage(IBatchOwner owner, BlockImage image, ChecksumKind checksum, TabId writer, TimeProvider time)
+    internal BlockStorage(IBatchOwner owner, BlockImage image, ChecksumKind checksum, TabId writer, TimeProvider time, Func<CommitId>? newCommitId = null)
     {
         (_owner, _image, _checksum, _writer, _time) = (owner, image, checksum, writer, time);
+        _newCommitId = newCommitId ?? CommitId.New;
         Durable = image.Position;
         _size = image.FileSize;
     }
@@ -93,7 +96,7 @@ public sealed class BlockStorage : IDisposable
     internal int ChainLength => _chain.Count;
 
     /// <summary>Whether anything may be applied or undone now.</summary>
-    internal bool IsIdle => _readers == 0 && _batch is null;
+    internal bool IsIdle => (_readers == 0 || Sabotage.IsMissing(Guard.ApplyOnlyWhenIdle)) && _batch is null;
 
     /// <summary>Begins to read: from here to <see cref="ExitRead"/> only this tab's own batches change the image.</summary>
     public void EnterRead()
@@ -234,6 +237,7 @@ public sealed class BlockStorage : IDisposable
                 _image.FileSize = _size;
                 _image.Position = sealedCommit.Position;
                 _chain.Add((sealedCommit, batch));
+                _isSealed = true;
             }
         }
 
@@ -245,7 +249,7 @@ public sealed class BlockStorage : IDisposable
 
         // The batch stays open until its owner knows the commit, so that nothing is undone or applied in between.
         _owner.OnSealed(sealedCommit);
-        lock (_lock) _batch = null;
+        lock (_lock) (_batch, _isSealed) = (null, false);
     }
 
     /// <summary>Drops the open batch: the image is as it was before it.</summary>
@@ -317,6 +321,12 @@ public sealed class BlockStorage : IDisposable
         }
     }
 
+    /// <summary>The commits that are not durable yet and build on a position, oldest first; none when the chain does not pass it.</summary>
+    internal IReadOnlyList<CommitRecord> ChainOn(Position position)
+    {
+        lock (_lock) return [.. _chain.Select(c => c.Commit).SkipWhile(c => c.Base != position)];
+    }
+
     /// <summary>Whether the image holds this commit, not yet durable.</summary>
     internal bool IsInChain(CommitId id)
     {
@@ -341,7 +351,7 @@ public sealed class BlockStorage : IDisposable
             ThrowUnlessIdle();
             var index = _chain.FindIndex(c => c.Commit.Id == first);
             if (index < 0) return;
-            for (var i = _chain.Count - 1; i >= index; i--) _chain[i].Undo.Restore(_image);
+            for (var i = _chain.Count - 1; i >= index && !Sabotage.IsMissing(Guard.UndoAfterFailure); i--) _chain[i].Undo.Restore(_image);
             _chain.RemoveRange(index, _chain.Count - index);
             _size = _image.FileSize;
             Generation++;
@@ -381,7 +391,9 @@ public sealed class BlockStorage : IDisposable
             if (_image.Find(index) is not { } extent) return null;
             var copy = new Extent(index);
             extent.RecordBytes.CopyTo(copy.RecordBytes);
-            if (_batch is not null && (_chain.Count == 0 || _chain[^1].Undo != _batch)) _batch.Restore(copy);
+
+            // A sealed batch may be durable before its owner has returned, where the store answers at once.
+            if (_batch is not null && !_isSealed) _batch.Restore(copy);
             for (var i = _chain.Count - 1; i >= 0; i--) _chain[i].Undo.Restore(copy);
             copy.SealRecord(incarnation, _checksum);
             return copy;
@@ -410,7 +422,7 @@ public sealed class BlockStorage : IDisposable
         written.Sort();
         freed.Sort();
         var commit = CommitRecord.Seal(
-            CommitId.New(), batch.Position, _writer, _time.GetUtcNow().ToUnixTimeMilliseconds(), _size, _checksum,
+            _newCommitId(), batch.Position, _writer, _time.GetUtcNow().ToUnixTimeMilliseconds(), _size, _checksum,
             System.Runtime.InteropServices.CollectionsMarshal.AsSpan(written),
             System.Runtime.InteropServices.CollectionsMarshal.AsSpan(freed),
             id => _image.GetOrAdd((int)(id / Extent.BlockCount)).BlockAddress((int)(id % Extent.BlockCount)));

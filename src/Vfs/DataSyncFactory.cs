@@ -25,7 +25,7 @@ public sealed class DataSyncFactory(IJSRuntime js, DataSyncOptions? options = nu
     /// Opens a database, creating it when there is none, and joins the tabs that have it open. While it is open in this tab,
     /// every call returns the same object; whoever disposes it closes it for all of them.
     /// </summary>
-    /// <param name="name">1 to 100 characters, no control characters.</param>
+    /// <param name="name">1 to 100 characters, no control characters, not beginning with <c>:</c>, <c>|</c> or <c>file:</c>.</param>
     /// <param name="cancellationToken">Stops opening.</param>
     /// <exception cref="StorageUnavailableException">There is no IndexedDB here, or it is refused. There is no fallback to memory.</exception>
     /// <exception cref="StoreFormatException">A newer version of DataSync wrote the store.</exception>

@@ -39,7 +39,10 @@ public sealed class DataSyncOptions
     public int MaxAttempts { get; set; } = 8;
 
     /// <summary>Sets <see cref="DefaultDatabase"/>.</summary>
-    /// <param name="name">1 to 100 characters, no control characters; it names the lease, the locks, the channel and the store.</param>
+    /// <param name="name">
+    /// 1 to 100 characters, no control characters, not beginning with <c>:</c>, <c>|</c> or <c>file:</c>; it names the lease,
+    /// the locks, the channel and the store.
+    /// </param>
     public DataSyncOptions Database(string name)
     {
         CheckName(name);
@@ -60,6 +63,10 @@ public sealed class DataSyncOptions
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         if (name.Length > 100 || name.Any(char.IsControl)) throw new ArgumentException("A database's name has 1 to 100 characters and no control characters.", nameof(name));
+
+        // These mean something else to SQLite or to Microsoft.Data.Sqlite: a database in memory, an address, a folder.
+        if (name[0] is ':' or '|' || name.StartsWith("file:", StringComparison.OrdinalIgnoreCase))
+            throw new ArgumentException("A database's name does not begin with ':', '|' or 'file:'.", nameof(name));
     }
 
     internal void Validate()

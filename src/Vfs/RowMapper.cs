@@ -36,12 +36,26 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
 
     public T Map(SqliteDataReader reader)
     {
-        if (_constructor is null) return (T)Convert(reader.GetValue(0), typeof(T))!;
+        if (_constructor is null) return (T)Read(reader, 0, typeof(T))!;
         var arguments = new object?[_arguments.Length];
-        for (var i = 0; i < arguments.Length; i++) arguments[i] = Convert(reader.GetValue(_arguments[i].Column), _arguments[i].Type);
-        var row = _constructor.Invoke(arguments);
-        foreach (var (column, property) in _properties) property.SetValue(row, Convert(reader.GetValue(column), property.PropertyType));
+        for (var i = 0; i < arguments.Length; i++) arguments[i] = Read(reader, _arguments[i].Column, _arguments[i].Type);
+        var row = _constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, arguments, CultureInfo.InvariantCulture);
+        foreach (var (column, property) in _properties)
+            property.SetValue(row, Read(reader, column, property.PropertyType), BindingFlags.DoNotWrapExceptions, null, null, CultureInfo.InvariantCulture);
         return (T)row;
+    }
+
+    private static object? Read(SqliteDataReader reader, int column, Type type)
+    {
+        var value = reader.GetValue(column);
+        try
+        {
+            return Convert(value, type);
+        }
+        catch (Exception error) when (error is FormatException or OverflowException or ArgumentException or InvalidCastException)
+        {
+            throw new InvalidCastException($"Column '{reader.GetName(column)}' does not fit {type.Name}: {error.Message}", error);
+        }
     }
 
     private static string Plain(string name) => name.Replace("_", "", StringComparison.Ordinal);
@@ -60,12 +74,13 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
         {
             return !type.IsValueType || Nullable.GetUnderlyingType(type) is not null
                 ? null
-                : throw new InvalidCastException($"A column is NULL where {type.Name} is expected; use {type.Name}?.");
+                : throw new InvalidCastException($"It is NULL; use {type.Name}?.");
         }
 
         type = Nullable.GetUnderlyingType(type) ?? type;
         if (type.IsInstanceOfType(value)) return value;
         if (type.IsEnum) return value is string name ? Enum.Parse(type, name) : Enum.ToObject(type, value);
+        if (type == typeof(Guid) && value is byte[] { Length: 16 } bytes) return new Guid(bytes);
         if (value is not string text) return System.Convert.ChangeType(value, type, CultureInfo.InvariantCulture);
         if (type == typeof(Guid)) return Guid.Parse(text);
         if (type == typeof(DateTimeOffset)) return DateTimeOffset.Parse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal);

@@ -37,16 +37,25 @@ internal static class SqlParameters
         }
     }
 
-    /// <summary>Numbers the bare <c>?</c> of a statement, so that Microsoft.Data.Sqlite can bind them by name.</summary>
+    /// <summary>
+    /// Numbers the bare <c>?</c> of a statement, so that Microsoft.Data.Sqlite can bind them by name: each gets one more than
+    /// the greatest number before it, as SQLite does it.
+    /// </summary>
     public static string Number(string sql)
     {
         var result = new StringBuilder(sql.Length + 8);
-        var number = 0;
+        var greatest = 0;
         for (var i = 0; i < sql.Length;)
         {
             var end = SkipToken(sql, i);
-            result.Append(sql, i, end - i);
-            if (sql[i] == '?' && end == i + 1 && (end == sql.Length || !char.IsAsciiDigit(sql[end]))) result.Append(CultureInfo.InvariantCulture, $"{++number}");
+            if (sql[i] == '?')
+            {
+                while (end < sql.Length && char.IsAsciiDigit(sql[end])) end++;
+                if (end == i + 1) result.Append(CultureInfo.InvariantCulture, $"?{++greatest}");
+                else if (int.TryParse(sql.AsSpan(i + 1, end - i - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var given)) greatest = Math.Max(greatest, given);
+            }
+
+            if (sql[i] != '?' || end > i + 1) result.Append(sql, i, end - i);
             i = end;
         }
 

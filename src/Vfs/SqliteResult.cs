@@ -13,9 +13,9 @@ public static class SqliteResult
         CantOpen = 14, Misuse = 21, Row = 100, Done = 101;
 
     internal const int IoErrorRead = IoError | (1 << 8), IoErrorShortRead = IoError | (2 << 8), IoErrorWrite = IoError | (3 << 8),
-        IoErrorTruncate = IoError | (6 << 8), IoErrorStat = IoError | (7 << 8), IoErrorUnlock = IoError | (8 << 8),
-        IoErrorDelete = IoError | (10 << 8), IoErrorNoMemory = IoError | (12 << 8), IoErrorAccess = IoError | (13 << 8),
-        IoErrorLock = IoError | (15 << 8), IoErrorClose = IoError | (16 << 8), IoErrorDeleteNoEntry = IoError | (23 << 8),
+        IoErrorTruncate = IoError | (6 << 8), IoErrorUnlock = IoError | (8 << 8),
+        IoErrorDelete = IoError | (10 << 8), IoErrorNoMemory = IoError | (12 << 8),
+        IoErrorLock = IoError | (15 << 8), IoErrorDeleteNoEntry = IoError | (23 << 8),
         IoErrorCommit = IoError | (30 << 8);
 }
 
@@ -35,9 +35,7 @@ internal enum SqliteOpenFlags
 /// <summary>The operations of <c>xFileControl</c> that the VFS answers.</summary>
 internal enum SqliteFileControl
 {
-    LockState = 1,
     SizeHint = 5,
-    ChunkSize = 6,
     Sync = 21,
     CommitPhaseTwo = 22,
 }

@@ -19,14 +19,10 @@ public static class VfsFailure
     /// </summary>
     public static string? Last => _last;
 
-    /// <summary>The exception behind <see cref="Last"/>, or null when nothing was thrown.</summary>
-    [field: ThreadStatic]
-    internal static Exception? LastException { get; private set; }
-
     /// <summary>Keeps an explanation and returns the code.</summary>
     internal static int Report(int code, string explanation)
     {
-        (_last, _code, LastException) = (explanation, code, null);
+        (_last, _code) = (explanation, code);
         return code;
     }
 
@@ -35,7 +31,7 @@ public static class VfsFailure
     /// <param name="fallback">The code of the operation that failed.</param>
     internal static int Report(Exception exception, int fallback)
     {
-        (_last, LastException) = (exception.Message, exception);
+        _last = exception.Message;
         return _code = exception switch
         {
             OutOfMemoryException => SqliteResult.IoErrorNoMemory,
@@ -49,7 +45,7 @@ public static class VfsFailure
     internal static string? TakeFor(int code)
     {
         var last = ((_code ^ code) & 0xFF) == 0 ? _last : null;
-        (_last, _code, LastException) = (null, 0, null);
+        (_last, _code) = (null, 0);
         return last;
     }
 }

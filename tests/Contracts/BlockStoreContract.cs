@@ -80,6 +80,35 @@ public abstract class BlockStoreContract : StoreSuite
     }
 
     [Fact]
+    public async Task A_stale_leader_writes_nothing_behind_its_own_last_commit()
+    {
+        var (old, stale) = await LeadAsync();
+        var chain = Chain(stale, Position.Start, 5);
+        await old.AppendAsync(stale, chain[..1], None);
+        await old.AppendAsync(stale, chain[1..3], None);
+        var (next, fence) = await LeadAsync();
+
+        var refused = await Assert.ThrowsAsync<FencedException>(async () => await old.AppendAsync(stale, chain[3..], None));
+        Assert.Equal(fence.Epoch, refused.StoreEpoch);
+        Assert.Equal([1, 2, 3], (await StoreContent.ReadAsync(old)).Markers);
+        await next.AppendAsync(fence, Chain(fence, chain[2].Position, 1), None);
+        await Assert.ThrowsAsync<FencedException>(async () => await old.AppendAsync(stale, chain[3..], None));
+        Assert.Equal([1, 2, 3, 4], (await StoreContent.ReadAsync(old)).Markers);
+    }
+
+    [Fact]
+    public async Task A_group_behind_ones_own_last_commit_that_meets_a_taken_marker_writes_nothing()
+    {
+        var (store, fence) = await LeadAsync();
+        var chain = Chain(fence, Position.Start, 3);
+        await store.AppendAsync(fence, chain[..1], None);
+        await SetRecordAsync(StoreRecordKind.Log, 3, Commit(fence, chain[1].Position, 9).Bytes.ToArray());
+        var refused = await Assert.ThrowsAsync<MarkerConflictException>(async () => await store.AppendAsync(fence, chain[1..], None));
+        Assert.Equal(3, refused.Marker);
+        Assert.Equal([1, 3], (await StoreContent.ReadAsync(store)).Markers);
+    }
+
+    [Fact]
     public async Task An_epoch_that_was_never_granted_writes_nothing()
     {
         var (store, fence) = await LeadAsync();

@@ -38,6 +38,10 @@ public abstract class SqliteContract : IAsyncLifetime, IDisposable
         Assert.True(Database.Storage.IsIdle);
     }
 
+    /// <summary>The VFS's words are in the message where the provider is DataSync's, else only in <see cref="VfsFailure"/>.</summary>
+    protected virtual void AssertExplained(string words, SqliteException exception) =>
+        Assert.Contains(words, exception.Message, StringComparison.Ordinal);
+
     protected static SqliteException AssertFails(int code, Action action)
     {
         var error = Assert.Throws<SqliteException>(action);

@@ -29,6 +29,15 @@ public abstract class SqliteFeatureContract : SqliteContract
     }
 
     [Fact]
+    public void A_new_database_has_pages_of_a_block_and_one_row_changes_two_of_them()
+    {
+        Connection.Execute("CREATE TABLE t(a)");
+        Connection.Execute("INSERT INTO t VALUES (1)");
+        Assert.Equal(4096, Connection.Scalar<int>("PRAGMA page_size"));
+        Assert.Equal(2, Database.Commits[^1].BlockIds.Length);
+    }
+
+    [Fact]
     public void Auto_vacuum_gives_room_back()
     {
         Connection.Execute("PRAGMA auto_vacuum=FULL; CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(500000))");
@@ -154,7 +163,6 @@ public abstract class SqliteFeatureContract : SqliteContract
             CREATE TRIGGER on_insert AFTER INSERT ON t BEGIN INSERT INTO log VALUES ('insert ' || new.b); END;
             CREATE VIEW v AS SELECT b, c, d FROM t;
             CREATE UNIQUE INDEX i ON t(b) WHERE b IS NOT NULL;
-            PRAGMA foreign_keys=ON;
             INSERT INTO t(b) VALUES ('x'), ('y');
             INSERT INTO pair VALUES ('k', 2), ('k', 1);
             INSERT INTO child VALUES (1);
@@ -166,6 +174,17 @@ public abstract class SqliteFeatureContract : SqliteContract
         Assert.Empty(Connection.Rows("SELECT * FROM child"));
         Assert.Equal(["y|2|1"], Connection.Rows("INSERT INTO t(a, b) VALUES (2, 'y') ON CONFLICT DO UPDATE SET b = excluded.b RETURNING b, a, 1"));
         AssertSound();
+    }
+
+    [Fact]
+    public void Foreign_keys_are_enforced_unless_the_app_says_otherwise()
+    {
+        Connection.Execute("CREATE TABLE a(id INTEGER PRIMARY KEY); CREATE TABLE b(a REFERENCES a(id))");
+        AssertFails(19, () => Connection.Execute("INSERT INTO b VALUES (1)"));
+        Connection.Execute("PRAGMA foreign_keys=OFF; INSERT INTO b VALUES (1)");
+        using var off = new SqliteConnection($"Data Source={Database.Name};Vfs=datasync;Foreign Keys=False;Pooling=False");
+        off.Open();
+        off.Execute("INSERT INTO b VALUES (2)");
     }
 
     [Fact]
@@ -181,7 +200,7 @@ public abstract class SqliteFeatureContract : SqliteContract
         calls.Clear();
         Connection.Execute("INSERT INTO t VALUES ($0)", "x");
         Assert.Equal(["INSERT INTO t VALUES ('x')", "update 18 main.t 1", "commit"], calls);
-        raw.sqlite3_commit_hook(db, _ => throw new InvalidOperationException(), null);
+        raw.sqlite3_commit_hook(db, _ => 1, null);
         AssertFails(19, () => Connection.Execute("INSERT INTO t VALUES (2)"));
         raw.sqlite3_commit_hook(db, null, null);
         raw.sqlite3_set_authorizer(db, (strdelegate_authorizer)((_, action, a, _, _, _) => action == 20 && a == "t" ? 1 : 0), null);

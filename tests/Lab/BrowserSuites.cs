@@ -1,5 +1,8 @@
 using DataSync.Contracts;
 using DataSync.Vfs;
+using Microsoft.Data.Sqlite;
+using SQLitePCL;
+using Xunit;
 
 namespace DataSync.Lab;
 
@@ -14,11 +17,47 @@ public sealed class BrowserSqliteData : SqliteDataContract
 public sealed class BrowserSqliteTransactions : SqliteTransactionContract
 {
     protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();
+
+    // On the only thread, nobody could release the lock meanwhile.
+    [Theory]
+    [InlineData("")]
+    [InlineData("PRAGMA busy_timeout=30000")]
+    public void Busy_is_told_at_once_whatever_the_timeout(string pragma)
+    {
+        using var other = Database.Open("PRAGMA journal_mode=MEMORY; " + pragma, timeoutSeconds: 30);
+        Connection.Execute("CREATE TABLE t(a); BEGIN IMMEDIATE");
+        var start = TimeProvider.System.GetTimestamp();
+        AssertFails(5, () => other.Execute("INSERT INTO t VALUES (2)"));
+        AssertFails(6, () => LockOneself(other));
+        Assert.True(TimeProvider.System.GetElapsedTime(start) < TimeSpan.FromSeconds(3));
+    }
+
+    private static void LockOneself(SqliteConnection connection)
+    {
+        using var reader = new SqliteCommand("SELECT * FROM pragma_function_list", connection).ExecuteReader();
+        reader.Read();
+        connection.Execute("CREATE TEMP TABLE x(a); INSERT INTO x VALUES (1), (2)");
+        using var second = new SqliteCommand("SELECT * FROM x", connection).ExecuteReader();
+        second.Read();
+        connection.Execute("DROP TABLE x");
+    }
 }
 
 public sealed class BrowserSqliteFeatures : SqliteFeatureContract
 {
     protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();
+
+    // A native provider lets such an exception end the process.
+    [Fact]
+    public void An_exception_in_a_hook_does_not_pass_through_SQLite()
+    {
+        Connection.Execute("CREATE TABLE t(a)");
+        raw.sqlite3_commit_hook(Connection.Handle!, _ => throw new InvalidOperationException(), null);
+        AssertFails(19, () => Connection.Execute("INSERT INTO t VALUES (2)"));
+        raw.sqlite3_commit_hook(Connection.Handle!, null, null);
+        Connection.Execute("INSERT INTO t VALUES (3)");
+        Assert.Equal(["3"], Connection.Rows("SELECT a FROM t"));
+    }
 }
 
 public sealed class BrowserSqliteSpeed : SqliteSpeed

@@ -85,6 +85,43 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
         await Expect(page.Locator("#sql-result")).ToHaveCountAsync(0);
     }
 
+    [Fact(Timeout = 60_000)]
+    public async Task An_item_added_in_one_tab_appears_in_the_other()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var first = await tabs.OpenAsync();
+        await Expect(first.Locator("#role")).ToHaveTextAsync("Leader");
+        var second = await tabs.OpenAsync();
+
+        await second.FillAsync("#todo-text", "Buy milk");
+        await second.PressAsync("#todo-text", "Enter");
+        await Expect(first.Locator("#todo-items li")).ToContainTextAsync("Buy milk");
+        await first.CheckAsync("#todo-items input");
+        await Expect(second.Locator("#todo-items input")).ToBeCheckedAsync();
+        await first.ClickAsync("#todo-items button");
+        await Expect(second.Locator("#todo-items li")).ToHaveCountAsync(0);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task An_exported_file_is_imported_in_another_context()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var page = await tabs.OpenAsync("db=source.db");
+        await page.EvaluateAsync("datasync.execute('CREATE TABLE t AS SELECT 42 AS answer')");
+        var download = await page.RunAndWaitForDownloadAsync(() => page.ClickAsync("#export"));
+        Assert.Equal("source.db", download.SuggestedFilename);
+        var file = await download.PathAsync();
+
+        await using var others = await browser.NewTabsAsync(output);
+        var other = await others.OpenAsync();
+        await other.SetInputFilesAsync("#import", file!);
+        await Expect(other.Locator("#transfer")).ToContainTextAsync("Imported");
+        Assert.Equal(42, await other.EvaluateAsync<int>("datasync.query('SELECT answer FROM t').then(rows => rows[0].answer)"));
+
+        await other.SetInputFilesAsync("#import", new FilePayload { Name = "no.db", MimeType = "text/plain", Buffer = new byte[5000] });
+        await Expect(other.Locator("[aria-labelledby=storage] .error")).ToContainTextAsync("DatabaseImportException");
+    }
+
     [Theory(Timeout = 60_000)]
     [InlineData(360, ColorScheme.Light)]
     [InlineData(360, ColorScheme.Dark)]

@@ -35,7 +35,7 @@ public sealed partial class StoreTimingTests(BrowserFixture browser, ITestOutput
         """;
 
     [Fact(Timeout = 120_000)]
-    public async Task A_small_commit_is_durable_within_milliseconds()
+    public async Task Prints_the_times_of_appends_and_loads()
     {
         await using var persistent = browser.NewPersistentBrowser(output);
         await using var tabs = await persistent.StartAsync();
@@ -43,12 +43,20 @@ public sealed partial class StoreTimingTests(BrowserFixture browser, ITestOutput
         var bare = await page.EvaluateAsync<double>(BareAdd);
         var report = await page.EvaluateAsync<string>("lab.time()");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"a bare add in JavaScript, relaxed: median {bare:0.00} ms\n{report}"));
-        var median = double.Parse(FirstMedian().Match(report).Groups[1].Value, CultureInfo.InvariantCulture);
-
-        // Far above what it takes (0.5 ms): a machine that is busy with something else shall not fail the test, a timer's detour shall.
-        Assert.InRange(median, 0, 4 + 4 * bare);
+        Assert.Equal(12, AnyMedian().Count(report));
     }
 
-    [GeneratedRegex(@"median ([\d.]+) ms")]
-    private static partial Regex FirstMedian();
+    [Fact(Timeout = 120_000)]
+    public async Task Prints_where_the_time_of_a_small_write_goes()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var page = await tabs.OpenPathAsync("/lab/");
+        var bare = await page.EvaluateAsync<double>(BareAdd);
+        var report = await page.EvaluateAsync<string>("lab.timeWrites()");
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"a bare add in JavaScript, relaxed: median {bare:0.00} ms\n{report}"));
+        Assert.Contains("ExecuteAsync", report);
+    }
+
+    [GeneratedRegex(@"median [\d.]+ ms")]
+    private static partial Regex AnyMedian();
 }

@@ -27,6 +27,9 @@ internal enum CommitMessageKind : byte
 
     /// <summary>Leader to all: I lead and accept writes; this is where the history stands. Repeated with the heartbeat.</summary>
     Leading = 7,
+
+    /// <summary>Any tab to all: whoever leads, say so.</summary>
+    WhoLeads = 8,
 }
 
 /// <summary>One message between the tabs of one database, and its binary form.</summary>
@@ -35,14 +38,16 @@ internal enum CommitMessageKind : byte
 ///   0  u32 magic "DSM1"   4  u8 protocol version   5  u8 kind   6  u16 flags (1: the leadership has just begun)
 ///   8  i64 epoch   16  16 bytes sender   32  16 bytes addressee (zero: all)   48  16 bytes incarnation
 ///  64  i64 marker   72  16 bytes commit id   88  i64 turn   96  i64 durable marker
-/// 104  i32 code   108  i32 text bytes   112  i32 records   116  i32 reserved   120  text, then i32 length + bytes each
+/// 104  i32 code   108  i32 text bytes   112  i32 records   116  u32 hash of bytes 0–115   120  text, then i32 length + bytes each
 /// </code>
+/// Records carry checksums of their own.
 /// </remarks>
 internal sealed record CommitMessage
 {
     public const byte ProtocolVersion = 1;
     private const uint Magic = 0x314D5344;
     private const int HeaderSize = 120;
+    private const int HashOffset = 116;
     private const int MaxRecords = 65_536;
 
     public required CommitMessageKind Kind { get; init; }
@@ -95,7 +100,7 @@ internal sealed record CommitMessage
         BinaryPrimitives.WriteInt32LittleEndian(span[104..], (int)Code);
         BinaryPrimitives.WriteInt32LittleEndian(span[108..], text.Length);
         BinaryPrimitives.WriteInt32LittleEndian(span[112..], Records.Count);
-        BinaryPrimitives.WriteInt32LittleEndian(span[116..], 0);
+        BinaryPrimitives.WriteUInt32LittleEndian(span[HashOffset..], Hash(span));
         text.CopyTo(span[HeaderSize..]);
         var at = HeaderSize + text.Length;
         foreach (var record in Records)
@@ -112,8 +117,9 @@ internal sealed record CommitMessage
     public static CommitMessage? TryParse(ReadOnlySpan<byte> bytes)
     {
         if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic || bytes[4] != ProtocolVersion) return null;
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[HashOffset..]) != Hash(bytes)) return null;
         var kind = (CommitMessageKind)bytes[5];
-        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.Leading) return null;
+        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.WhoLeads) return null;
         var textLength = BinaryPrimitives.ReadInt32LittleEndian(bytes[108..]);
         var recordCount = BinaryPrimitives.ReadInt32LittleEndian(bytes[112..]);
         if (textLength < 0 || textLength > bytes.Length - HeaderSize || recordCount is < 0 or > MaxRecords) return null;
@@ -136,6 +142,8 @@ internal sealed record CommitMessage
             Records = records,
         };
     }
+
+    private static uint Hash(ReadOnlySpan<byte> message) => unchecked((uint)Checksum.Compute(ChecksumKind.FastHash, message[..HashOffset]));
 
     private static byte[][]? ReadRecords(ReadOnlySpan<byte> bytes, int count)
     {

@@ -58,12 +58,14 @@ internal sealed class MessageFragments
         var index = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(24));
         var count = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(28));
         var length = BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(32));
-        if (index == 0) Begin(id, length);
         const int Size = MaxPart - HeaderSize;
         var body = bytes.AsSpan(HeaderSize);
-        var fits = id == _id && index == _next && length == _message.Length && count == (length + Size - 1) / Size
+        var isPart = length is > MaxPart and <= MaxMessage && count == (length + Size - 1) / Size && index >= 0 && index < count
             && body.Length == Math.Min(Size, length - (long)index * Size);
-        if (!fits)
+
+        // Room is made for a message whose first part is there in full, never on the word of a header alone.
+        if (isPart && index == 0) Begin(id, length);
+        if (!isPart || id != _id || index != _next || length != _message.Length)
         {
             if (id == _id) Begin(Guid.Empty, 0);
             return null;
@@ -79,6 +81,6 @@ internal sealed class MessageFragments
     private void Begin(Guid id, long length)
     {
         (_id, _next) = (id, 0);
-        _message = length is > MaxPart and <= MaxMessage ? GC.AllocateUninitializedArray<byte>((int)length) : [];
+        _message = length > 0 ? GC.AllocateUninitializedArray<byte>((int)length) : [];
     }
 }

@@ -94,9 +94,8 @@ public sealed class IndexedDbBlockStore : IBlockStore
         var request = AddRequest(new((outcome, number, name, message) =>
             outcome == IndexedDbOutcome.Fenced ? new FencedException(fence.Epoch, new Epoch(number)) : OnFailed(outcome, number, name, message)));
         IndexedDbInterop.BeginAppend(
-            _connection, request.Number, fence.Incarnation.ToString("D"), fence.Epoch.Value, commits[0].Marker, IsStrict);
-        for (var i = 0; i < commits.Count; i++)
-            IndexedDbInterop.Add(commits[i].Marker, commits[i].Id.ToString(), fence.Epoch.Value, commits[i].Segment);
+            _connection, request.Number, fence.Incarnation.ToString("D"), fence.Epoch.Value, commits[0].Marker, commits.Count, IsStrict);
+        for (var i = 0; i < commits.Count; i++) IndexedDbInterop.Add(commits[i].Id.ToString(), commits[i].Segment);
         return new(request.Task);
     }
 

@@ -63,11 +63,11 @@ internal static partial class IndexedDbInterop
 
     [JSImport("beginAppend", Module)]
     public static partial void BeginAppend(
-        int connection, int request, string incarnation, [JSMarshalAs<JSType.Number>] long epoch, [JSMarshalAs<JSType.Number>] long marker, bool strict);
+        int connection, int request, string incarnation, [JSMarshalAs<JSType.Number>] long epoch, [JSMarshalAs<JSType.Number>] long marker,
+        int count, bool strict);
 
     [JSImport("add", Module)]
-    public static partial void Add(
-        [JSMarshalAs<JSType.Number>] long marker, string id, [JSMarshalAs<JSType.Number>] long epoch, [JSMarshalAs<JSType.MemoryView>] Span<byte> bytes);
+    public static partial void Add(string id, [JSMarshalAs<JSType.MemoryView>] Span<byte> bytes);
 
     [JSImport("beginCheckpoint", Module)]
     public static partial void BeginCheckpoint(

@@ -8,7 +8,8 @@ public sealed partial class CommitPipeline
     private readonly Queue<CommitRecord> _toApply = new();
     private CommitId? _undoFrom;
     private RecoveredStore? _reload;
-    private Task? _catchUp;
+    private readonly List<TaskCompletionSource> _catchUpWaiters = [];
+    private bool _catchingUp;
     private bool _catchUpAgain;
 
     /// <summary>Whether the image still has to be put back or brought forward, and waits for its readers.</summary>
@@ -93,6 +94,7 @@ public sealed partial class CommitPipeline
         _pending.Remove(pending);
         _metrics.OnAcknowledged(_time.GetElapsedTime(pending.Since));
         _gate.Defer(() => pending.Outcome.TrySetResult(new CommitOutcome(IsStale: false, commit.Position)));
+        WakeAnswered();
     }
 
     // What was accepted but is not durable may be seen by the holder of the turn only, and by nobody when it is given up.
@@ -102,14 +104,31 @@ public sealed partial class CommitPipeline
         if (_storage.FindForeignTail() is { } first) _storage.UndoFrom(first);
     }
 
-    private void StartCatchUp() => _ = CatchUpAsync();
+    /// <summary>Reads what the log holds behind this tab's history; a reading under way is followed by another.</summary>
+    private void StartCatchUp() => _gate.Run(() =>
+    {
+        if (_closed || _fault is not null || _ledger is null) return;
+        _catchUpAgain = _catchingUp;
+        if (_catchingUp) return;
 
-    /// <summary>Reads what the log holds behind this tab's history; joins a reading that has not begun yet.</summary>
+        // Known as under way before it begins, and begun outside the lock: a store may answer at once.
+        _catchingUp = true;
+        _gate.Defer(() => _ = RunCatchUpAsync());
+    });
+
     private Task CatchUpAsync() => _gate.Run(() =>
     {
-        if (_closed || _fault is not null) return Task.CompletedTask;
-        _catchUpAgain = _catchUp is not null;
-        return _catchUp ??= RunCatchUpAsync();
+        StartCatchUp();
+        return WaitForCatchUpAsync();
+    });
+
+    // Each waits for a task of its own: of several continuations of one task, all but one hop to the thread pool.
+    private Task WaitForCatchUpAsync() => _gate.Run(() =>
+    {
+        if (!_catchingUp) return Task.CompletedTask;
+        var waiter = new TaskCompletionSource();
+        _catchUpWaiters.Add(waiter);
+        return waiter.Task;
     });
 
     private async Task RunCatchUpAsync()
@@ -122,13 +141,21 @@ public sealed partial class CommitPipeline
             {
                 if (error is StorageClosedException { Reason: StoreClosedReason.Lost }) StartReopen();
                 else if (error is not null) FaultNow(error);
-                var repeat = _catchUpAgain && error is null && !_closed;
+                _catchingUp = _catchUpAgain && error is null && !_closed;
                 _catchUpAgain = false;
-                if (!repeat) _catchUp = null;
-                return repeat;
+                if (!_catchingUp) CompleteAll(_catchUpWaiters);
+                return _catchingUp;
             });
             if (!again) return;
         }
+    }
+
+    private void CompleteAll(List<TaskCompletionSource> waiters)
+    {
+        if (waiters.Count == 0) return;
+        var all = waiters.ToList();
+        waiters.Clear();
+        foreach (var waiter in all) _gate.Defer(() => waiter.TrySetResult());
     }
 
     /// <returns>Whether the log ends in something that a leader has to remove.</returns>
@@ -171,16 +198,20 @@ public sealed partial class CommitPipeline
     {
         var reload = _reload!;
         _reload = null;
-        ResolveByLedger();
-        _storage!.UndoAll();
+
+        // Commits built on where the store now stands may still be taken: they go on top of the new image.
+        var kept = _storage!.ChainOn(reload.Image.Position);
+        ResolveByLedger(kept);
+        _storage.UndoAll();
         _storage.Replace(reload.Image);
+        foreach (var commit in kept) _storage.ApplyAccepted(commit);
         _metrics.OnReload();
         SettleFailed();
         Raise(new CommittedEventArgs(Position, default, isLocal: false, 0, 0));
     }
 
     // The chain is a run of markers, so this tab's last durable commit tells how much of it was taken.
-    private void ResolveByLedger()
+    private void ResolveByLedger(IReadOnlyList<CommitRecord> kept)
     {
         var last = _ledger!.LastOf(_coordinator.Id);
         var taken = last is null ? -1 : _pending.FindIndex(p => p.Commit.Id == last.Value.Commit);
@@ -191,7 +222,8 @@ public sealed partial class CommitPipeline
         }
 
         _pending.RemoveRange(0, taken + 1);
-        foreach (var pending in _pending) pending.Error ??= new StaleCommitException(1);
+        WakeAnswered();
+        foreach (var pending in _pending.Where(p => !kept.Contains(p.Commit))) pending.Error ??= new StaleCommitException(1);
     }
 
     /// <summary>Waits until the image shows all that this tab knows to be durable.</summary>

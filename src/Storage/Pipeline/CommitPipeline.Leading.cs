@@ -1,6 +1,5 @@
 using DataSync.Coordination;
 using Polly;
-using Polly.Retry;
 
 namespace DataSync.Storage;
 
@@ -9,7 +8,12 @@ public sealed partial class CommitPipeline : ILeaderOutput
 {
     private LeaderSession? _session;
     private LeaderSession? _elected;
+
+    // Known from its own messages only: the lease record can be forged or old, and must not keep anybody from writing.
     private (TabId Id, Epoch Epoch)? _leader;
+
+    /// <summary>The highest epoch that the store granted, as far as this tab knows. Whoever leads under a lower one is over.</summary>
+    private Epoch _granted;
     private IReadOnlyList<TabId> _members = [];
     private bool _reopening;
 
@@ -39,12 +43,13 @@ public sealed partial class CommitPipeline : ILeaderOutput
         if (IsReadOnly) throw new CorruptStoreException(recovered.Report);
         var head = await _store.RaiseEpochAsync(_incarnation, proposed, _coordinator.Id, cancellationToken).ConfigureAwait(false);
         var fence = new Fence(_incarnation, head.Epoch);
-        if (_catchUp is { } running) await running.ConfigureAwait(false);
-        if (recovered.NeedsRepair || await ReadBehindAsync().ConfigureAwait(false)) await RepairAsync(fence, cancellationToken).ConfigureAwait(false);
+        _gate.Run(() => _granted = Epoch.Max(_granted, head.Epoch));
+        await WaitForCatchUpAsync().ConfigureAwait(false);
+        if (recovered.NeedsRepair || !Sabotage.IsMissing(Guard.CatchUpBeforeLeading) && await ReadBehindAsync().ConfigureAwait(false)) await RepairAsync(fence, cancellationToken).ConfigureAwait(false);
         _gate.Run(() =>
         {
             ThrowIfUnusable();
-            _elected = new LeaderSession(_store, fence, _coordinator.Id, _ledger!, this, _gate, _options, _time);
+            _elected = new LeaderSession(_store, fence, _coordinator.Id, this, _gate, _options, _time);
         });
         return head.Epoch;
     }
@@ -67,6 +72,13 @@ public sealed partial class CommitPipeline : ILeaderOutput
         if (e.Role == TabRole.Leader && _elected is { } elected && elected.Epoch == e.Epoch)
         {
             if (_session == elected) return;
+            if (elected.Epoch < _granted)
+            {
+                var granted = _granted;
+                _gate.Defer(() => _coordinator.StepDown(granted));
+                return;
+            }
+
             elected.Lease = _coordinator.CurrentLease;
             _session = elected;
             _leader = (_coordinator.Id, e.Epoch);
@@ -77,16 +89,19 @@ public sealed partial class CommitPipeline : ILeaderOutput
         }
 
         if (_session is not null && e.Role != TabRole.Leader) EndSession();
-        if (e.NewLeader is { } leader && leader != _coordinator.Id) FollowLeader(leader, e.Epoch);
-        else if (e.NewLeader is null) _leader = null;
+        if (e.NewLeader is null) _leader = null;
+        else if (e.NewLeader != _coordinator.Id && _leader != (e.NewLeader.Value, e.Epoch)) Post(CommitMessageKind.WhoLeads, m => m);
     });
 
-    private void FollowLeader(TabId leader, Epoch epoch)
+    private void FollowLeader(CommitMessage message)
     {
-        if (_leader == (leader, epoch) || _leader is { } known && known.Epoch > epoch) return;
-        _leader = (leader, epoch);
-        Log.Following(_logger, _coordinator.Scope, leader.Value, epoch.Value);
-        SendAgain();
+        if (message.Epoch < _granted) return;
+        _granted = message.Epoch;
+        if (_session is not null && message.Epoch > _session.Epoch) OnLost(new FencedException(_session.Epoch, message.Epoch));
+        var isNews = _leader != (message.Sender, message.Epoch);
+        _leader = (message.Sender, message.Epoch);
+        if (isNews) Log.Following(_logger, _coordinator.Scope, message.Sender.Value, message.Epoch.Value);
+        if (isNews || message.HasJustBegun) SendAgain();
     }
 
     private void EndSession()
@@ -137,13 +152,14 @@ public sealed partial class CommitPipeline : ILeaderOutput
     private void Post(CommitMessageKind kind, Func<CommitMessage, CommitMessage> fill)
     {
         var isAnswer = kind is CommitMessageKind.Committed or CommitMessageKind.Refused or CommitMessageKind.TurnGrant or CommitMessageKind.Leading;
-        if (_closed || (!isAnswer && _leader is null)) return;
+        var isToAll = isAnswer || kind == CommitMessageKind.WhoLeads;
+        if (_closed || (!isToAll && _leader is null)) return;
         var message = fill(new CommitMessage
         {
             Kind = kind,
             Epoch = _leader?.Epoch ?? default,
             Sender = _coordinator.Id,
-            To = isAnswer ? default : _leader!.Value.Id,
+            To = isToAll ? default : _leader!.Value.Id,
             Incarnation = _incarnation,
         });
         _channel.Post(message.Encode());
@@ -175,15 +191,11 @@ public sealed partial class CommitPipeline : ILeaderOutput
                 if (_session is { } session && session.Epoch == message.Epoch) HandleRequest(session, message);
                 break;
             case CommitMessageKind.Leading:
-                if (_leader is null || message.Epoch >= _leader.Value.Epoch)
-                {
-                    if (_session is not null && message.Epoch > _session.Epoch) OnLost(new FencedException(_session.Epoch, message.Epoch));
-                    var isNews = _leader != (message.Sender, message.Epoch);
-                    _leader = (message.Sender, message.Epoch);
-                    if (isNews || message.HasJustBegun) SendAgain();
-                }
-
+                FollowLeader(message);
                 if (message.Durable > _ledger!.End.Marker) StartCatchUp();
+                break;
+            case CommitMessageKind.WhoLeads:
+                AnnounceLeading(hasJustBegun: false);
                 break;
             case CommitMessageKind.Committed:
                 OnCommittedMessage(message);
@@ -252,6 +264,8 @@ public sealed partial class CommitPipeline : ILeaderOutput
 
         OnTurnGranted(new TurnGrant(message.Turn, message.Position, message.Durable, accepted));
     }
+
+    CommitLedger ILeaderOutput.Ledger => _ledger!;
 
     void ILeaderOutput.OnAppended(CommitRecord commit)
     {
@@ -334,14 +348,24 @@ public sealed partial class CommitPipeline : ILeaderOutput
             case null:
                 break; // the lease ran out; the coordinator knows
             default:
-                var epoch = (error as FencedException)?.StoreEpoch ?? default;
-                if (error is FencedException) _metrics.OnFenced();
                 Log.Fenced(_logger, _coordinator.Scope, error.Message);
-                _gate.Defer(() => _coordinator.StepDown(epoch));
+                if (error is FencedException fenced)
+                {
+                    _metrics.OnFenced();
+                    _gate.Defer(() => _coordinator.StepDown(fenced.StoreEpoch));
+                }
+                else
+                {
+                    _gate.Defer(Resign);
+                }
+
                 StartCatchUp();
                 break;
         }
     }
+
+    // The election does not know yet that this leadership has ended: without a word to it nobody would lead.
+    private void Resign() => _ = TryAsync(_coordinator.ResignAsync);
 
     private void OnStoreClosed(StoreClosedReason reason) => _gate.Run(() =>
     {
@@ -358,7 +382,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
         EndSession();
         _gate.Defer(() =>
         {
-            _coordinator.StepDown(default);
+            Resign();
             _ = ReopenAsync();
         });
     }
@@ -366,14 +390,9 @@ public sealed partial class CommitPipeline : ILeaderOutput
     private async Task ReopenAsync()
     {
         Log.Reopening(_logger, _coordinator.Scope);
-        var retry = new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(new RetryStrategyOptions
-        {
-            ShouldHandle = new PredicateBuilder().Handle<StorageUnavailableException>().Handle<StorageClosedException>(),
-            MaxRetryAttempts = 6,
-            BackoffType = DelayBackoffType.Exponential,
-            UseJitter = true,
-            Delay = TimeSpan.FromMilliseconds(50),
-        }).Build();
+        var policy = MakeRetry(6, TimeSpan.FromMilliseconds(50));
+        policy.ShouldHandle = new PredicateBuilder().Handle<StorageUnavailableException>().Handle<StorageClosedException>();
+        var retry = new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).Build();
         var error = await TryAsync(() => retry.ExecuteAsync(
             async token =>
             {

@@ -1,6 +1,6 @@
 using System.Globalization;
+using DataSync.Coordination;
 using Polly;
-using Polly.Retry;
 using Polly.Timeout;
 
 namespace DataSync.Storage;
@@ -14,13 +14,15 @@ public sealed partial class CommitPipeline : IBatchOwner
     private readonly List<PendingCommit> _pending = [];
     private readonly LinkedList<(WriteTurn Turn, TaskCompletionSource Ready)> _writers = new();
     private readonly List<SettleWaiter> _settleWaiters = [];
+    private readonly List<TaskCompletionSource> _durableWaiters = [];
+    private readonly List<TaskCompletionSource> _answerWaiters = [];
     private WriteTurn? _turn;
     private long _implicitTurn;
     private TurnRequest? _turnRequest;
     private long _turnNumber;
     private bool _contended;
     private bool _resending;
-    private StorageException? _unseenError;
+    private PendingCommit? _unobserved;
 
     /// <summary>
     /// Waits for leave to write. Between tabs: the leader takes it at once; a follower goes ahead without asking as long
@@ -95,8 +97,14 @@ public sealed partial class CommitPipeline : IBatchOwner
     void IBatchOwner.OnSealed(CommitRecord commit) => _gate.RunInsideSqlite(() =>
     {
         var pending = new PendingCommit(commit, _time.GetTimestamp());
-        if (_implicitTurn != 0 || _turn is null) Observe(pending);
-        else _turn.Pending = pending;
+        if (_implicitTurn == 0 && _turn is not null) _turn.Pending = pending;
+        if ((_closed ? ClosedError() : _fault) is { } end)
+        {
+            Settle(pending, end); // the transaction was open when the pipeline stopped
+            EndImplicitTurn();
+            return;
+        }
+
         _pending.Add(pending);
 
         // Built on a commit that failed meanwhile, it fails with it when the image is put back.
@@ -116,11 +124,12 @@ public sealed partial class CommitPipeline : IBatchOwner
         _implicitTurn = 0;
     }
 
-    // A synchronous write's failure has nobody to await it: it is kept for FlushAsync.
-    private void Observe(PendingCommit pending) => pending.Outcome.Task.ContinueWith(
-        task => _gate.Run(() => _unseenError ??= task.Exception?.InnerException as StorageException
-            ?? (task.Result.IsStale ? new StaleCommitException(1) : null)),
-        CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    internal Task<CommitOutcome> Observe(PendingCommit pending) => _gate.Run(() =>
+    {
+        pending.IsObserved = true;
+        if (_unobserved == pending) _unobserved = null;
+        return pending.Outcome.Task;
+    });
 
     private TaskCompletionSource? Enqueue(WriteTurn turn)
     {
@@ -185,9 +194,9 @@ public sealed partial class CommitPipeline : IBatchOwner
         var request = _gate.Run(() =>
         {
             ThrowIfUnusable();
-            _turnRequest = new TurnRequest(++_turnNumber, _time.GetTimestamp());
-            SendTurnRequest();
-            return _turnRequest;
+            var mine = _turnRequest = new TurnRequest(++_turnNumber, _time.GetTimestamp());
+            SendTurnRequest(); // a leader may get it at once
+            return mine;
         });
         if (!cancellationToken.CanBeCanceled) return request.Grant.Task;
         return WithCancellation(request, cancellationToken);
@@ -198,6 +207,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         using var registration = cancellationToken.Register(() => _gate.Run(() =>
         {
             if (_turnRequest == request) _turnRequest = null;
+            WakeAnswered();
             ReleaseAtLeader(request.Number);
             _gate.Defer(() => request.Grant.TrySetCanceled(cancellationToken));
         }));
@@ -278,6 +288,7 @@ public sealed partial class CommitPipeline : IBatchOwner
             var request = _turnRequest;
             _turnRequest = null;
             _gate.Defer(() => request.Grant.TrySetResult(grant));
+            WakeAnswered();
         }
         else if (_turn?.Number != grant.Number)
         {
@@ -302,11 +313,18 @@ public sealed partial class CommitPipeline : IBatchOwner
             if (failed.Error is StaleCommitException) _contended = true;
             Settle(failed, failed.Error!);
         }
+
+        WakeAnswered();
     }
 
     private void Settle(PendingCommit pending, StorageException error)
     {
+        pending.Error = error;
         _metrics.OnFailed(error);
+
+
+        // A synchronous write's failure has nobody to await it: it is kept for FlushAsync.
+        if (!pending.IsObserved) _unobserved ??= pending;
         if (error is StaleCommitException) _gate.Defer(() => pending.Outcome.TrySetResult(new CommitOutcome(IsStale: true, pending.Commit.Position)));
         else
         {
@@ -326,22 +344,18 @@ public sealed partial class CommitPipeline : IBatchOwner
         _turnRequest = null;
         foreach (var (_, ready) in _writers) _gate.Defer(() => ready.TrySetException(error));
         _writers.Clear();
-        WakeSettleWaiters();
+        WakeSettleWaiters(error);
+        WakeAnswered();
         _gate.Defer(() => _opened.TrySetException(error));
     }
 
-    private ResiliencePipeline MakeResendPolicy() => new ResiliencePipelineBuilder { TimeProvider = _time }
-        .AddRetry(new RetryStrategyOptions
-        {
-            ShouldHandle = new PredicateBuilder().Handle<TimeoutRejectedException>(),
-            MaxRetryAttempts = int.MaxValue,
-            BackoffType = DelayBackoffType.Exponential,
-            UseJitter = true,
-            Delay = TimeSpan.FromMilliseconds(20),
-            MaxDelay = _options.ResendAfter * 2,
-        })
-        .AddTimeout(_options.ResendAfter)
-        .Build();
+    private ResiliencePipeline MakeResendPolicy()
+    {
+        var policy = MakeRetry(int.MaxValue, TimeSpan.FromMilliseconds(20));
+        policy.ShouldHandle = new PredicateBuilder().Handle<TimeoutRejectedException>();
+        policy.MaxDelay = _options.ResendAfter * 2;
+        return new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).AddTimeout(_options.ResendAfter).Build();
+    }
 
     // Runs while something is unanswered; the ordinary write never gets here.
     private async Task ResendAsync()
@@ -352,7 +366,7 @@ public sealed partial class CommitPipeline : IBatchOwner
                 async token =>
                 {
                     _gate.Run(SendAgain);
-                    while (_gate.Run(() => _pending.Count > 0 || _turnRequest is not null)) await WaitForProgressAsync(token).ConfigureAwait(false);
+                    if (_gate.Run(() => IsAnswered ? null : AddWaiter(_answerWaiters)) is { } waiter) await waiter.Task.WaitAsync(token).ConfigureAwait(false);
                 },
                 _closing.Token).ConfigureAwait(false);
         }
@@ -367,21 +381,25 @@ public sealed partial class CommitPipeline : IBatchOwner
 
     private void SendAgain()
     {
+        if (Sabotage.IsMissing(Guard.Resend)) return;
         foreach (var pending in _pending.ToList()) Send(pending);
         SendTurnRequest();
     }
 
-    private Task WaitForProgressAsync(CancellationToken token)
-    {
-        Task? first = null;
-        _gate.Run(() => first = _pending.Count > 0 ? _pending[0].Outcome.Task : _turnRequest?.Grant.Task);
-        return first is null ? Task.CompletedTask : WaitQuietly(first, token);
+    private bool IsAnswered => _pending.Count == 0 && _turnRequest is null;
 
-        static async Task WaitQuietly(Task task, CancellationToken token)
-        {
-            await task.WaitAsync(token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            token.ThrowIfCancellationRequested();
-        }
+    private static TaskCompletionSource AddWaiter(List<TaskCompletionSource> waiters)
+    {
+        waiters.RemoveAll(w => w.Task.IsCompleted);
+        var waiter = new TaskCompletionSource();
+        waiters.Add(waiter);
+        return waiter;
+    }
+
+    private void WakeAnswered()
+    {
+        if (_pending.Count == 0) CompleteAll(_durableWaiters);
+        if (IsAnswered) CompleteAll(_answerWaiters);
     }
 
     private void EndOverdue()
@@ -400,6 +418,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         {
             _turnRequest = null;
             _gate.Defer(() => request.Grant.TrySetException(new NoLeaderException()));
+            WakeAnswered();
         }
     }
 

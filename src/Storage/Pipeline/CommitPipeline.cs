@@ -1,6 +1,8 @@
 using DataSync.Coordination;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Polly;
+using Polly.Retry;
 
 namespace DataSync.Storage;
 
@@ -23,6 +25,7 @@ public sealed partial class CommitPipeline : IAsyncDisposable
     private readonly PipelineOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly PipelineSources _sources;
     private readonly PipelineGate _gate;
     private readonly StorageMetrics _metrics;
     private readonly CancellationTokenSource _closing = new();
@@ -45,6 +48,13 @@ public sealed partial class CommitPipeline : IAsyncDisposable
     public CommitPipeline(
         IBlockStore store, ICommitChannel channel, TabCoordinator coordinator, PipelineOptions? options = null,
         TimeProvider? timeProvider = null, ILogger? logger = null)
+        : this(store, channel, coordinator, options, timeProvider, logger, PipelineSources.Default)
+    {
+    }
+
+    internal CommitPipeline(
+        IBlockStore store, ICommitChannel channel, TabCoordinator coordinator, PipelineOptions? options,
+        TimeProvider? timeProvider, ILogger? logger, PipelineSources sources)
     {
         ArgumentNullException.ThrowIfNull(store);
         ArgumentNullException.ThrowIfNull(channel);
@@ -53,7 +63,8 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         _options = (options ?? new()).Copy();
         _time = timeProvider ?? TimeProvider.System;
         _logger = logger ?? NullLogger.Instance;
-        _gate = new PipelineGate();
+        _sources = sources;
+        _gate = new PipelineGate(sources.Later);
         _metrics = new StorageMetrics(coordinator.Scope);
         _resend = MakeResendPolicy();
     }
@@ -81,6 +92,12 @@ public sealed partial class CommitPipeline : IAsyncDisposable
 
     /// <summary>Why the pipeline stopped; null while it works.</summary>
     public StorageException? Fault => _fault;
+
+    /// <summary>Whether this tab may write at this moment, and so may see what is accepted but not durable.</summary>
+    internal bool HoldsTurn => _turn is { Number: > 0 } || _implicitTurn != 0;
+
+    /// <summary>How many of this tab's commits have no outcome yet.</summary>
+    internal int PendingCount => _pending.Count;
 
     private bool IsReadOnly => _recovered is { Report.IsCorrupt: true } && _recoveryOptions.Action == CorruptionAction.Report;
 
@@ -126,22 +143,21 @@ public sealed partial class CommitPipeline : IAsyncDisposable
     {
         while (true)
         {
-            var (last, error) = _gate.Run(() =>
+            var (waiter, error) = _gate.Run(() =>
             {
-                var unseen = _unseenError;
-                if (_pending.Count == 0) _unseenError = null;
-                return (_pending.Count == 0 ? null : _pending[^1], unseen);
+                if (_pending.Count > 0) return (AddWaiter(_durableWaiters), null);
+                var failed = _unobserved;
+                _unobserved = null;
+                return ((TaskCompletionSource?)null, failed?.Error);
             });
-            if (last is null)
+            if (waiter is null)
             {
                 ThrowIfUnusable();
                 if (error is not null) throw error;
                 return;
             }
 
-            // Its own failure is known to whoever awaits it, or kept as unseen.
-            await ((Task)last.Outcome.Task).WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            cancellationToken.ThrowIfCancellationRequested();
+            await waiter.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -172,23 +188,29 @@ public sealed partial class CommitPipeline : IAsyncDisposable
             _closed = true;
             _session?.Close();
             _session = null;
-            FailEverything(new StorageClosedException(StoreClosedReason.Lost, "The database was closed. Open it again."));
+            FailEverything(ClosedError());
         });
-        await _closing.CancelAsync().ConfigureAwait(false);
+#pragma warning disable CA1849 // CancelAsync hops to the thread pool, which in the browser is a timer.
+        _closing.Cancel();
+#pragma warning restore CA1849
         await _channel.DisposeAsync().ConfigureAwait(false);
         await _store.DisposeAsync().ConfigureAwait(false);
         _closing.Dispose();
         _metrics.Dispose();
     }
 
+    private static StorageClosedException ClosedError() => new(StoreClosedReason.Lost, "The database was closed. Open it again.");
+
     private void Install(RecoveredStore recovered)
     {
         _recovered = recovered;
         _incarnation = recovered.Head.Incarnation;
+        _granted = recovered.Head.Epoch;
         _ledger = new CommitLedger(recovered);
-        _storage = new BlockStorage(this, recovered.Image, recovered.Head.Checksum, _coordinator.Id, _time);
+        _storage = new BlockStorage(this, recovered.Image, recovered.Head.Checksum, _coordinator.Id, _time, _sources.NewCommitId);
         if (recovered.Report.IsCorrupt) Log.StoreDamaged(_logger, recovered.Report.Describe());
         Log.Opened(_logger, _coordinator.Scope, recovered.Report.Position.Marker, recovered.Report.Extents, recovered.Report.LogRecords);
+        Post(CommitMessageKind.WhoLeads, m => m);
         _gate.Defer(() => _opened.TrySetResult());
     }
 
@@ -211,6 +233,19 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         _gate.Defer(() => _ = _coordinator.DisposeAsync().AsTask());
     }
 
+
+    private RetryStrategyOptions MakeRetry(int attempts, TimeSpan delay)
+    {
+        var retry = new RetryStrategyOptions
+        {
+            MaxRetryAttempts = attempts,
+            BackoffType = DelayBackoffType.Exponential,
+            UseJitter = true,
+            Delay = delay,
+        };
+        if (_sources.Jitter is { } jitter) retry.Randomizer = jitter;
+        return retry;
+    }
 
     private void Raise(CommitRecord commit)
     {

@@ -5,6 +5,9 @@ namespace DataSync.Storage;
 /// <summary>What a leadership tells the tab that holds it. Called inside the pipeline's gate.</summary>
 internal interface ILeaderOutput
 {
+    /// <summary>What is known to be durable.</summary>
+    CommitLedger Ledger { get; }
+
     /// <summary>A commit is durable: every tab may hear of it.</summary>
     void OnAppended(CommitRecord commit);
 
@@ -44,7 +47,7 @@ internal sealed record TurnGrant(long Number, Position Base, long Durable, IRead
 /// taken later. Guarded by the pipeline's gate; becomes inert when closed.
 /// </summary>
 internal sealed class LeaderSession(
-    IBlockStore store, Fence fence, TabId self, CommitLedger ledger, ILeaderOutput output, PipelineGate gate,
+    IBlockStore store, Fence fence, TabId self, ILeaderOutput output, PipelineGate gate,
     PipelineOptions options, TimeProvider time)
 {
     private const int MaxGroupBytes = 16 << 20;
@@ -56,7 +59,7 @@ internal sealed class LeaderSession(
     private readonly LinkedList<(TabId Tab, long Number)> _turnQueue = new();
     private List<CommitRecord> _appending = [];
     private (TabId Tab, long Number, long Since)? _turn;
-    private Position _accepted = ledger.End;
+    private Position _accepted = output.Ledger.End;
     private bool _busy;
     private bool _closed;
     private bool _checkpointDue;
@@ -73,7 +76,7 @@ internal sealed class LeaderSession(
     public void Commit(TabId from, CommitRecord commit)
     {
         if (_closed) return;
-        if (ledger.Find(commit.Id) is { } marker)
+        if (output.Ledger.Find(commit.Id) is { } marker && !Sabotage.IsMissing(Guard.CommitDedupe))
         {
             output.AnswerCommitted(from, new(marker, commit.Id));
             return;
@@ -81,7 +84,8 @@ internal sealed class LeaderSession(
 
         if (_waiting.Exists(c => c.Id == commit.Id) || _appending.Exists(c => c.Id == commit.Id)) return;
         var foreignTurn = _turn is { } turn && turn.Tab != from;
-        if (foreignTurn || commit.Base != _accepted || _refused.Contains(commit.Id))
+        var isMisplaced = commit.Base != _accepted && !Sabotage.IsMissing(Guard.Base);
+        if (foreignTurn || isMisplaced || _refused.Contains(commit.Id))
         {
             Refuse(from, commit, StorageErrorCode.Stale, "Another tab committed first.");
         }
@@ -90,6 +94,7 @@ internal sealed class LeaderSession(
             commit.Stamp(fence);
             _waiting.Add(commit);
             _accepted = commit.Position;
+            if (Sabotage.IsMissing(Guard.DurableBeforeAnswer)) output.OnAppended(commit);
         }
 
         if (_turn?.Tab == from) EndTurn();
@@ -148,7 +153,7 @@ internal sealed class LeaderSession(
     {
         if (_closed) return;
         if (_turn is { } turn && time.GetElapsedTime(turn.Since) > options.TurnDeadline && _turnQueue.Count > 0) EndTurn();
-        _checkpointDue |= ledger.LogRecords > 64 && !IsBusy;
+        _checkpointDue |= output.Ledger.LogRecords > 64 && !IsBusy;
         Pump();
     }
 
@@ -190,7 +195,7 @@ internal sealed class LeaderSession(
 
     private void Answer(TabId tab, long number) => output.AnswerTurn(tab, MakeGrant(number));
 
-    private TurnGrant MakeGrant(long number) => new(number, _accepted, ledger.End.Marker, [.. _appending, .. _waiting]);
+    private TurnGrant MakeGrant(long number) => new(number, _accepted, output.Ledger.End.Marker, [.. _appending, .. _waiting]);
 
     private void RemoveRequests(TabId tab, long number)
     {
@@ -205,7 +210,7 @@ internal sealed class LeaderSession(
     private void Pump()
     {
         if (_closed || _busy) return;
-        _checkpointDue |= ledger.LogBytes >= options.CheckpointLogBytes || ledger.LogRecords >= options.CheckpointLogRecords;
+        _checkpointDue |= output.Ledger.LogBytes >= options.CheckpointLogBytes || output.Ledger.LogRecords >= options.CheckpointLogRecords;
         if (_waiting.Count == 0 && !_checkpointDue) return;
         if (Lease is { IsHeld: false })
         {
@@ -243,7 +248,7 @@ internal sealed class LeaderSession(
         {
             _busy = false;
             _appending = [];
-            if (error is null) group.ForEach(output.OnAppended);
+            if (error is null || Sabotage.IsMissing(Guard.AppendFailure)) group.ForEach(output.OnAppended);
             else OnAppendFailed(group, error);
             Pump();
         });
@@ -285,7 +290,7 @@ internal sealed class LeaderSession(
 
         var failed = group.Concat(_waiting).ToList();
         _waiting.Clear();
-        _accepted = ledger.End;
+        _accepted = output.Ledger.End;
         foreach (var commit in failed) Refuse(commit.Writer, commit, error.Code, error.Message);
     }
 

@@ -12,7 +12,7 @@ public sealed class PipelineOptions
     public TimeSpan ResendAfter { get; set; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>How long a write may take in all before it fails with <see cref="NoLeaderException"/>.</summary>
-    /// <value>Default 30 s; at least twice <see cref="ResendAfter"/>, at most 10 minutes.</value>
+    /// <value>Default 30 s; at least <see cref="TurnDeadline"/> and twice <see cref="ResendAfter"/>, at most 10 minutes.</value>
     public TimeSpan WriteTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How many bytes the log may hold before the leader folds it into the extents.</summary>
@@ -33,7 +33,7 @@ public sealed class PipelineOptions
     {
         Check(TurnDeadline, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(1), nameof(TurnDeadline));
         Check(ResendAfter, TimeSpan.FromMilliseconds(10), TimeSpan.FromSeconds(10), nameof(ResendAfter));
-        Check(WriteTimeout, ResendAfter * 2, TimeSpan.FromMinutes(10), nameof(WriteTimeout));
+        Check(WriteTimeout, TurnDeadline + ResendAfter * 2, TimeSpan.FromMinutes(10), nameof(WriteTimeout));
         Check(CheckpointLogBytes, 4 << 10, 1 << 30, nameof(CheckpointLogBytes));
         Check(CheckpointLogRecords, 1, 65_536, nameof(CheckpointLogRecords));
         Check(AnnounceBytes, 0, 16 << 20, nameof(AnnounceBytes));

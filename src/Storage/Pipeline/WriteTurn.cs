@@ -15,7 +15,7 @@ public sealed class WriteTurn : IDisposable
     /// again). Fails with a <see cref="StorageException"/> when the commit was rejected or its outcome cannot be learnt.
     /// Completed, at the image's own position, when nothing was written.
     /// </summary>
-    public Task<CommitOutcome> Outcome => Pending?.Outcome.Task ?? Task.FromResult(new CommitOutcome(IsStale: false, _pipeline.Storage.Durable));
+    public Task<CommitOutcome> Outcome => Pending is { } pending ? _pipeline.Observe(pending) : Task.FromResult(new CommitOutcome(IsStale: false, _pipeline.Storage.Durable));
 
     internal PendingCommit? Pending { get; set; }
 
@@ -46,6 +46,9 @@ internal sealed class PendingCommit(CommitRecord commit, long since)
 
     // Continuations run in place on purpose: a hop to the thread pool is a timer in the browser.
     public TaskCompletionSource<CommitOutcome> Outcome { get; } = new();
+
+    /// <summary>Somebody has asked for the outcome; otherwise a failure is kept for the next flush.</summary>
+    public bool IsObserved { get; set; }
 
     /// <summary>What its writer will be told once the image is put back; null while undecided.</summary>
     public StorageException? Error { get; set; }

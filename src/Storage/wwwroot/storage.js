@@ -3,22 +3,24 @@
 //
 // Database "datasync:{name}", version 1:
 //   head        key "head": the head as an object        log         key marker: {id, epoch, data}
+//               key "closed:{epoch}": that epoch is over
 //   extents     key index: Uint8Array                     quarantine  what repairs removed
+
+import { ask, attempt, FAILED, keysAfter, refuse, stream } from './transaction.js';
 
 const HEAD = 'head';
 const STORES = [HEAD, 'log', 'extents', 'quarantine'];
 
 // Outcomes; the same numbers as IndexedDbOutcome in .NET.
-const FENCED = 1, REPLACED = 2, CONFLICT = 3, FAILED = 4;
+const FENCED = 1, REPLACED = 2, CONFLICT = 3; // and FAILED, 4
 
-const BATCH_BYTES = 4 << 20;
-const MAX_BATCH = 256;
-
-const keysAfter = key => IDBKeyRange.bound(key, Infinity, true, true);
+const closedKey = epoch => `closed:${epoch}`;
 const toText = record => record === undefined ? null : JSON.stringify(record) ?? '';
 
 const connections = new Map();
+const tails = new Map(); // connection -> epoch and marker of the last record that it appended
 let dotnet;
+let appending; // the append that .NET is filling in this very turn
 let current; // the transaction that .NET is filling in this very turn
 let handed;  // the bytes that .NET is asked to take in this very call
 
@@ -52,6 +54,7 @@ export function open(request, connection, name, strict) {
 export function close(connection) {
   connections.get(connection)?.close();
   connections.delete(connection);
+  tails.delete(connection);
 }
 
 /** Deletes a database. Waits for connections that do not close; .NET has the patience. */
@@ -68,38 +71,74 @@ export function updateHead(connection, request, strict) {
   ask(work, () => work.store('log').count(), count => { log = count; });
   ask(work, () => work.store('extents').count(), extents => {
     const head = dotnet.OnHead(request, toText(record), log + extents, 0);
-    if (head) ask(work, () => work.store(HEAD).put(JSON.parse(head), HEAD));
+    if (!head) return;
+    const next = JSON.parse(head);
+    if (record && record.epoch !== next.epoch) ask(work, () => work.store(HEAD).put(0, closedKey(record.epoch)));
+    ask(work, () => work.store(HEAD).put(next, HEAD));
   });
 }
 
-/** Begins an append; `add` follows for each commit, in the same turn. */
-export function beginAppend(connection, request, incarnation, epoch, marker, strict) {
-  const work = current = start(connection, request, 'readwrite', strict, [HEAD, 'log']);
+/** Begins an append; `add` follows for each of its commits, in the same turn. */
+export function beginAppend(connection, request, incarnation, epoch, marker, count, strict) {
+  appending = { connection, request, incarnation, epoch, marker, count, strict, records: [] };
+}
+
+/** Adds one commit to the append that was begun; the last one sends it off. */
+export function add(id, bytes) {
+  const append = appending;
+  append.records.push({ id, epoch: append.epoch, data: bytes.slice() });
+  if (append.records.length < append.count) return;
+  const tail = tails.get(append.connection);
+  tails.delete(append.connection);
+  if (tail?.epoch === append.epoch && tail.marker === append.marker - 1) appendUnattended(append);
+  else appendAttended(append);
+}
+
+function startAppend(append) {
+  const { connection, request, epoch, marker, count, strict } = append;
+  const work = start(connection, request, 'readwrite', strict, [HEAD, 'log']);
+  if (work) work.onDone = () => tails.set(connection, { epoch, marker: marker + count - 1 });
+  return work;
+}
+
+// Behind this page's own last record, under the same epoch, nothing has to be read: adding the key of an epoch that is over
+// fails, and the transaction with it. Once issued, it needs no answer from this page. A page that hangs or is stopped here
+// could otherwise keep the transaction open, and so keep every other tab from taking over.
+function appendUnattended(append) {
+  const work = startAppend(append);
   if (!work) return;
+  work.onConstraint = () => appendAttended(append); // finds out which
+  attempt(work, () => {
+    work.store(HEAD).add(0, closedKey(append.epoch));
+    work.store(HEAD).delete(closedKey(append.epoch));
+    append.records.forEach((record, i) => work.store('log').add(record, append.marker + i));
+    work.transaction.commit?.();
+  });
+}
+
+function appendAttended(append) {
+  const work = startAppend(append);
+  if (!work) return;
+  const { incarnation, epoch, marker, records } = append;
+  const log = work.store('log');
   let checkpoint;
   ask(work, () => work.store(HEAD).get(HEAD), head => {
     if (!letIn(work, head, incarnation, epoch)) return;
     checkpoint = head.marker;
     if (marker <= checkpoint) refuse(work, CONFLICT, marker);
   });
-  if (marker <= 1) return;
-  ask(work, () => work.store('log').getKey(marker - 1), before => {
-    if (before === undefined && marker - 1 !== checkpoint) refuse(work, CONFLICT, marker);
-  });
-}
-
-/** Adds one commit to the append that was begun. */
-export function add(marker, id, epoch, bytes) {
-  const work = current;
-  if (!work || work.outcome) return;
-  const log = work.store('log');
-  ask(work, () => log.add({ id, epoch, data: bytes.slice() }, marker), () => { }, error => {
+  if (marker > 1) {
+    ask(work, () => log.getKey(marker - 1), before => {
+      if (before === undefined && marker - 1 !== checkpoint) refuse(work, CONFLICT, marker);
+    });
+  }
+  records.forEach((record, i) => ask(work, () => log.add(record, marker + i), () => { }, error => {
     if (error?.name !== 'ConstraintError') return false;
-    ask(work, () => log.get(marker), taken => {
-      if (taken?.id !== id) refuse(work, CONFLICT, marker);
+    ask(work, () => log.get(marker + i), taken => {
+      if (taken?.id !== record.id) refuse(work, CONFLICT, marker + i);
     });
     return true;
-  });
+  }));
 }
 
 /** Begins a checkpoint; `putExtent` follows for each extent, in the same turn. */
@@ -119,6 +158,7 @@ export function beginCheckpoint(connection, request, incarnation, epoch, marker,
   ask(work, () => work.store(HEAD).put(JSON.parse(head), HEAD));
   ask(work, () => log.delete(IDBKeyRange.upperBound(marker)));
   if (dropFrom === 0) return;
+  tails.delete(connection);
   const dropped = IDBKeyRange.lowerBound(dropFrom);
   if (keep) keepAside(work, 'log', dropped);
   ask(work, () => log.delete(dropped));
@@ -189,10 +229,14 @@ function start(connection, request, mode, strict, stores) {
     if (!db) throw new DOMException('The connection is closed.', 'InvalidStateError');
     const transaction = db.transaction(stores, mode, { durability: strict ? 'strict' : 'relaxed' });
     const work = { transaction, pending: 0, outcome: null, store: name => transaction.objectStore(name) };
-    transaction.oncomplete = () => dotnet.OnDone(request);
+    transaction.oncomplete = () => {
+      work.onDone?.(); // first, since .NET may go on at once
+      dotnet.OnDone(request);
+    };
     transaction.onabort = () => {
       const [outcome, number, error] = work.outcome ?? [FAILED, 0, transaction.error];
-      fail(request, error, outcome, number);
+      if (work.onConstraint && error?.name === 'ConstraintError') work.onConstraint();
+      else fail(request, error, outcome, number);
     };
     return work;
   } catch (error) {
@@ -203,43 +247,6 @@ function start(connection, request, mode, strict, stores) {
 
 function fail(request, error, outcome = FAILED, number = 0) {
   dotnet.OnFailed(request, outcome, number, error?.name ?? 'AbortError', error?.message ?? '');
-}
-
-// Issues a request and handles its answer. The last answer commits at once, instead of waiting for the next event.
-function ask(work, issue, onsuccess, onerror) {
-  attempt(work, () => {
-    const request = issue();
-    work.pending++;
-    request.onsuccess = () => {
-      if (onsuccess && !work.outcome) attempt(work, () => onsuccess(request.result));
-      settle(work);
-    };
-    request.onerror = event => {
-      // What is not handled here aborts the transaction, with this error.
-      if (work.outcome || !onerror?.(request.error)) return;
-      event.preventDefault();
-      event.stopPropagation();
-      settle(work);
-    };
-  });
-}
-
-function settle(work) {
-  if (--work.pending === 0 && !work.outcome) work.transaction.commit?.();
-}
-
-function attempt(work, action) {
-  try {
-    action();
-  } catch (error) {
-    refuse(work, FAILED, 0, error);
-  }
-}
-
-function refuse(work, outcome, number, error) {
-  if (work.outcome) return;
-  work.outcome = [outcome, number, error];
-  work.transaction.abort();
 }
 
 function letIn(work, head, incarnation, epoch) {
@@ -254,29 +261,6 @@ function keepAside(work, name, range) {
       ask(work, () => work.store(name).get(key), value => work.store('quarantine').add({ store: name, key, value }));
     }
   });
-}
-
-// Hands over records in batches of about 4 MB. The next batch is asked for before this one is handed over, so that the
-// browser reads it meanwhile.
-function stream(work, name, after, first, deliver, done) {
-  let size = first;
-  const next = lower => {
-    const asked = size;
-    let keys;
-    ask(work, () => work.store(name).getAllKeys(keysAfter(lower), asked), result => { keys = result; });
-    ask(work, () => work.store(name).getAll(keysAfter(lower), asked), values => {
-      if (keys.length === asked) {
-        const bytes = values.reduce((sum, value) => sum + ((value?.data ?? value)?.byteLength ?? 0), 0);
-        size = Math.max(1, Math.min(MAX_BATCH, Math.floor(BATCH_BYTES * asked / (bytes + 1))));
-        next(keys[asked - 1]);
-      }
-      for (let i = 0; i < keys.length && !work.outcome; i++) {
-        if (Number.isSafeInteger(keys[i]) && !deliver(keys[i], values[i])) refuse(work, FAILED, 0);
-      }
-      if (keys.length < asked && !work.outcome) done?.();
-    });
-  };
-  next(after);
 }
 
 // A record that is not even bytes is handed over as empty.

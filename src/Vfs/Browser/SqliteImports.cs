@@ -20,6 +20,8 @@ internal static partial class SqliteImports
     [JSImport("textLength", Module)] public static partial int TextLength(int at);
     [JSImport("readInt", Module)] public static partial int ReadInt(int at);
     [JSImport("prepare", Module)] public static partial int Prepare(int db, int netSql, int size, int flags, int netOut);
+    [JSImport("step", Module)] public static partial int Step(int statement);
+    [JSImport("parameterIndex", Module)] public static partial int ParameterIndex(int statement, int netName);
     [JSImport("bindText", Module)] public static partial int BindText(int statement, int index, int netAt, int size);
     [JSImport("bindBlob", Module)] public static partial int BindBlob(int statement, int index, int netAt, int size);
     [JSImport("resultBytes", Module)] public static partial void ResultBytes(int context, int kind, int netAt, int size);
@@ -75,7 +77,6 @@ internal static partial class SqliteImports
     [JSImport(Raw + "backup_finish", Module)] public static partial int BackupFinish(int backup);
 
     // Statements.
-    [JSImport(Raw + "step", Module)] public static partial int Step(int statement);
     [JSImport(Raw + "reset", Module)] public static partial int Reset(int statement);
     [JSImport(Raw + "finalize", Module)] public static partial int Finalize(int statement);
     [JSImport(Raw + "clear_bindings", Module)] public static partial int ClearBindings(int statement);
@@ -92,7 +93,6 @@ internal static partial class SqliteImports
     [JSImport(Raw + "bind_null", Module)] public static partial int BindNull(int statement, int index);
     [JSImport(Raw + "bind_zeroblob", Module)] public static partial int BindZeroBlob(int statement, int index, int size);
     [JSImport(Raw + "bind_parameter_count", Module)] public static partial int BindParameterCount(int statement);
-    [JSImport(Raw + "bind_parameter_index", Module)] public static partial int BindParameterIndex(int statement, int name);
     [JSImport(Raw + "bind_parameter_name", Module)] public static partial int BindParameterName(int statement, int index);
     [JSImport(Raw + "column_count", Module)] public static partial int ColumnCount(int statement);
     [JSImport(Raw + "data_count", Module)] public static partial int DataCount(int statement);

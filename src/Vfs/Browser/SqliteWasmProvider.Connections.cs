@@ -6,7 +6,7 @@ namespace DataSync.Vfs.Browser;
 // Connections.
 public sealed unsafe partial class SqliteWasmProvider
 {
-    private const int OpenReadWriteCreate = 6, FreeOnClose = 1, NoCopy = 1;
+    private const int OpenReadWriteCreate = 6, FreeOnClose = 1, NoCopy = 1, EnableForeignKeys = 1002;
 
     int ISQLite3Provider.sqlite3_open(utf8z filename, out nint db) => Open(filename, out db, OpenReadWriteCreate, utf8z.FromPtr(null));
 
@@ -144,6 +144,21 @@ public sealed unsafe partial class SqliteWasmProvider
         using var vfsName = new Argument(vfs);
         var code = SqliteImports.Open(name.At, Out(0), flags, vfsName.At);
         db = ReadOut(0);
+
+        if (code == SqliteResult.Ok) SetDefaults((int)db);
         return Explain((int)db, code);
+    }
+
+    /// <summary>
+    /// As in the SQLite that .NET apps use elsewhere (e_sqlite3): an app must not lose its constraints in the browser; and new
+    /// databases have pages of a block, where this build's are twice as large.
+    /// </summary>
+    private static void SetDefaults(int db)
+    {
+        SqliteImports.DbConfigInt(db, EnableForeignKeys, 1, 0);
+        var results = stackalloc int[2];
+        var sql = "PRAGMA page_size=4096"u8;
+        fixed (byte* at = sql) SqliteImports.Prepare(db, (int)at, sql.Length, 0, (int)results);
+        SqliteImports.Finalize(results[0]);
     }
 }

@@ -25,13 +25,14 @@ public sealed unsafe partial class SqliteWasmProvider
     int ISQLite3Provider.sqlite3_step(sqlite3_stmt stmt)
     {
         var statement = Handle(stmt);
-        var code = SqliteImports.Step(statement);
+        var code = SqliteRow.Step(statement);
         return code is SqliteResult.Row or SqliteResult.Done ? code : ExplainOrThrow(SqliteImports.DbHandle(statement), code);
     }
 
     int ISQLite3Provider.sqlite3_reset(sqlite3_stmt stmt)
     {
         var statement = Handle(stmt);
+        SqliteRow.Leave(statement);
         if (statement == _lastStatement) _lastMemory.Trim();
         return SqliteImports.Reset(statement);
     }
@@ -39,8 +40,9 @@ public sealed unsafe partial class SqliteWasmProvider
     int ISQLite3Provider.sqlite3_finalize(nint stmt)
     {
         var statement = (int)stmt;
+        SqliteRow.Leave(statement);
         if (_statements.Remove(statement, out var memory)) memory.Free();
-        if (statement == _lastStatement) (_lastStatement, _lastMemory) = (0, new());
+        if (statement == _lastStatement) _lastStatement = 0;
         return SqliteImports.Finalize(statement);
     }
 
@@ -111,8 +113,17 @@ public sealed unsafe partial class SqliteWasmProvider
 
     int ISQLite3Provider.sqlite3_bind_parameter_index(sqlite3_stmt stmt, utf8z strName)
     {
-        using var name = new Argument(strName);
-        return SqliteImports.BindParameterIndex(Handle(stmt), name.At);
+        fixed (byte* name = strName)
+        {
+            if (name == null) return 0;
+            var statement = Handle(stmt);
+            var memory = Memory(statement);
+            var key = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(name);
+            if (memory.TryFindParameter(key, out var index)) return index;
+            index = SqliteImports.ParameterIndex(statement, (int)name);
+            memory.AddParameter(key, index);
+            return index;
+        }
     }
 
     utf8z ISQLite3Provider.sqlite3_bind_parameter_name(sqlite3_stmt stmt, int index) =>
@@ -122,13 +133,13 @@ public sealed unsafe partial class SqliteWasmProvider
 
     int ISQLite3Provider.sqlite3_data_count(sqlite3_stmt stmt) => SqliteImports.DataCount(Handle(stmt));
 
-    int ISQLite3Provider.sqlite3_column_type(sqlite3_stmt stmt, int index) => SqliteImports.ColumnType(Handle(stmt), index);
+    int ISQLite3Provider.sqlite3_column_type(sqlite3_stmt stmt, int index) => SqliteRow.Type(Handle(stmt), index);
 
-    int ISQLite3Provider.sqlite3_column_int(sqlite3_stmt stmt, int index) => SqliteImports.ColumnInt(Handle(stmt), index);
+    int ISQLite3Provider.sqlite3_column_int(sqlite3_stmt stmt, int index) => SqliteRow.Int32(Handle(stmt), index);
 
-    long ISQLite3Provider.sqlite3_column_int64(sqlite3_stmt stmt, int index) => SqliteImports.ColumnInt64(Handle(stmt), index);
+    long ISQLite3Provider.sqlite3_column_int64(sqlite3_stmt stmt, int index) => SqliteRow.Int64(Handle(stmt), index);
 
-    double ISQLite3Provider.sqlite3_column_double(sqlite3_stmt stmt, int index) => SqliteImports.ColumnDouble(Handle(stmt), index);
+    double ISQLite3Provider.sqlite3_column_double(sqlite3_stmt stmt, int index) => SqliteRow.Double(Handle(stmt), index);
 
     int ISQLite3Provider.sqlite3_column_bytes(sqlite3_stmt stmt, int index) => SqliteImports.ColumnBytes(Handle(stmt), index);
 
@@ -225,7 +236,7 @@ public sealed unsafe partial class SqliteWasmProvider
         {
             var columns = SqliteImports.ColumnCount(statement);
             int code;
-            while ((code = SqliteImports.Step(statement)) == SqliteResult.Row)
+            while ((code = SqliteRow.Step(statement)) == SqliteResult.Row)
             {
                 if (callback is null) continue;
                 var (values, names) = (new nint[columns], new nint[columns]);
@@ -245,6 +256,7 @@ public sealed unsafe partial class SqliteWasmProvider
         finally
         {
             CallMemory.FreeTo(mark);
+            SqliteRow.Leave(statement);
             SqliteImports.Finalize(statement);
         }
     }

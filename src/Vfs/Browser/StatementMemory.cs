@@ -1,5 +1,3 @@
-using SQLitePCL;
-
 namespace DataSync.Vfs.Browser;
 
 /// <summary>
@@ -8,10 +6,12 @@ namespace DataSync.Vfs.Browser;
 /// </summary>
 internal sealed class StatementMemory
 {
-    private const int KeepSize = 65536;
+    private const int KeepSize = 65536, MaxParameters = 64;
 
-    private readonly Dictionary<int, NativeBuffer> _names = [];
+    private Dictionary<int, NativeBuffer>? _names;
+    private List<(byte[] Name, int Index)>? _parameters;
     private NativeBuffer?[] _columns = [];
+    private int _nextParameter;
 
     /// <summary>The buffer of a column's value.</summary>
     public NativeBuffer Column(int index)
@@ -24,8 +24,31 @@ internal sealed class StatementMemory
     public NativeBuffer Name(int kind, int index)
     {
         var key = kind << 16 | index & 0xFFFF;
-        if (!_names.TryGetValue(key, out var buffer)) _names.Add(key, buffer = new());
+        if (!(_names ??= []).TryGetValue(key, out var buffer)) _names.Add(key, buffer = new());
         return buffer;
+    }
+
+    /// <summary>A parameter's index as it was found before; parameters are mostly asked for in the same order each time.</summary>
+    public bool TryFindParameter(ReadOnlySpan<byte> name, out int index)
+    {
+        for (var i = 0; i < _parameters?.Count; i++)
+        {
+            if (_nextParameter >= _parameters.Count) _nextParameter = 0;
+            var (known, found) = _parameters[_nextParameter++];
+            if (!name.SequenceEqual(known)) continue;
+            index = found;
+            return true;
+        }
+
+        index = 0;
+        return false;
+    }
+
+    /// <summary>Keeps an index; a statement's parameters never change.</summary>
+    public void AddParameter(ReadOnlySpan<byte> name, int index)
+    {
+        _parameters ??= [];
+        if (_parameters.Count < MaxParameters) _parameters.Add((name.ToArray(), index));
     }
 
     /// <summary>The statement was reset: large buffers are given back.</summary>
@@ -40,6 +63,7 @@ internal sealed class StatementMemory
     public void Free()
     {
         foreach (var column in _columns) column?.Free();
+        if (_names is null) return;
         foreach (var name in _names.Values) name.Free();
     }
 }

@@ -46,8 +46,8 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
         code = StepWithoutTriggers();
         if (code != SqliteResult.Done)
         {
-            // The copy holds what the row does not: read it again.
-            _changes = -1;
+            // The copy holds what the row does not.
+            _isGone = true;
             return code;
         }
 
@@ -57,6 +57,7 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
 
     public int Close()
     {
+        SqliteRow.Leave(_select);
         var code = SqliteImports.Finalize(_select);
         if (_update != 0) SqliteImports.Finalize(_update);
         _value.Free();
@@ -65,15 +66,13 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
 
     private int Check(int length, int offset)
     {
-        if (_isGone) return SqliteResult.Abort;
+        if (_isGone) return Fail(SqliteResult.Abort, "query aborted");
         if (_changes != SqliteImports.TotalChanges(db) || _autocommit != SqliteImports.GetAutocommit(db))
         {
-            var size = Size;
-            if (Load() is var code and not SqliteResult.Ok || Size != size)
-            {
-                _isGone = true;
-                return SqliteResult.Abort;
-            }
+            // Something changed: SQLite ends a blob handle when that was its row.
+            var before = new ReadOnlySpan<byte>(_value.Address, Size).ToArray();
+            _isGone = Load() != SqliteResult.Ok || !before.AsSpan().SequenceEqual(new(_value.Address, Size));
+            if (_isGone) return Fail(SqliteResult.Abort, "query aborted");
         }
 
         return offset < 0 || (long)offset + length > Size ? SqliteResult.Error : SqliteResult.Ok;
@@ -83,10 +82,10 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
     {
         SqliteImports.Reset(_select);
         SqliteImports.BindInt64(_select, 1, _rowid);
-        var code = SqliteImports.Step(_select);
-        if (code != SqliteResult.Row) return code == SqliteResult.Done ? Fail($"no such rowid: {_rowid}") : code;
+        var code = SqliteRow.Step(_select);
+        if (code != SqliteResult.Row) return code == SqliteResult.Done ? Fail(SqliteResult.Error, $"no such rowid: {_rowid}") : code;
         var type = SqliteImports.ColumnType(_select, 0);
-        if (type is not (TypeText or TypeBlob)) return Fail("cannot open a value that is neither text nor blob");
+        if (type is not (TypeText or TypeBlob)) return Fail(SqliteResult.Error, "cannot open a value that is neither text nor blob");
         _isText = type == TypeText;
         Size = SqliteImports.ColumnBytes(_select, 0);
         SqliteImports.ColumnBlob(_select, 0, (int)_value.Reserve(Math.Max(Size, 1)), Size);
@@ -106,7 +105,7 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
         SqliteImports.DbConfigInt(db, EnableTrigger, -1, scratch);
         var isEnabled = SqliteImports.ReadInt(scratch);
         SqliteImports.DbConfigInt(db, EnableTrigger, 0, scratch);
-        var code = SqliteImports.Step(_update);
+        var code = SqliteRow.Step(_update);
         SqliteImports.Reset(_update);
         SqliteImports.DbConfigInt(db, EnableTrigger, isEnabled, scratch);
         SqliteImports.Free(scratch);
@@ -123,18 +122,18 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
         return code;
     }
 
-    private int Fail(string message)
+    private int Fail(int code, string message)
     {
         SqliteImports.Reset(_select);
         var bytes = Encoding.UTF8.GetBytes(message + '\0');
         fixed (byte* at = bytes)
         {
             var text = SqliteImports.CopyIn((int)at, bytes.Length);
-            SqliteImports.SetErrMsg(db, SqliteResult.Error, text);
+            SqliteImports.SetErrMsg(db, code, text);
             SqliteImports.Free(text);
         }
 
-        return SqliteResult.Error;
+        return code;
     }
 
     private static string Quote(string name) => '"' + name.Replace("\"", "\"\"", StringComparison.Ordinal) + '"';

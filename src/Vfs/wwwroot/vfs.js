@@ -5,8 +5,8 @@
 /** SQLite's own exports, for C# to import by name. */
 export const raw = {};
 
-const TRANSIENT = -1, LARGE = 65536;
-let sqlite3, memory, runtime, net, bytes, words, netView, netArguments, scratch, scratchSize = 0;
+const TRANSIENT = -1, LARGE = 65536, ROW = 100, INTEGER = 1, FLOAT = 2, MAX_ROW = 64, INEXACT = 256;
+let sqlite3, memory, runtime, net, bytes, words, netView, netTypes, netValues, netRow, netArguments, scratch, scratchSize = 0;
 const pointers = {};
 
 const heap = () => bytes.length ? bytes : (bytes = new Uint8Array(memory.buffer));
@@ -28,7 +28,7 @@ export async function initialize(vfsName) {
   net = assembly.DataSync.Vfs.Browser.SqliteExports;
   memory = sqlite3.wasm.memory;
   [bytes, words, netView] = [new Uint8Array(memory.buffer), new Int32Array(memory.buffer), runtime.localHeapViewU8()];
-  netArguments = net.GetArguments() >>> 0;
+  [netArguments, netRow] = [net.GetArguments() >>> 0, net.GetRow() >>> 0];
   reserve(LARGE);
   for (const [name, [signature, body]] of Object.entries(callbacks)) pointers[name] = sqlite3.wasm.installFunction(signature, body);
   registerVfs(vfsName);
@@ -73,17 +73,45 @@ export const readInt = at => ints()[at >>> 2];
 
 /** Prepares; writes the statement and how many bytes were taken to two ints in .NET's memory. */
 export function prepare(db, netSql, size, flags, netOut) {
-  const sql = raw.sqlite3_malloc(size + 1) >>> 0, out = raw.sqlite3_malloc(8) >>> 0;
-  if (!sql || !out) return 7;
+  const out = raw.sqlite3_malloc(size + 9) >>> 0, sql = out + 8;
+  if (!out) return 7;
   copy(heap(), sql, netHeap(), netSql >>> 0, size);
   heap()[sql + size] = 0;
   const code = raw.sqlite3_prepare_v3(db, sql, size + 1, flags, out, out + 4);
-  const statement = ints()[out >>> 2], tail = ints()[(out + 4) >>> 2] >>> 0;
-  const result = new Int32Array(netHeap().buffer, netOut >>> 0, 2);
-  [result[0], result[1]] = [statement, tail ? tail - sql : size];
+  const tail = ints()[(out + 4) >>> 2] >>> 0, result = new Int32Array(netHeap().buffer, netOut >>> 0, 2);
+  [result[0], result[1]] = [ints()[out >>> 2], tail ? tail - sql : size];
   raw.sqlite3_free(out);
-  raw.sqlite3_free(sql);
   return code;
+}
+
+/**
+ * Steps, and gives the new row's types and numbers to .NET in the same call: 64 ints for the types, then 64 doubles. An integer
+ * that a double does not hold is marked. Returns the code; for a row, with the number of columns given above the lowest byte.
+ */
+export function step(statement) {
+  const code = raw.sqlite3_step(statement);
+  if (code !== ROW) return code;
+  const count = Math.min(raw.sqlite3_data_count(statement), MAX_ROW);
+  if (!netTypes?.length) {
+    const buffer = netHeap().buffer;
+    [netTypes, netValues] = [new Int32Array(buffer, netRow, MAX_ROW), new Float64Array(buffer, netRow + MAX_ROW * 4, MAX_ROW)];
+  }
+  for (let i = 0; i < count; i++) {
+    let type = raw.sqlite3_column_type(statement, i);
+    if (type === INTEGER || type === FLOAT) {
+      const value = netValues[i] = raw.sqlite3_column_double(statement, i);
+      if (type === INTEGER && Math.abs(value) >= Number.MAX_SAFE_INTEGER) type |= INEXACT;
+    }
+    netTypes[i] = type;
+  }
+  return code | count << 8;
+}
+
+/** The index of a parameter whose name ends with a zero. */
+export function parameterIndex(statement, netName) {
+  const size = netHeap().indexOf(0, netName >>> 0) + 1 - (netName >>> 0);
+  copy(heap(), reserve(size), netHeap(), netName >>> 0, size);
+  return raw.sqlite3_bind_parameter_index(statement, scratch);
 }
 
 function passBytes(call, a, b, netAt, size) {

@@ -28,6 +28,9 @@ public sealed class TabGroup : IAsyncDisposable
     /// <summary>Opens the playground with a query such as "db=a.db&amp;durability=strict", in a tab with its own renderer process.</summary>
     public Task<IPage> OpenAsync(string query = "") => OpenPathAsync("/?" + query);
 
+    /// <summary>Opens the playground in several tabs at the same time.</summary>
+    public async Task<IPage[]> OpenManyAsync(int count) => await Task.WhenAll(Enumerable.Range(0, count).Select(_ => OpenAsync()));
+
     /// <summary>Opens another page of the host, such as "/lab/".</summary>
     public async Task<IPage> OpenPathAsync(string path)
     {

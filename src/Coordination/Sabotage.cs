@@ -1,0 +1,28 @@
+namespace DataSync.Coordination;
+
+/// <summary>The guards that tests take away one by one, to show that the simulation notices.</summary>
+[Flags]
+internal enum Guard
+{
+    None = 0,
+    StoreEpoch = 1,
+    CommitDedupe = 2,
+    Base = 4,
+    CatchUpBeforeLeading = 8,
+    UndoAfterFailure = 16,
+    ApplyOnlyWhenIdle = 32,
+    AppendFailure = 64,
+    Resend = 128,
+    DurableBeforeAnswer = 256,
+}
+
+/// <summary>Which guards are missing on this thread: none, but in tests.</summary>
+internal static class Sabotage
+{
+    [ThreadStatic]
+    private static Guard _removed;
+
+    public static void Remove(Guard guards) => _removed = guards;
+
+    public static bool IsMissing(Guard guard) => (_removed & guard) != 0;
+}

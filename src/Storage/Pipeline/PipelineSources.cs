@@ -1,0 +1,16 @@
+namespace DataSync.Storage;
+
+/// <summary>Where a pipeline takes chance and "soon" from. A simulation gives its own, so that a run can be repeated.</summary>
+internal sealed record PipelineSources
+{
+    public static PipelineSources Default { get; } = new();
+
+    /// <summary>Names a new commit.</summary>
+    public Func<CommitId> NewCommitId { get; init; } = CommitId.New;
+
+    /// <summary>Spreads retries: from 0 to 1. Null for the retry library's own.</summary>
+    public Func<double>? Jitter { get; init; }
+
+    /// <summary>Runs an action soon, on an empty stack. Null for the thread pool.</summary>
+    public Action<Action>? Later { get; init; }
+}

@@ -1,0 +1,91 @@
+using DataSync.MultiTab.Browser;
+using DataSync.MultiTab.Histories;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace DataSync.MultiTab;
+
+/// <summary>Browsers that lack something, and messages that are lost.</summary>
+[Collection(BrowserCollection.Name)]
+public sealed class DegradedTests(BrowserFixture browser, ITestOutputHelper output)
+{
+    /// <summary>What a page on plain HTTP finds.</summary>
+    private const string RemoveLocks = "Object.defineProperty(Navigator.prototype, 'locks', { get: () => undefined });";
+
+    /// <summary>Loses, doubles and delays messages between the pipelines. Each tab has a sequence of its own, the same in each run.</summary>
+    private const string SpoilMessages = """
+        globalThis.spoilt = { dropped: 0, doubled: 0, delayed: 0, sent: 0 };
+        globalThis.spoilSeed = 1;
+        const random = () => {
+          // mulberry32
+          let t = spoilSeed = (spoilSeed + 0x6D2B79F5) | 0;
+          t = Math.imul(t ^ (t >>> 15), t | 1);
+          t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+          return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+        };
+        const post = BroadcastChannel.prototype.postMessage;
+        BroadcastChannel.prototype.postMessage = function (message) {
+          const send = () => { try { post.call(this, message); } catch { /* closed meanwhile */ } };
+          if (!this.name.endsWith(':commits')) return send();
+          spoilt.sent++;
+          const fate = random();
+          if (fate < 0.1) spoilt.dropped++;
+          else if (fate < 0.2) { spoilt.doubled++; send(); setTimeout(send, random() * 300); }
+          else if (fate < 0.35) { spoilt.delayed++; setTimeout(send, random() * 300); }
+          else send();
+        };
+        """;
+
+    [Fact(Timeout = 120_000)]
+    public async Task Without_web_locks_one_tab_leads_in_the_end_and_no_row_is_lost_or_doubled()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        await tabs.Context.AddInitScriptAsync(RemoveLocks);
+        var pages = await tabs.OpenManyAsync(4);
+        Assert.False(await pages[0].CallAsync<bool>("'locks' in navigator && navigator.locks !== undefined"));
+        var leader = await DataSyncPage.AgreeAsync(pages);
+        var others = pages.Where(page => page != leader).ToArray();
+        var process = (await RendererProcess.OfEachAsync([leader, .. others]))[0];
+        var history = await History.BeginAsync(tabs, leader, output);
+        await history.StartAsync(pages);
+        await history.WaitForMoreAsync(100);
+
+        var moment = TimeProvider.System.GetUtcNow();
+        process.Kill();
+        await history.WaitForMoreAsync(100, except: leader);
+        await history.StopAsync(lost: leader);
+
+        var pause = history.LongestPauseAfter(moment, leader);
+        output.WriteLine($"{pause.TotalMilliseconds:0} ms to the next acknowledged write");
+        await DataSyncPage.AgreeAsync(others);
+        Assert.Single(await Task.WhenAll(others.Select(page => page.StatusAsync())), status => status.IsLeader);
+        await history.CheckAsync(others);
+        Assert.InRange(pause, TimeSpan.Zero, TimeSpan.FromSeconds(7));
+    }
+
+    [Theory(Timeout = 120_000)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task With_messages_lost_doubled_and_late_every_write_ends_and_no_row_is_lost_or_doubled(int seed)
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        await tabs.Context.AddInitScriptAsync(SpoilMessages);
+        var pages = await tabs.OpenManyAsync(4);
+        foreach (var (page, i) in pages.Select((page, i) => (page, i))) await page.EvaluateAsync("seed => { spoilSeed = seed; }", seed * 1000 + i);
+        await DataSyncPage.AgreeAsync(pages);
+        var history = await History.BeginAsync(tabs, pages[0], output);
+
+        await history.StartAsync(pages, count: 15, pause_ms: 0);
+        await history.FinishAsync(TimeSpan.FromSeconds(60));
+
+        foreach (var page in pages)
+        {
+            var spoilt = await page.CallAsync<Dictionary<string, int>>("spoilt");
+            output.WriteLine(string.Join(", ", spoilt));
+            Assert.True(spoilt["dropped"] > 0 && spoilt["doubled"] > 0 && spoilt["delayed"] > 0);
+        }
+
+        Assert.Equal(60, history.AcknowledgedCount);
+        await history.CheckAsync(pages);
+    }
+}

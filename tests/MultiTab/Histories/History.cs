@@ -1,0 +1,175 @@
+using System.Globalization;
+using System.Text.Json;
+using DataSync.MultiTab.Browser;
+using Microsoft.Playwright;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace DataSync.MultiTab.Histories;
+
+/// <summary>
+/// Checks the promise of the whole: an acknowledged row is there exactly once, one without an answer at most once, a
+/// refused one not at all, and no row is there that nobody wrote.
+/// </summary>
+public sealed class History
+{
+    private readonly ITestOutputHelper output;
+    private readonly Lock changing = new();
+    private readonly List<HistoryWriter> writers = [];
+    private readonly List<Outcome> outcomes = [];
+    private TaskCompletionSource changed = new();
+
+    private History(ITestOutputHelper output) => this.output = output;
+
+    /// <summary>Makes the table through one tab and lets all tabs of the group tell what they wrote.</summary>
+    public static async Task<History> BeginAsync(TabGroup tabs, IPage page, ITestOutputHelper output)
+    {
+        var history = new History(output);
+        await history.ListenAsync(tabs);
+        // No constraint on (writer, n): a row that was written twice must be seen, not refused.
+        await page.ExecuteAsync("CREATE TABLE history(id INTEGER PRIMARY KEY, writer TEXT NOT NULL, n INTEGER NOT NULL, text TEXT NOT NULL)");
+        return history;
+    }
+
+    /// <summary>Lets the tabs of a further group, such as those of a restarted browser, tell too.</summary>
+    public Task ListenAsync(TabGroup tabs) => tabs.Context.ExposeFunctionAsync<string>("historyOutcome", Add);
+
+    /// <summary>Starts to write in each of the tabs; without a count until <see cref="StopAsync"/>.</summary>
+    public async Task StartAsync(IReadOnlyList<IPage> pages, int count = 0, int pause_ms = 10)
+    {
+        foreach (var page in pages) await page.WaitUntilAsync("datasync.query('SELECT n FROM history LIMIT 1').then(() => true, () => false)");
+        writers.AddRange(await Task.WhenAll(pages.Select((page, i) =>
+            HistoryWriter.StartAsync(string.Create(CultureInfo.InvariantCulture, $"w{writers.Count + i}"), page, count, pause_ms))));
+    }
+
+    /// <summary>Ends the writing in all tabs but the lost ones, each after the row that it is at.</summary>
+    public Task StopAsync(params IPage[] lost) => EndAsync(stop: true, TimeSpan.FromMilliseconds(TabGroup.StepLimit_ms), lost);
+
+    /// <summary>Waits until every writer has written its count.</summary>
+    public Task FinishAsync(TimeSpan limit) => EndAsync(stop: false, limit, []);
+
+    /// <summary>Waits for a number of acknowledgements more, by tabs other than the given one.</summary>
+    public async Task WaitForMoreAsync(int count, IPage? except = null)
+    {
+        var target = CountOf(except) + count;
+        using var limit = new CancellationTokenSource(TimeSpan.FromMilliseconds(TabGroup.StepLimit_ms));
+        while (CountOf(except) < target)
+        {
+            await Next().WaitAsync(limit.Token);
+        }
+    }
+
+    public int AcknowledgedCount => CountOf(null);
+
+    /// <summary>The longest time after a moment in which no other tab's write was acknowledged. The time to the next one, when that moment stopped the writing.</summary>
+    public TimeSpan LongestPauseAfter(DateTimeOffset moment, IPage except)
+    {
+        var from = moment.ToUnixTimeMilliseconds();
+        lock (changing)
+        {
+            var times = outcomes.Where(o => o.Marker is not null && PageOf(o.Writer) != except && o.At_ms > from).Select(o => o.At_ms).Order().Prepend(from).ToArray();
+            return TimeSpan.FromMilliseconds(times.Zip(times.Skip(1), (a, b) => b - a).Max());
+        }
+    }
+
+    /// <summary>Compares what was acknowledged with what tabs read, and looks at the database's own consistency.</summary>
+    /// <param name="readers">Tabs that must all show the same; each is waited for until it shows the last acknowledged commit.</param>
+    /// <param name="mayFail">Whether writes may have been refused with an exception.</param>
+    public async Task CheckAsync(IReadOnlyList<IPage> readers, bool mayFail = false)
+    {
+        Outcome[] known;
+        lock (changing) known = [.. outcomes];
+        var acknowledged = known.Where(o => o.Marker is not null).ToArray();
+        var failed = known.Where(o => o.Error is not null).ToArray();
+        foreach (var failure in failed) output.WriteLine($"{failure.Writer}/{failure.N} failed: {failure.Error}");
+        Assert.True(mayFail || failed.Length == 0, $"{failed.Length} writes failed, the first with {failed.FirstOrDefault()?.Error}");
+        Assert.Equal(acknowledged.Length, acknowledged.Select(o => o.Marker).Distinct().Count());
+
+        var last = acknowledged.Max(o => o.Marker)!.Value;
+        foreach (var reader in readers)
+        {
+            await reader.WaitForMarkerAsync(last);
+            Check(await reader.QueryAsync<Row>("SELECT writer, n, text, count(*) AS copies FROM history GROUP BY writer, n, text"), acknowledged, failed);
+            Assert.Equal("ok", await reader.ScalarAsync<string>("PRAGMA integrity_check"));
+            Assert.Equal(0, await reader.CallAsync<int>(GapsInLog));
+        }
+    }
+
+    private void Check(Row[] rows, Outcome[] acknowledged, Outcome[] failed)
+    {
+        Assert.All(rows, row => Assert.Equal(($"{row.Writer}/{row.N}", 1), (row.Text, row.Copies)));
+        var present = rows.Select(row => (row.Writer, row.N)).ToHashSet();
+        Assert.Empty(acknowledged.Where(o => !present.Contains((o.Writer, o.N))).Select(o => $"{o.Writer}/{o.N} at marker {o.Marker} was acknowledged and is missing"));
+        Assert.Empty(failed.Where(o => present.Contains((o.Writer, o.N)) && !o.Error!.Contains("outcome of the write is unknown", StringComparison.Ordinal)).Select(o => $"{o.Writer}/{o.N} was refused and is there: {o.Error}"));
+        Assert.Empty(present.Select(row => row.Writer).Distinct().Except(writers.Select(writer => writer.Name)));
+        foreach (var writer in writers)
+        {
+            var numbers = present.Where(row => row.Writer == writer.Name).Select(row => row.N).Order().ToArray();
+            var holes = failed.Count(o => o.Writer == writer.Name);
+            // A writer begins a row when the one before has ended, so its rows have no holes but for the refused ones.
+            Assert.True(numbers.Length == 0 || numbers[^1] <= numbers.Length + holes, $"{writer.Name} wrote {numbers.Length} rows up to number {numbers.LastOrDefault()}.");
+            Assert.True(writer.Attempted is null || numbers.LastOrDefault() <= writer.Attempted, $"{writer.Name} tried {writer.Attempted} rows and has {numbers.LastOrDefault()}.");
+        }
+
+        output.WriteLine($"{acknowledged.Length} acknowledged, {failed.Length} refused, {rows.Length - acknowledged.Length} without an answer; {rows.Length} rows");
+    }
+
+    private async Task EndAsync(bool stop, TimeSpan limit, IPage[] lost)
+    {
+        await Task.WhenAll(writers.Where(writer => writer.Attempted is null && !lost.Contains(writer.Page)).Select(writer => writer.EndAsync(stop, limit)));
+        // The pages' messages come in order, and these are the last ones; one may still be on its way.
+        using var rest = new CancellationTokenSource(TimeSpan.FromMilliseconds(TabGroup.StepLimit_ms));
+        while (writers.Exists(writer => writer.Attempted is { } attempted && OutcomesOf(writer) < attempted)) await Next().WaitAsync(rest.Token);
+    }
+
+    private int OutcomesOf(HistoryWriter writer)
+    {
+        lock (changing) return outcomes.Count(o => o.Writer == writer.Name);
+    }
+
+    private int CountOf(IPage? except)
+    {
+        lock (changing) return outcomes.Count(o => o.Marker is not null && (except is null || PageOf(o.Writer) != except));
+    }
+
+    private IPage? PageOf(string writer) => writers.Find(w => w.Name == writer)?.Page;
+
+    private Task Next()
+    {
+        lock (changing) return changed.Task;
+    }
+
+    private void Add(string json)
+    {
+        TaskCompletionSource waiting;
+        lock (changing)
+        {
+            outcomes.Add(JsonSerializer.Deserialize<Outcome>(json, JsonSerializerOptions.Web)!);
+            (waiting, changed) = (changed, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        }
+
+        waiting.TrySetResult();
+    }
+
+    /// <summary>Reads the store past DataSync: how many markers between the checkpoint and the last record have no record.</summary>
+    private const string GapsInLog = """
+        new Promise((resolve, reject) => {
+          const open = indexedDB.open('datasync:app.db');
+          open.onerror = () => reject(open.error);
+          open.onsuccess = () => {
+            const read = open.result.transaction(['head', 'log']);
+            const head = read.objectStore('head').get('head');
+            const keys = read.objectStore('log').getAllKeys();
+            read.onabort = () => reject(read.error);
+            read.oncomplete = () => {
+              open.result.close();
+              resolve((keys.result.at(-1) ?? head.result.marker) - head.result.marker - keys.result.length);
+            };
+          };
+        })
+        """;
+
+    private sealed record Outcome(string Writer, int N, double At_ms, long? Marker, string? Error);
+
+    private sealed record Row(string Writer, int N, string Text, int Copies);
+}

@@ -1,0 +1,141 @@
+using System.Text.Json;
+using DataSync.MultiTab.Browser;
+using Microsoft.Playwright;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace DataSync.MultiTab;
+
+/// <summary>The page's scripting object, <c>globalThis.datasync</c>.</summary>
+[Collection(BrowserCollection.Name)]
+public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper output)
+{
+    [Fact(Timeout = 60_000)]
+    public async Task Values_of_every_kind_come_back_as_they_were()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var page = await tabs.OpenAsync();
+
+        var wrong = await page.EvaluateAsync<string[]>("""
+            async () => {
+              const values = [null, 0, -1.5, 2 ** 53, 9223372036854775807n, -9223372036854775808n, 'ä€😀', '', Infinity, -Infinity,
+                new Uint8Array([0, 255]), new Uint8Array(0), new Uint8Array(100000).fill(7)];
+              const isSame = (a, b) => a instanceof Uint8Array ? b instanceof Uint8Array && a.length === b.length && a.every((x, i) => x === b[i])
+                : typeof a === 'bigint' || typeof b === 'bigint' ? BigInt(a) === BigInt(b) : Object.is(a, b);
+              const wrong = [];
+              for (const value of values) {
+                const [byName] = await datasync.query('SELECT $v AS v', { $v: value });
+                const [byPosition] = await datasync.query("SELECT '?' AS mark, ? AS v -- ?", [value]);
+                if (!isSame(value, byName.v)) wrong.push(`by name ${String(value)}: ${String(byName.v)}`);
+                if (!isSame(value, byPosition.v)) wrong.push(`by position ${String(value)}: ${String(byPosition.v)}`);
+              }
+              return wrong;
+            }
+            """);
+
+        Assert.Empty(wrong);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_write_in_one_tab_is_told_to_and_read_by_the_other()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var first = await tabs.OpenAsync();
+        await first.EvaluateAsync("datasync.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT)')");
+        var second = await tabs.OpenAsync();
+        await second.EvaluateAsync("""
+            async () => {
+              await datasync.ready;
+              globalThis.told = new Promise(resolve => datasync.onCommit(commit => { if (!commit.isLocal) resolve(commit.marker); }));
+            }
+            """);
+
+        var written = (await first.EvaluateAsync("datasync.execute('INSERT INTO t(text) VALUES ($text)', { text: 'hello' })"))!.Value;
+        var told = await second.EvaluateAsync<long>("told");
+        var read = await second.EvaluateAsync<string>("datasync.query('SELECT text FROM t').then(rows => rows[0].text)");
+
+        Assert.Equal(written.GetProperty("marker").GetInt64(), told);
+        Assert.Equal(1, written.GetProperty("changes").GetInt32());
+        Assert.Equal(1, written.GetProperty("lastInsertRowId").GetInt64());
+        Assert.Equal("hello", read);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_transaction_is_all_or_nothing_and_its_failure_has_the_exceptions_name()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var page = await tabs.OpenAsync();
+
+        var seen = (await page.EvaluateAsync("""
+            async () => {
+              await datasync.execute('CREATE TABLE t(id INTEGER PRIMARY KEY)');
+              const good = await datasync.transaction([
+                { sql: 'INSERT INTO t VALUES (?), (?)', params: [1, 2] }, { sql: 'INSERT INTO t SELECT max(id) + $step FROM t', params: { step: 5 } }]);
+              const failure = await datasync.transaction([
+                { sql: 'INSERT INTO t VALUES (8)' }, { sql: 'INSERT INTO t VALUES (1)' }]).catch(error => error);
+              return { good, name: failure.name, isError: failure instanceof Error, code: failure.sqliteErrorCode,
+                ids: (await datasync.query('SELECT id FROM t ORDER BY id')).map(row => row.id), marker: datasync.status().marker };
+            }
+            """))!.Value;
+
+        Assert.Equal("[1,2,7]", seen.GetProperty("ids").GetRawText());
+        Assert.Equal(3, seen.GetProperty("good").GetProperty("changes").GetInt32());
+        Assert.Equal(2, seen.GetProperty("marker").GetInt64());
+        Assert.Equal("SqliteException", seen.GetProperty("name").GetString());
+        Assert.True(seen.GetProperty("isError").GetBoolean());
+        Assert.Equal(19, seen.GetProperty("code").GetInt32());
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task Leadership_is_asked_for_given_away_and_left_by_closing()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var first = await tabs.OpenAsync();
+        var leader = await first.EvaluateAsync<string>("datasync.waitForLeader()");
+        var second = await tabs.OpenAsync();
+        await second.EvaluateAsync("datasync.requestLeadership()");
+
+        var status = await StatusAsync(second);
+        Assert.Equal("leader", status.GetProperty("role").GetString());
+        Assert.Equal(status.GetProperty("id").GetString(), status.GetProperty("leaderId").GetString());
+        Assert.NotEqual(leader, status.GetProperty("leaderId").GetString());
+        Assert.True(status.GetProperty("epoch").GetInt64() > 1);
+        Assert.Contains(leader, status.GetProperty("members").EnumerateArray().Select(member => member.GetString()));
+
+        await second.EvaluateAsync("datasync.resign()");
+        Assert.NotEmpty(await second.EvaluateAsync<string>("datasync.waitForLeader()"));
+        await second.EvaluateAsync("datasync.close()");
+        Assert.Equal("ObjectDisposedException", await second.EvaluateAsync<string>("datasync.query('SELECT 1').catch(error => error.name)"));
+        Assert.Equal(leader, await first.EvaluateAsync<string>("datasync.waitForLeader()"));
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task The_query_string_chooses_the_database()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var first = await tabs.OpenAsync("db=one%20ä.db&durability=strict");
+        var second = await tabs.OpenAsync("db=two.db");
+        await first.EvaluateAsync("datasync.execute('CREATE TABLE only_in_one(x)')");
+
+        Assert.Equal(0, await second.EvaluateAsync<int>("datasync.query('SELECT count(*) AS n FROM sqlite_master').then(rows => rows[0].n)"));
+        Assert.Equal("leader", (await StatusAsync(second)).GetProperty("role").GetString());
+        Assert.Equal("leader", (await StatusAsync(first)).GetProperty("role").GetString());
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_database_is_exported_and_imported_as_bytes()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var first = await tabs.OpenAsync("db=a.db");
+        var second = await tabs.OpenAsync("db=b.db");
+        await first.EvaluateAsync("datasync.execute('CREATE TABLE t AS SELECT 7 AS x')");
+        var file = await first.EvaluateAsync<int[]>("datasync.export().then(bytes => [...bytes])");
+        await second.EvaluateAsync("file => datasync.import(new Uint8Array(file))", file);
+
+        Assert.Equal(7, await second.EvaluateAsync<int>("datasync.query('SELECT x FROM t').then(rows => rows[0].x)"));
+        Assert.Equal("DatabaseImportException", await second.EvaluateAsync<string>("datasync.import(new Uint8Array(3000)).catch(error => error.name)"));
+        Assert.Equal(7, await second.EvaluateAsync<int>("datasync.query('SELECT x FROM t').then(rows => rows[0].x)"));
+    }
+
+    private static async Task<JsonElement> StatusAsync(IPage page) => (await page.EvaluateAsync("datasync.status()"))!.Value;
+}

@@ -1,0 +1,163 @@
+using DataSync.Storage;
+
+namespace DataSync.Simulation;
+
+/// <summary>The reference: what the database holds after a commit, as plain bytes. Blocks are shared and never changed.</summary>
+internal sealed class ModelImage
+{
+    /// <summary>The blocks that the workload uses; they lie in two extents, on both sides of a border.</summary>
+    public static readonly int[] BlockIds = [0, 1, 2, 3, 4, 5, 6, 62, 63, 64, 65, 66];
+
+    private static readonly byte[] Zero = new byte[Extent.BlockSize];
+    private readonly byte[][] _blocks;
+
+    private ModelImage(byte[][] blocks, long size) => (_blocks, Size) = (blocks, size);
+
+    public static ModelImage Empty { get; } = new([.. BlockIds.Select(_ => Zero)], 0);
+
+    public long Size { get; private set; }
+
+    public ModelImage Copy() => new([.. _blocks], Size);
+
+    public ReadOnlySpan<byte> Block(int id) => _blocks[Array.IndexOf(BlockIds, id)];
+
+    public void Write(long offset, ReadOnlySpan<byte> bytes)
+    {
+        for (var i = 0; i < BlockIds.Length; i++)
+        {
+            var start = (long)BlockIds[i] * Extent.BlockSize;
+            var from = Math.Max(start, offset);
+            var to = Math.Min(start + Extent.BlockSize, offset + bytes.Length);
+            if (from >= to) continue;
+            var block = _blocks[i].ToArray();
+            bytes[(int)(from - offset)..(int)(to - offset)].CopyTo(block.AsSpan((int)(from - start)));
+            _blocks[i] = block;
+        }
+
+        Size = Math.Max(Size, offset + bytes.Length);
+    }
+
+    public void Truncate(long size)
+    {
+        for (var i = 0; i < BlockIds.Length; i++)
+        {
+            var start = (long)BlockIds[i] * Extent.BlockSize;
+            if (start + Extent.BlockSize <= size || ReferenceEquals(_blocks[i], Zero)) continue;
+            if (start >= size)
+            {
+                _blocks[i] = Zero;
+                continue;
+            }
+
+            var block = _blocks[i].ToArray();
+            block.AsSpan((int)(size - start)).Clear();
+            _blocks[i] = block;
+        }
+
+        Size = size;
+    }
+
+    /// <summary>Null when the database reads exactly like this; otherwise what differs.</summary>
+    public string? Compare(long size, Reader read)
+    {
+        if (size != Size) return $"its size is {size}, expected {Size}";
+        Span<byte> actual = stackalloc byte[Extent.BlockSize];
+        for (var i = 0; i < BlockIds.Length; i++)
+        {
+            read((long)BlockIds[i] * Extent.BlockSize, actual);
+            if (!actual.SequenceEqual(_blocks[i])) return $"block {BlockIds[i]} holds {Describe(actual)}, expected {Describe(_blocks[i])}";
+        }
+
+        return null;
+    }
+
+    public string? Compare(BlockStorage storage) => Compare(storage.Size, (at, to) => storage.Read(at, to));
+
+    public string? Compare(BlockImage image) => Compare(image.FileSize, (at, to) =>
+    {
+        if (image.Find((int)(at / Extent.DataSize)) is not { } extent) to.Clear();
+        else extent.RecordBytes.Slice(Extent.HeaderSize + (int)(at % Extent.DataSize), to.Length).CopyTo(to);
+    });
+
+    private static string Describe(ReadOnlySpan<byte> block) =>
+        block.IndexOfAnyExcept((byte)0) < 0 ? "zeros" : $"[{Convert.ToHexString(block[..16])}…]";
+
+    internal delegate void Reader(long offset, Span<byte> destination);
+}
+
+/// <summary>A commit as its writer sealed it, and the image it makes on top of its base.</summary>
+internal sealed record ModelCommit(CommitId Id, string Name, Position Base, ModelImage Image, Operation? Operation, SimTab? Writer, int Number)
+{
+    /// <summary>Its writer was told that it did not and will not become durable.</summary>
+    public bool IsDead { get; set; }
+}
+
+/// <summary>One store from creation to deletion: the durable history, which only ever grows.</summary>
+internal sealed class StoreLife(Guid incarnation)
+{
+    private readonly Dictionary<CommitId, long> _markers = [];
+
+    public Guid Incarnation { get; } = incarnation;
+
+    public List<Position> History { get; } = [Position.Start];
+
+    public Position End => History[^1];
+
+    public long Epoch { get; set; }
+
+    public long Checkpoint { get; set; }
+
+    public bool IsOver { get; set; }
+
+    public long? Find(CommitId id) => _markers.TryGetValue(id, out var marker) ? marker : null;
+
+    public void Add(Position position)
+    {
+        History.Add(position);
+        _markers.Add(position.Commit, position.Marker);
+    }
+}
+
+internal enum OperationState
+{
+    Running,
+
+    /// <summary>Acknowledged.</summary>
+    Done,
+
+    /// <summary>Failed, or withdrawn: nothing of it may ever become durable.</summary>
+    Failed,
+
+    /// <summary>Its outcome is not known: it may become durable, once.</summary>
+    Unknown,
+}
+
+/// <summary>One write that a tab's application asked for; it may take several commits until one is not stale.</summary>
+internal sealed class Operation(int number, SimTab tab, double startMs, StoreLife? life)
+{
+    public int Number { get; } = number;
+
+    public SimTab Tab { get; } = tab;
+
+    public double StartMs { get; } = startMs;
+
+    public double EndMs { get; set; }
+
+    public StoreLife? Life { get; } = life;
+
+    public long MarkerAtStart { get; } = life?.End.Marker ?? 0;
+
+    public OperationState State { get; set; }
+
+    public string Outcome { get; set; } = "";
+
+    public List<ModelCommit> Commits { get; } = [];
+
+    /// <summary>The commit of it that became durable.</summary>
+    public ModelCommit? Durable { get; set; }
+
+    public bool IsProbe { get; init; }
+
+    /// <summary>A synchronous write whose outcome nobody has asked for.</summary>
+    public bool IsUnflushed { get; set; }
+}

@@ -1,0 +1,43 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace DataSync.Simulation;
+
+/// <summary>Runs many seeds, or one with its trace.</summary>
+internal static class Program
+{
+    private static int Main(string[] args)
+    {
+        var seeds = Get(args, "--seeds", 2000);
+        var from = Get(args, "--from", 0);
+        var threads = (int)Get(args, "--threads", 2);
+        if (args.Contains("--seed")) return Replay((ulong)Get(args, "--seed", 0), args.Contains("--shrink"), args.Contains("--live"));
+        var stopwatch = Stopwatch.StartNew();
+        var stop = Get(args, "--failures", 1);
+        var result = Campaign.Run((ulong)from, seeds, threads, (int)stop, done =>
+            Console.Error.WriteLine($"{done:N0} seeds, {stopwatch.Elapsed.TotalSeconds:0} s"));
+        Console.WriteLine(result.Coverage.ToTable());
+        Console.WriteLine($"{result.Runs:N0} seeds in {stopwatch.Elapsed.TotalSeconds:0.0} s, {result.Acknowledged:N0} writes acknowledged, {result.Failures.Count} seeds failed");
+        foreach (var (seed, violation) in result.Failures) Console.WriteLine($"seed {seed}: {violation}");
+        return result.Failures.Count == 0 ? 0 : Replay(result.Failures[0].Seed, shrink: true);
+    }
+
+    private static int Replay(ulong seed, bool shrink, bool live = false)
+    {
+        var scenario = Scenario.Generate(seed);
+        if (shrink) scenario = Shrinker.Shrink(scenario);
+        using var world = new World(scenario, traces: true) { Live = live ? Console.Error.WriteLine : null };
+        var violation = world.Run();
+        foreach (var line in world.TraceLines) Console.WriteLine(line);
+        Console.WriteLine(scenario with { Actions = [] });
+        foreach (var action in scenario.Actions) Console.WriteLine(action);
+        Console.WriteLine(violation is null ? $"seed {seed}: no violation" : $"seed {seed}: {violation}");
+        return violation is null ? 0 : 1;
+    }
+
+    private static long Get(string[] args, string name, long otherwise)
+    {
+        var index = Array.IndexOf(args, name);
+        return index < 0 || index + 1 >= args.Length ? otherwise : long.Parse(args[index + 1], NumberStyles.AllowThousands, CultureInfo.InvariantCulture);
+    }
+}

@@ -1,0 +1,110 @@
+using DataSync.Contracts;
+using DataSync.Storage;
+
+namespace DataSync.Simulation;
+
+internal enum StoreEffect
+{
+    Abort,
+    Quota,
+    Throw,
+    LoseBefore,
+    LoseAfter,
+    CrashBefore,
+    CrashAfter,
+    HangBefore,
+    HangAfter,
+    HoldBefore,
+    HoldAfter,
+}
+
+/// <summary>What the tabs' stores do beside what they should: take time, fail, and lose their connection.</summary>
+internal sealed class SimStore(World world, Dice dice)
+{
+    private readonly List<(SimTab Tab, StoreOperation? Operation, StoreEffect Effect, double Ms)> _planned = [];
+
+    public double MaxMs { get; set; }
+
+    public double SlowUntilMs { get; set; }
+
+    public double QuotaUntilMs { get; set; }
+
+    public void Plan(SimTab tab, StoreOperation? operation, StoreEffect effect, double ms) => _planned.Add((tab, operation, effect, ms));
+
+    public void Heal()
+    {
+        _planned.Clear();
+        (SlowUntilMs, QuotaUntilMs) = (0, 0);
+    }
+
+    public async Task BeforeAsync(SimTab tab, StoreCall call)
+    {
+        world.CheckThread();
+        tab.Trace($"store {call.Operation} {call.Number} begins");
+        await PassAsync(tab);
+        var effect = Take(tab, call.Operation, e => e is not (StoreEffect.LoseAfter or StoreEffect.CrashAfter or StoreEffect.HangAfter or StoreEffect.HoldAfter));
+        if (call.Operation is StoreOperation.Append or StoreOperation.Checkpoint && world.Clock.NowMs < QuotaUntilMs)
+            await ApplyAsync(tab, call, (StoreEffect.Quota, 0));
+        if (effect is { } found) await ApplyAsync(tab, call, found);
+        if (call.Operation == StoreOperation.Append) world.BeforeAppend(tab, call);
+    }
+
+    public async Task AfterAsync(SimTab tab, StoreCall call)
+    {
+        world.Observe(tab, call);
+        if (call.Operation == StoreOperation.Append && call.Commits.Count > 1) world.Coverage.Hit("state group commit");
+        if (Take(tab, call.Operation, e => e is StoreEffect.LoseAfter or StoreEffect.CrashAfter or StoreEffect.HangAfter or StoreEffect.HoldAfter) is { } found)
+            await ApplyAsync(tab, call, found);
+        await PassAsync(tab);
+        tab.Trace($"store {call.Operation} {call.Number} ends");
+    }
+
+    private Task PassAsync(SimTab tab)
+    {
+        var most = world.Clock.NowMs < SlowUntilMs ? MaxMs * 20 + 100 : MaxMs;
+        return most > 0 ? tab.DelayAsync(dice.From(0, most)) : Task.CompletedTask;
+    }
+
+    private (StoreEffect Effect, double Ms)? Take(SimTab tab, StoreOperation operation, Func<StoreEffect, bool> fits)
+    {
+        var index = _planned.FindIndex(p => p.Tab == tab && (p.Operation is null || p.Operation == operation) && fits(p.Effect));
+        if (index < 0) return null;
+        var (_, _, effect, ms) = _planned[index];
+        _planned.RemoveAt(index);
+        return (effect, ms);
+    }
+
+    private async Task ApplyAsync(SimTab tab, StoreCall call, (StoreEffect Effect, double Ms) fault)
+    {
+        world.Coverage.Hit($"fault store {fault.Effect} at {call.Operation}");
+        if (world.IsTracing) world.Trace(tab, $"store fault {fault.Effect} at {call.Operation} {call.Number}{(fault.Ms > 0 ? $" for {fault.Ms:0.#} ms" : "")}");
+        switch (fault.Effect)
+        {
+            case StoreEffect.Abort when call.Operation == StoreOperation.Open:
+                throw new StorageUnavailableException();
+            case StoreEffect.Abort:
+                throw new StorageException("The transaction was aborted.") { PlatformName = "AbortError" };
+            case StoreEffect.Quota:
+                throw new StorageQuotaException();
+            case StoreEffect.Throw:
+                throw new SimStoreException();
+            case StoreEffect.LoseBefore or StoreEffect.LoseAfter:
+                tab.Inner.OnClosed(StoreClosedReason.Lost);
+                throw new StorageClosedException(StoreClosedReason.Lost);
+            case StoreEffect.CrashBefore or StoreEffect.CrashAfter:
+                world.Leave(tab, ActionKind.Crash);
+                await new TaskCompletionSource().Task;
+                break;
+            case StoreEffect.HangBefore or StoreEffect.HangAfter:
+                world.Stop(tab, ActionKind.Hang, fault.Ms);
+                await tab.DelayAsync(0);
+                break;
+            default:
+                await tab.DelayAsync(fault.Ms);
+                break;
+        }
+    }
+}
+
+/// <summary>Something that a store should not throw.</summary>
+internal sealed class SimStoreException : Exception;

@@ -1,0 +1,89 @@
+using DataSync.Storage;
+
+namespace DataSync.Simulation;
+
+// After the last fault: somebody leads, writes go on, everything that was begun ends, and all tabs show the same.
+internal sealed partial class World
+{
+    /// <summary>Lease time, one heartbeat, and what claims and messages take.</summary>
+    private const double ElectionMs = 6000 + 600;
+
+    private void ComeToRest()
+    {
+        Trace(null, "no more faults from here on");
+        _isQuiet = true;
+        Store.Heal();
+        Store.MaxMs = Math.Min(Store.MaxMs, 3);
+        Browser.StorageFailure = null;
+        Browser.StorageLag = TimeSpan.FromMilliseconds(Math.Min(_scenario.StorageLagMs, 20));
+        foreach (var tab in LiveTabs.ToList()) Thaw(tab);
+
+        // What was stopped, or is being reopened, comes back now; that is the last fault.
+        RunUntil(Clock.NowMs + 300);
+        if (!LiveTabs.Any()) Open(0);
+        RunUntil(Clock.NowMs + 100);
+        var last = Clock.NowMs;
+        RunUntil(last + ElectionMs, () => LiveTabs.All(t => t.IsUsable) && LiveTabs.Any(t => t.Pipeline.IsLeading));
+        if (Violation is not null) return;
+        if (!LiveTabs.Any(t => t.IsUsable && t.Pipeline.IsLeading))
+        {
+            Fail("L1", $"No tab leads {ElectionMs} ms after the last fault: {string.Join(", ", LiveTabs.Select(t => $"{t.Name} {t.Coordinator.Role}{(t.IsOpen ? "" : " not open")}{(t.Fault is null ? "" : " stopped")}"))}.");
+            return;
+        }
+
+        Probe(last);
+    }
+
+    private void Probe(double last)
+    {
+        var plan = new Dice(_scenario.Seed + 77);
+        var probes = LiveTabs.Where(t => t.IsUsable).Select(t => StartWrite(t, new WritePlan(plan.Next()) { RollsBack = false, HoldMs = 0, ThinkMs = 0, CancelAfterMs = 0 }, isProbe: true)).ToList();
+        var bound = Math.Max(Clock.NowMs, last + ElectionMs) + _scenario.TurnDeadlineMs + 3000;
+        RunUntil(bound, () => probes.TrueForAll(p => p.State != OperationState.Running));
+        if (Violation is not null) return;
+        if (probes.Find(p => p.State != OperationState.Done) is { } stuck)
+        {
+            Fail("L1", $"{stuck.Tab.Name}'s write {stuck.Number}, begun after the last fault, is {stuck.State} {stuck.Outcome} after {Clock.NowMs - stuck.StartMs:0} ms.");
+            return;
+        }
+
+        foreach (var tab in LiveTabs) _ = tab.FlushAsync();
+
+        // Outcomes that stay unknown are given up after the write timeout, at a heartbeat.
+        RunUntil(last + Math.Max(_scenario.WriteTimeoutMs, ElectionMs) + _scenario.TurnDeadlineMs + 4000, () => LiveTabs.All(HasEnded));
+        if (Violation is not null) return;
+        foreach (var tab in LiveTabs) CheckEnded(tab);
+        if (Violation is not null) return;
+        RunUntil(Clock.NowMs + 1500);
+        CheckEnd();
+    }
+
+    private bool HasEnded(SimTab tab) => !_operations.Exists(o => o.Tab == tab && o is { State: OperationState.Running, IsUnflushed: false });
+
+    private void CheckEnded(SimTab tab)
+    {
+        if (_operations.Find(o => o.Tab == tab && o is { State: OperationState.Running, IsUnflushed: false } && tab.Holding == 0) is { } stuck)
+            Fail("S7", $"{tab.Name}'s write {stuck.Number}, begun at {stuck.StartMs:0}, has no outcome at {Clock.NowMs:0}.");
+    }
+
+    private void CheckEnd()
+    {
+        if (Violation is not null) return;
+        CheckStore("at the end");
+        foreach (var tab in LiveTabs)
+        {
+            if (!tab.IsUsable || Violation is not null) continue;
+            var storage = tab.Pipeline.Storage;
+            if (storage.Top != _life?.End) Fail("S5", $"At the end {tab.Name} shows {Describe(storage.Top)}, the store ends at {Describe(_life!.End)}.");
+            else if (storage.ChainLength > 0 || tab.Pipeline.PendingCount > 0) Fail("S7", $"At the end {tab.Name} still has commits on their way.");
+            else CheckImage(tab, "at the end");
+        }
+
+        // Whatever was acknowledged is there once, whatever failed is not: the history is the list of what was applied.
+        var applied = _lives.Values.SelectMany(l => l.History.Skip(1)).Select(p => _commits[p.Commit].Operation!).ToList();
+        if (applied.Distinct().Count() != applied.Count) Fail("S6", "An operation was applied twice.");
+        if (_operations.Find(o => o.State == OperationState.Done && o.Commits.Count > 0 && o.Outcome != "nothing written" && !applied.Contains(o)) is { } lost)
+            Fail("S4", $"Operation {lost.Number} was acknowledged and is in no history.");
+        Coverage.Hit("runs");
+    }
+}

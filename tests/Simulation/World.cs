@@ -1,0 +1,213 @@
+using System.Globalization;
+using System.Runtime.ExceptionServices;
+using DataSync.Coordination;
+using DataSync.Storage;
+
+namespace DataSync.Simulation;
+
+/// <summary>A violation of what must always hold.</summary>
+internal sealed record Violation(string Rule, string Message, double AtMs)
+{
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Rule} violated at {AtMs:0.000} ms: {Message}");
+}
+
+/// <summary>One run: the surroundings, the tabs, and what is done to them.</summary>
+internal sealed partial class World : IDisposable
+{
+    public const string Scope = "app.db";
+    private const double MaxEvents = 3_000_000;
+
+    [ThreadStatic]
+    private static World? _current;
+
+    private readonly int _thread = Environment.CurrentManagedThreadId;
+    private readonly Scenario _scenario;
+    private readonly SimTab?[] _slots;
+    private readonly List<SimTab> _tabs = [];
+    private readonly List<string>? _trace;
+    private readonly Dice _net, _control, _step;
+    private readonly Dictionary<SimTab, double> _isolatedUntil = [];
+    private (double UntilMs, double MaxMs, double Loss, double Copies) _storm, _controlStorm;
+    private int _names;
+    private int _operationCount;
+
+    static World() => AppDomain.CurrentDomain.FirstChanceException += OnFirstChance;
+
+    public World(Scenario scenario, bool traces = false)
+    {
+        _scenario = scenario;
+        _trace = traces ? [] : null;
+        _slots = new SimTab?[scenario.Tabs];
+        var dice = new Dice(scenario.Seed ^ 0x5DEECE66D);
+        (_net, _control, _step, Jitter, Ids) = (dice.Fork(1), dice.Fork(2), dice.Fork(3), dice.Fork(4), dice.Fork(5));
+        Browser = new InMemoryBrowser(Clock, scenario.WebLocks)
+        {
+            StorageLag = TimeSpan.FromMilliseconds(scenario.StorageLagMs),
+            Route = RouteControl,
+            StepDelay = scenario.MaxStepMs > 0 ? () => Ms(_step.From(0, _isQuiet ? Math.Min(4, scenario.MaxStepMs) : scenario.MaxStepMs)) : null,
+        };
+        Bus = new SimBus(this);
+        Store = new SimStore(this, dice.Fork(6)) { MaxMs = scenario.MaxStoreMs };
+        Options = new PipelineOptions
+        {
+            TurnDeadline = Ms(scenario.TurnDeadlineMs),
+            ResendAfter = Ms(scenario.ResendMs),
+            WriteTimeout = Ms(scenario.WriteTimeoutMs),
+            CheckpointLogRecords = scenario.CheckpointRecords,
+            AnnounceBytes = scenario.AnnounceBytes,
+        };
+        _drift = dice.Fork(7);
+    }
+
+    /// <summary>The world that runs on this thread.</summary>
+    public static World? Current => _current;
+
+    public SimClock Clock { get; } = new();
+
+    public InMemoryBrowser Browser { get; }
+
+    public MemoryBlockMedium Medium { get; } = new();
+
+    public SimBus Bus { get; }
+
+    public SimStore Store { get; }
+
+    public PipelineOptions Options { get; }
+
+    public Coverage Coverage { get; } = new();
+
+    public Dice Jitter { get; }
+
+    public Dice Ids { get; }
+
+    public Violation? Violation { get; private set; }
+
+    public bool IsTracing => _trace is not null;
+
+    public IReadOnlyList<string> TraceLines => _trace ?? [];
+
+    public int Acknowledged { get; private set; }
+
+    private readonly Dice _drift;
+    private bool _isQuiet;
+
+    private IEnumerable<SimTab> LiveTabs => _tabs.Where(t => !t.IsGone);
+
+    public static TimeSpan Ms(double ms) => TimeSpan.FromTicks((long)(ms * TimeSpan.TicksPerMillisecond));
+
+    /// <summary>Runs the scenario to its end, or to the first violation.</summary>
+    public Violation? Run()
+    {
+        var context = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(null);
+        _current = this;
+        try
+        {
+            foreach (var action in _scenario.Actions) Clock.At(action.AtMs, () => Do(action));
+            RunUntil(_scenario.DurationMs);
+            if (Violation is null) ComeToRest();
+        }
+        catch (Exception error)
+        {
+            Fail("unexpected exception", error.ToString());
+        }
+        finally
+        {
+            _current = null;
+            SynchronizationContext.SetSynchronizationContext(context);
+        }
+
+        return Violation;
+    }
+
+    /// <summary>Everything happens on the thread that runs the world; anything else would be chance.</summary>
+    public void CheckThread()
+    {
+        if (Environment.CurrentManagedThreadId != _thread) Fail("determinism", $"Another thread came in:\n{Environment.StackTrace}");
+    }
+
+    public void Fail(string rule, string message)
+    {
+        if (Violation is not null) return;
+        Violation = new Violation(rule, message, Clock.NowMs);
+        if (IsTracing) Trace(null, $"VIOLATION of {rule}: {message}");
+    }
+
+    /// <summary>Gets each line as it is traced, for a run that does not end.</summary>
+    public Action<string>? Live { get; init; }
+
+    public void Trace(SimTab? tab, string what)
+    {
+        if (_trace is null) return;
+        _trace.Add(string.Create(CultureInfo.InvariantCulture, $"{Clock.NowMs,11:0.000} {tab?.Name ?? "",-5} {what}"));
+        Live?.Invoke(_trace[^1]);
+    }
+
+    public void Dispose()
+    {
+        Browser.Dispose();
+        foreach (var tab in _tabs)
+        {
+            // A crashed tab's pipeline never ends by itself; its instruments and memory would stay.
+            _ = tab.Pipeline.DisposeAsync().AsTask();
+            if (tab.IsOpen) tab.Pipeline.Storage.Dispose();
+        }
+    }
+
+    private void RunUntil(double ms, Func<bool>? stop = null) => Clock.RunUntil(ms, () =>
+    {
+        if (Violation is null) AfterStep();
+        if (Clock.Fired > MaxEvents) Fail("L1", "The run does not end: too many events.");
+        return Violation is not null || stop?.Invoke() == true;
+    });
+
+    private IReadOnlyList<TimeSpan> RouteControl(InMemoryMessage message)
+    {
+        if (_isQuiet) return [Ms(_control.From(0, 2.0))];
+        var storm = Clock.NowMs < _controlStorm.UntilMs ? _controlStorm : (0, _scenario.MaxNetMs, 0, 0);
+        if (_control.Chance(storm.Loss))
+        {
+            Coverage.Hit("fault control message lost");
+            return [];
+        }
+
+        if (!_control.Chance(storm.Copies)) return [Ms(_control.From(0, storm.MaxMs))];
+        Coverage.Hit("fault control message doubled");
+        return [Ms(_control.From(0, storm.MaxMs)), Ms(_control.From(0, storm.MaxMs * 4))];
+    }
+
+    public Fate DecideFate(SimTab from, SimTab to)
+    {
+        if (_isQuiet) return new(false, _net.From(0.05, 2.0), null);
+        if (Clock.NowMs < _isolatedUntil.GetValueOrDefault(from) || Clock.NowMs < _isolatedUntil.GetValueOrDefault(to))
+        {
+            Coverage.Hit("fault message lost in a partition");
+            return new(true, 0, null);
+        }
+
+        var storm = Clock.NowMs < _storm.UntilMs ? _storm : (0, _scenario.MaxNetMs, 0, 0);
+        if (_net.Chance(storm.Loss))
+        {
+            Coverage.Hit("fault message lost");
+            return new(true, 0, null);
+        }
+
+        var delay = _net.From(0.05, Math.Max(0.1, storm.MaxMs));
+        if (!_net.Chance(storm.Copies)) return new(false, delay, null);
+        Coverage.Hit("fault message doubled");
+        return new(false, delay, delay + _net.From(0, storm.MaxMs * 20));
+    }
+
+    private static void OnFirstChance(object? sender, FirstChanceExceptionEventArgs e)
+    {
+        // Assertions inside the code, wherever their exceptions end.
+        if (_current is not { } world) return;
+        var isBug = e.Exception switch
+        {
+            ObjectDisposedException disposed => disposed.ObjectName?.Contains("Extent", StringComparison.Ordinal) == true,
+            InvalidOperationException or NullReferenceException or ArgumentException or KeyNotFoundException or IndexOutOfRangeException => true,
+            _ => false,
+        };
+        if (isBug) world.Fail("assertion", $"{e.Exception.GetType().Name}: {e.Exception.Message}\n{Environment.StackTrace}");
+    }
+}

@@ -1,0 +1,173 @@
+using DataSync.Contracts;
+using DataSync.Coordination;
+using Xunit;
+
+namespace DataSync.Storage.Tests.Pipeline;
+
+/// <summary>What the simulation found, each as a short run of its own.</summary>
+public sealed class FoundBySimulationTests : IDisposable
+{
+    private readonly Cluster _cluster = new();
+
+    [Fact]
+    public void A_store_that_answers_at_once_gets_the_whole_commit_into_its_checkpoint()
+    {
+        _cluster.Options.CheckpointLogRecords = 1;
+        var tab = _cluster.Open();
+        _cluster.Run(0.1);
+        (tab.Store.Before, tab.Store.After) = (null, null);
+        _cluster.Wait(_cluster.Start(() => tab.AppendAsync(7)));
+        _cluster.Run(0.1);
+        Assert.Equal(1, tab.Store.CountOf(StoreOperation.Checkpoint));
+        Assert.Equal([7UL], ClusterTab.ReadList(_cluster.Load().Image));
+    }
+
+    [Fact]
+    public void A_leader_whose_image_waits_for_a_reader_gets_the_turn_from_itself()
+    {
+        var tabs = _cluster.Open(2);
+        tabs[0].Pipeline.Storage.EnterRead();
+        _cluster.Wait(_cluster.Start(() => tabs[1].AppendAsync(1)));
+        var write = _cluster.Start(() => tabs[0].AppendAsync(2));
+        _cluster.Run(0.1);
+        Assert.False(write.IsCompleted);
+        _cluster.Do(tabs[0].Pipeline.Storage.ExitRead);
+        _cluster.Wait(write, 2);
+        Assert.Equal([1UL, 2], tabs[0].List());
+    }
+
+    [Fact]
+    public void A_reload_does_not_give_up_a_commit_that_builds_on_what_it_loaded()
+    {
+        _cluster.Options.CheckpointLogRecords = 1;
+        _cluster.Options.AnnounceBytes = 0;
+        var tabs = _cluster.Open(2);
+        _cluster.Wait(_cluster.Start(() => tabs[0].AppendAsync(1)));
+        var appendOfFirst = tabs[0].Store.HoldAt(StoreOperation.Append);
+        var appendOfSecond = tabs[0].Store.HoldAt(StoreOperation.Append, nth: 2);
+        _cluster.Start(() => tabs[0].AppendAsync(2));
+        var second = _cluster.Start(() => tabs[1].AppendAsync(3, exclusive: true));
+        _cluster.Run(0.05);
+        _cluster.Do(appendOfFirst.Release);
+        _cluster.Run(0.1);
+        Assert.True(appendOfSecond.Reached.IsCompleted);
+        _cluster.Do(appendOfSecond.Release);
+        Assert.Equal(1, _cluster.Wait(second));
+        _cluster.Run(1);
+        Assert.Equal([1UL, 2, 3], tabs[0].List());
+        Assert.Equal([1UL, 2, 3], tabs[1].List());
+    }
+
+    [Fact]
+    public void A_leader_that_lost_its_store_does_not_keep_others_from_leading()
+    {
+        var tabs = _cluster.Open(2);
+        tabs[0].Store.FailAt(StoreOperation.Append, new StorageClosedException(StoreClosedReason.Lost));
+        var write = _cluster.Start(() => tabs[1].AppendAsync(1));
+        Assert.Equal(1, _cluster.Wait(write, 6));
+        Assert.True(tabs[1].Pipeline.IsLeading);
+    }
+
+    [Fact]
+    public void A_tab_that_comes_back_before_it_is_open_waits_for_its_image()
+    {
+        _cluster.Open();
+        var platform = _cluster.Browser.OpenTab();
+        var store = new FaultyBlockStore(new MemoryBlockStore(_cluster.Medium));
+        var held = store.HoldAt(StoreOperation.Read);
+        var coordinator = new TabCoordinator(platform, new CoordinationOptions { Scope = Cluster.Scope }, platform.Clock);
+        var pipeline = new CommitPipeline(store, _cluster.Bus.CreateChannel(delivery => delivery()), coordinator, _cluster.Options, platform.Clock);
+        Task? opening = null;
+        _cluster.Do(() => opening = pipeline.OpenAsync());
+        _cluster.Run(0.1);
+        _cluster.Do(platform.Freeze);
+        platform.Thaw();
+        _cluster.Run(0.1);
+        _cluster.Do(held.Release);
+        _cluster.Run(0.1);
+        Assert.True(opening!.IsCompletedSuccessfully);
+        Assert.Equal(1, store.CountOf(StoreOperation.Open));
+        Assert.Equal(1, store.CountOf(StoreOperation.Read));
+    }
+
+    [Fact]
+    public void A_store_that_answers_at_once_can_be_caught_up_with_more_than_once()
+    {
+        _cluster.Options.AnnounceBytes = 0;
+        var tabs = _cluster.Open(2);
+        (tabs[1].Store.Before, tabs[1].Store.After) = (null, null);
+        for (ulong i = 0; i < 3; i++)
+        {
+            _cluster.Wait(_cluster.Start(() => tabs[0].AppendAsync(i)));
+            _cluster.Run(0.01);
+            Assert.Equal((int)i + 1, tabs[1].List().Count);
+        }
+    }
+
+    [Fact]
+    public void A_forged_lease_does_not_keep_a_follower_from_writing()
+    {
+        var tabs = _cluster.Open(2);
+        _cluster.Do(() => _cluster.Browser.WriteLease(Cluster.Scope, new LeaseRecord(tabs[0].Coordinator.Id, new Epoch(74), 3, Leading: true).ToText()));
+        _cluster.Run(2);
+        _cluster.Wait(_cluster.Start(() => tabs[1].AppendAsync(1)), 3);
+        Assert.Equal([1UL], tabs[1].List());
+    }
+
+    [Fact]
+    public void A_transaction_that_was_open_when_the_store_was_deleted_learns_that()
+    {
+        var tab = _cluster.Open();
+        _cluster.Run(0.1);
+        var turn = _cluster.Wait(_cluster.Start(() => tab.Pipeline.BeginWriteAsync().AsTask()));
+        var storage = tab.Pipeline.Storage;
+        storage.EnterRead();
+        Assert.Null(storage.TryBeginBatch());
+        storage.Write(0, [1]);
+        var eraser = new MemoryBlockStore(_cluster.Medium);
+        _cluster.Do(() => _ = eraser.OpenAsync(default).AsTask());
+        _cluster.Do(() => _ = eraser.DeleteAsync(default).AsTask());
+        _cluster.Do(storage.CommitBatch);
+        _cluster.Do(storage.ExitRead);
+        turn.Dispose();
+        Assert.Throws<StorageClosedException>(() => _cluster.Wait(turn.Outcome, 1));
+    }
+
+    [Fact]
+    public void A_failure_that_the_turns_holder_does_not_ask_for_is_kept_for_the_next_flush()
+    {
+        var tab = _cluster.Open();
+        _cluster.Run(0.1);
+        var turn = _cluster.Wait(_cluster.Start(() => tab.Pipeline.BeginWriteAsync().AsTask()));
+        tab.Store.FailAt(StoreOperation.Append, new StorageQuotaException());
+        _cluster.Do(() => Assert.Null(tab.TryAppend(1)));
+        turn.Dispose();
+        _cluster.Run(0.1);
+        Assert.Throws<StorageQuotaException>(() => _cluster.Wait(_cluster.Start(async () =>
+        {
+            await tab.Pipeline.FlushAsync();
+            return 0;
+        })));
+    }
+
+    [Fact]
+    public void Nothing_leaves_the_thread_of_events_when_several_wait_for_the_same_commit()
+    {
+        var tab = _cluster.Open();
+        _cluster.Run(0.1);
+        var held = tab.Store.HoldAt(StoreOperation.Append);
+        var write = _cluster.Start(() => tab.AppendAsync(1));
+        var flushes = Enumerable.Range(0, 3).Select(_ => _cluster.Start(async () =>
+        {
+            await tab.Pipeline.FlushAsync();
+            return Environment.CurrentManagedThreadId;
+        })).ToList();
+        _cluster.Run(0.1);
+        _cluster.Do(held.Release);
+        _cluster.Run(0.01);
+        Assert.True(write.IsCompleted);
+        Assert.All(flushes, flush => Assert.True(flush.IsCompleted));
+    }
+
+    public void Dispose() => _cluster.Dispose();
+}
