@@ -169,5 +169,31 @@ public sealed class FoundBySimulationTests : IDisposable
         Assert.All(flushes, flush => Assert.True(flush.IsCompleted));
     }
 
+    [Fact]
+    public void A_commit_under_way_in_an_earlier_leadership_keeps_its_bytes()
+    {
+        var tab = _cluster.Open();
+        _cluster.Run(0.1);
+        CommitRecord? sent = null;
+        var before = tab.Store.Before!;
+        tab.Store.Before = call =>
+        {
+            if (call.Operation == StoreOperation.Append) sent ??= call.Commits[0];
+            return before(call);
+        };
+        var held = tab.Store.HoldAt(StoreOperation.Append);
+        var write = _cluster.Start(() => tab.AppendAsync(1));
+        _cluster.Run(0.1);
+        var bytes = sent!.Bytes.ToArray();
+        _cluster.Do(() => _ = tab.Coordinator.ResignAsync());
+        _cluster.Run(4);
+        Assert.True(tab.Pipeline.IsLeading);
+        _cluster.Wait(write);
+        Assert.Equal(bytes, sent.Bytes.ToArray());
+        _cluster.Do(held.Release);
+        _cluster.Run(1);
+        Assert.Equal([1UL], tab.List());
+    }
+
     public void Dispose() => _cluster.Dispose();
 }
