@@ -195,5 +195,25 @@ public sealed class FoundBySimulationTests : IDisposable
         Assert.Equal([1UL], tab.List());
     }
 
+    [Fact]
+    public void A_write_waits_while_the_store_is_opened_again()
+    {
+        _cluster.Options.AnnounceBytes = 0;
+        var tabs = _cluster.Open(2);
+        var held = tabs[1].Store.HoldAt(StoreOperation.Open);
+        tabs[1].Store.FailAt(StoreOperation.Read, new StorageClosedException(StoreClosedReason.Lost));
+        _cluster.Wait(_cluster.Start(() => tabs[0].AppendAsync(1)));
+        _cluster.Run(0.1);
+        Assert.True(held.Reached.IsCompleted);
+        tabs[1].Store.Before = call => call.Operation == StoreOperation.Read ? Task.FromException(new StorageClosedException(StoreClosedReason.Lost)) : Task.CompletedTask;
+        var write = _cluster.Start(() => tabs[1].AppendAsync(2, exclusive: true));
+        _cluster.Run(1);
+        Assert.False(write.IsCompleted);
+        tabs[1].Store.Before = null;
+        _cluster.Do(held.Release);
+        _cluster.Wait(write, 3);
+        Assert.Equal([1UL, 2], tabs[1].List());
+    }
+
     public void Dispose() => _cluster.Dispose();
 }
