@@ -174,6 +174,19 @@ public sealed class CommitRecord
             && bytes.Length < (long)DataAt(record.BlockCount, record.FreedCount) + (long)record.BlockCount * Extent.BlockSize;
     }
 
+    /// <summary>The blocks whose bytes fail their checksums, of a record that holds otherwise; none of any other.</summary>
+    internal static IReadOnlyList<long> FindBadBlocks(byte[] bytes)
+    {
+        if (Parse(bytes, verifyBlocks: false, out _) is not { } record) return [];
+        var bad = new List<long>();
+        for (var i = 0; i < record.BlockCount; i++)
+        {
+            if (record.BlockChecksum(i) != Storage.Checksum.Compute(record.Checksum, record.BlockData(i))) bad.Add(record.BlockIds[i]);
+        }
+
+        return bad;
+    }
+
     private string? Check(bool verifyBlocks)
     {
         if (_bytes.Length < HeaderSize) return $"it has only {_bytes.Length} bytes";
