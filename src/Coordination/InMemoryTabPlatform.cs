@@ -76,7 +76,9 @@ public sealed class InMemoryTabPlatform : ITabPlatform
 
         if (frozen)
             Signal(new TabSignal(TabSignalKind.Resumed));
-        while (_held.TryDequeue(out var action))
+
+        // What comes out may stop the tab anew: the rest waits for the next thaw.
+        while (!_stopped && _held.TryDequeue(out var action))
             Deliver(action);
     });
 

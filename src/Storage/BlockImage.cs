@@ -14,6 +14,9 @@ public sealed class BlockImage : IDisposable
     /// <summary>One more than the greatest index of an extent that may exist.</summary>
     public int ExtentCount => _extents.Length;
 
+    /// <summary>All extents, rising.</summary>
+    internal IEnumerable<Extent> Extents => _extents.OfType<Extent>();
+
     /// <summary>An extent, or null where nothing was ever written (all zero).</summary>
     /// <param name="index">Zero or greater.</param>
     public Extent? Find(int index) => (uint)index < (uint)_extents.Length ? _extents[index] : null;

@@ -96,7 +96,7 @@ public sealed class BlockStorage : IDisposable
     internal int ChainLength => _chain.Count;
 
     /// <summary>Whether anything may be applied or undone now.</summary>
-    internal bool IsIdle => _readers == 0 && _batch is null;
+    internal bool IsIdle => (_readers == 0 || Sabotage.IsMissing(Guard.ApplyOnlyWhenIdle)) && _batch is null;
 
     /// <summary>Begins to read: from here to <see cref="ExitRead"/> only this tab's own batches change the image.</summary>
     public void EnterRead()
@@ -351,7 +351,7 @@ public sealed class BlockStorage : IDisposable
             ThrowUnlessIdle();
             var index = _chain.FindIndex(c => c.Commit.Id == first);
             if (index < 0) return;
-            for (var i = _chain.Count - 1; i >= index; i--) _chain[i].Undo.Restore(_image);
+            for (var i = _chain.Count - 1; i >= index && !Sabotage.IsMissing(Guard.UndoAfterFailure); i--) _chain[i].Undo.Restore(_image);
             _chain.RemoveRange(index, _chain.Count - index);
             _size = _image.FileSize;
             Generation++;

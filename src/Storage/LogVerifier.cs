@@ -29,7 +29,7 @@ internal sealed class LogVerifier(Head head, Position start, bool verifyBlocks)
             error = FindBreak(stored.Marker, record);
         }
 
-        finding = error is null ? null : new(kind, Name(stored.Marker), error, []);
+        finding = error is null ? null : new(kind, Name(stored.Marker), error, record is null && verifyBlocks ? CommitRecord.FindBadBlocks(stored.Bytes) : []);
         if (error is not null) return null;
         (Position, _epoch) = (record!.Position, record.Epoch);
         return record;

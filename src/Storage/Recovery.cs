@@ -38,6 +38,25 @@ public static class Recovery
     }
 
     /// <summary>
+    /// Reads the whole store, or samples it, and says what is wrong with it. Nothing is kept in memory and nothing changed,
+    /// so it can be asked for at any time, also while others write.
+    /// </summary>
+    /// <param name="store">An open store.</param>
+    /// <param name="mode">How much is verified; <see cref="RecoveryMode.Full"/> by default.</param>
+    /// <param name="progress">Told after each record.</param>
+    /// <param name="cancellationToken">Stops reading.</param>
+    /// <returns>The report that <see cref="LoadAsync"/> would give.</returns>
+    /// <exception cref="CorruptStoreException">The head itself is damaged.</exception>
+    public static async ValueTask<RecoveryReport> VerifyAsync(
+        IBlockStore store, RecoveryMode mode = RecoveryMode.Full, IProgress<RecoveryProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        using var reader = new RecoveryReader(null, new(mode, CorruptionAction.Report, progress), keepsImage: false);
+        await store.ReadAsync(new StoreRead(reader, IncludeExtents: true), cancellationToken).ConfigureAwait(false);
+        return reader.Finish().Report;
+    }
+
+    /// <summary>
     /// Makes the store hold exactly what was recovered: folds the history into extents, removes the log records behind its
     /// end, and writes damaged extents anew, in one checkpoint. What it removes or replaces is kept aside where the store
     /// can. Recovering again finds nothing.

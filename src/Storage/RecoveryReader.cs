@@ -1,7 +1,10 @@
 namespace DataSync.Storage;
 
-/// <summary>Takes in a whole store and makes of it an image, and a report of what was wrong.</summary>
-internal sealed class RecoveryReader(Head? opened, RecoveryOptions options) : IStoreReadSink, IDisposable
+/// <summary>
+/// Takes in a whole store and makes of it an image, and a report of what was wrong; or, without
+/// <paramref name="keepsImage"/>, the report only.
+/// </summary>
+internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool keepsImage = true) : IStoreReadSink, IDisposable
 {
     private readonly BlockImage _image = new();
     private readonly List<StoredLog> _log = [];
@@ -9,6 +12,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options) : IS
     private readonly SortedSet<int> _damaged = [];
     private readonly SortedSet<int> _dirty = [];
     private readonly List<WriterCommit> _writers = [];
+    private readonly List<Extent> _ahead = [];
     private Head? _head;
     private int _total, _extents;
 
@@ -32,7 +36,8 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options) : IS
 
         // An extent that lost everything reads as zero, which is what no extent does.
         if (extent.Presence == 0 || extent.Index > ExtentVerifier.MaxIndex) extent.Dispose();
-        else _image.Adopt(extent);
+        else if (keepsImage) _image.Adopt(extent);
+        else KeepIfAhead(extent);
         Report();
     }
 
@@ -50,11 +55,11 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options) : IS
         _image.FileSize = Head.FileSize;
         var recent = new List<CommitId>(Head.RecentCommits);
         var (records, bytes, rolledBack) = ApplyLog(recent);
-        for (var index = 0; index < _image.ExtentCount; index++)
+        foreach (var extent in keepsImage ? _image.Extents : _ahead)
         {
-            if (_image.Find(index) is not { } extent || ExtentVerifier.VerifyVersions(extent, _image.Position) is not { } finding) continue;
+            if (ExtentVerifier.VerifyVersions(extent, _image.Position) is not { } finding) continue;
             _findings.Add(finding);
-            _damaged.Add(index);
+            _damaged.Add(extent.Index);
         }
 
         var report = new RecoveryReport(options.Mode, _image.Position, _extents, records, rolledBack, _findings);
@@ -74,7 +79,11 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options) : IS
         };
     }
 
-    public void Dispose() => _image.Dispose();
+    public void Dispose()
+    {
+        _image.Dispose();
+        _ahead.ForEach(extent => extent.Dispose());
+    }
 
     private Head Head => _head ?? throw new InvalidOperationException("The store handed over no head.");
 
@@ -93,7 +102,8 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options) : IS
                 return (records, bytes, log.Count - i);
             }
 
-            _image.Apply(commit);
+            if (keepsImage) _image.Apply(commit);
+            else _image.Position = commit.Position;
             foreach (var id in commit.BlockIds) _dirty.Add((int)(id / Extent.BlockCount));
             foreach (var id in commit.FreedIds) _dirty.Add((int)(id / Extent.BlockCount));
             recent.Add(commit.Id);
@@ -103,6 +113,19 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options) : IS
         }
 
         return (records, bytes, 0);
+    }
+
+    /// <summary>Only what a crash left between a checkpoint's extents and its head can turn out to be ahead of the log: few.</summary>
+    private void KeepIfAhead(Extent extent)
+    {
+        for (var block = 0; block < Extent.BlockCount; block++)
+        {
+            if (extent[block].Version <= Head.Checkpoint.Marker) continue;
+            _ahead.Add(extent);
+            return;
+        }
+
+        extent.Dispose();
     }
 
     /// <summary>Left-overs of another store are harmless at the end of the log only.</summary>

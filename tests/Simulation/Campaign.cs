@@ -1,3 +1,5 @@
+using DataSync.Coordination;
+
 namespace DataSync.Simulation;
 
 /// <summary>Many seeds on a few threads; each run stays on one.</summary>
@@ -5,7 +7,7 @@ internal static class Campaign
 {
     public sealed record Result(long Runs, long Acknowledged, Coverage Coverage, IReadOnlyList<(ulong Seed, Violation Violation)> Failures);
 
-    public static Result Run(ulong from, long seeds, int threads, int maxFailures, Action<long>? progress = null)
+    public static Result Run(ulong from, long seeds, int threads, int maxFailures, Action<long>? progress = null, Guard removed = Guard.None)
     {
         Coverage.Start();
         var coverage = new Coverage();
@@ -22,6 +24,7 @@ internal static class Campaign
 
         void Work()
         {
+            Sabotage.Remove(removed);
             var me = Interlocked.Increment(ref worker);
             while (Interlocked.Increment(ref next) is var index && index < seeds && failures.Count < maxFailures)
             {

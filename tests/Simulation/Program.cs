@@ -11,7 +11,7 @@ internal static class Program
         var seeds = Get(args, "--seeds", 2000);
         var from = Get(args, "--from", 0);
         var threads = (int)Get(args, "--threads", 2);
-        if (args.Contains("--seed")) return Replay((ulong)Get(args, "--seed", 0), args.Contains("--shrink"));
+        if (args.Contains("--seed")) return Replay((ulong)Get(args, "--seed", 0), args.Contains("--shrink"), args.Contains("--live"));
         var stopwatch = Stopwatch.StartNew();
         var stop = Get(args, "--failures", 1);
         var result = Campaign.Run((ulong)from, seeds, threads, (int)stop, done =>
@@ -22,11 +22,11 @@ internal static class Program
         return result.Failures.Count == 0 ? 0 : Replay(result.Failures[0].Seed, shrink: true);
     }
 
-    private static int Replay(ulong seed, bool shrink)
+    private static int Replay(ulong seed, bool shrink, bool live = false)
     {
         var scenario = Scenario.Generate(seed);
         if (shrink) scenario = Shrinker.Shrink(scenario);
-        using var world = new World(scenario, traces: true);
+        using var world = new World(scenario, traces: true) { Live = live ? Console.Error.WriteLine : null };
         var violation = world.Run();
         foreach (var line in world.TraceLines) Console.WriteLine(line);
         Console.WriteLine(scenario with { Actions = [] });

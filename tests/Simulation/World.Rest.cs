@@ -16,18 +16,18 @@ internal sealed partial class World
         Store.MaxMs = Math.Min(Store.MaxMs, 3);
         Browser.StorageFailure = null;
         Browser.StorageLag = TimeSpan.FromMilliseconds(Math.Min(_scenario.StorageLagMs, 20));
-        foreach (var tab in Live.ToList()) Thaw(tab);
+        foreach (var tab in LiveTabs.ToList()) Thaw(tab);
 
         // What was stopped, or is being reopened, comes back now; that is the last fault.
         RunUntil(Clock.NowMs + 300);
-        if (!Live.Any()) Open(0);
+        if (!LiveTabs.Any()) Open(0);
         RunUntil(Clock.NowMs + 100);
         var last = Clock.NowMs;
-        RunUntil(last + ElectionMs, () => Live.All(t => t.IsUsable) && Live.Any(t => t.Pipeline.IsLeading));
+        RunUntil(last + ElectionMs, () => LiveTabs.All(t => t.IsUsable) && LiveTabs.Any(t => t.Pipeline.IsLeading));
         if (Violation is not null) return;
-        if (!Live.Any(t => t.IsUsable && t.Pipeline.IsLeading))
+        if (!LiveTabs.Any(t => t.IsUsable && t.Pipeline.IsLeading))
         {
-            Fail("L1", $"No tab leads {ElectionMs} ms after the last fault: {string.Join(", ", Live.Select(t => $"{t.Name} {t.Coordinator.Role}{(t.IsOpen ? "" : " not open")}{(t.Fault is null ? "" : " stopped")}"))}.");
+            Fail("L1", $"No tab leads {ElectionMs} ms after the last fault: {string.Join(", ", LiveTabs.Select(t => $"{t.Name} {t.Coordinator.Role}{(t.IsOpen ? "" : " not open")}{(t.Fault is null ? "" : " stopped")}"))}.");
             return;
         }
 
@@ -37,7 +37,7 @@ internal sealed partial class World
     private void Probe(double last)
     {
         var plan = new Dice(_scenario.Seed + 77);
-        var probes = Live.Where(t => t.IsUsable).Select(t => StartWrite(t, new WritePlan(plan.Next()) { RollsBack = false, HoldMs = 0, ThinkMs = 0, CancelAfterMs = 0 }, isProbe: true)).ToList();
+        var probes = LiveTabs.Where(t => t.IsUsable).Select(t => StartWrite(t, new WritePlan(plan.Next()) { RollsBack = false, HoldMs = 0, ThinkMs = 0, CancelAfterMs = 0 }, isProbe: true)).ToList();
         var bound = Math.Max(Clock.NowMs, last + ElectionMs) + _scenario.TurnDeadlineMs + 3000;
         RunUntil(bound, () => probes.TrueForAll(p => p.State != OperationState.Running));
         if (Violation is not null) return;
@@ -47,12 +47,12 @@ internal sealed partial class World
             return;
         }
 
-        foreach (var tab in Live) _ = tab.FlushAsync();
+        foreach (var tab in LiveTabs) _ = tab.FlushAsync();
 
         // Outcomes that stay unknown are given up after the write timeout, at a heartbeat.
-        RunUntil(last + Math.Max(_scenario.WriteTimeoutMs, ElectionMs) + _scenario.TurnDeadlineMs + 4000, () => Live.All(HasEnded));
+        RunUntil(last + Math.Max(_scenario.WriteTimeoutMs, ElectionMs) + _scenario.TurnDeadlineMs + 4000, () => LiveTabs.All(HasEnded));
         if (Violation is not null) return;
-        foreach (var tab in Live) CheckEnded(tab);
+        foreach (var tab in LiveTabs) CheckEnded(tab);
         if (Violation is not null) return;
         RunUntil(Clock.NowMs + 1500);
         CheckEnd();
@@ -70,7 +70,7 @@ internal sealed partial class World
     {
         if (Violation is not null) return;
         CheckStore("at the end");
-        foreach (var tab in Live)
+        foreach (var tab in LiveTabs)
         {
             if (!tab.IsUsable || Violation is not null) continue;
             var storage = tab.Pipeline.Storage;

@@ -28,6 +28,7 @@ internal sealed partial class World : IDisposable
     private readonly Dice _net, _control, _step;
     private readonly Dictionary<SimTab, double> _isolatedUntil = [];
     private (double UntilMs, double MaxMs, double Loss, double Copies) _storm, _controlStorm;
+    private readonly HashSet<long> _starts = [];
     private int _names;
     private int _operationCount;
 
@@ -91,7 +92,7 @@ internal sealed partial class World : IDisposable
     private readonly Dice _drift;
     private bool _isQuiet;
 
-    private IEnumerable<SimTab> Live => _tabs.Where(t => !t.IsGone);
+    private IEnumerable<SimTab> LiveTabs => _tabs.Where(t => !t.IsGone);
 
     public static TimeSpan Ms(double ms) => TimeSpan.FromTicks((long)(ms * TimeSpan.TicksPerMillisecond));
 
@@ -133,7 +134,15 @@ internal sealed partial class World : IDisposable
         if (IsTracing) Trace(null, $"VIOLATION of {rule}: {message}");
     }
 
-    public void Trace(SimTab? tab, string what) => _trace?.Add(string.Create(CultureInfo.InvariantCulture, $"{Clock.NowMs,11:0.000} {tab?.Name ?? "",-5} {what}"));
+    /// <summary>Gets each line as it is traced, for a run that does not end.</summary>
+    public Action<string>? Live { get; init; }
+
+    public void Trace(SimTab? tab, string what)
+    {
+        if (_trace is null) return;
+        _trace.Add(string.Create(CultureInfo.InvariantCulture, $"{Clock.NowMs,11:0.000} {tab?.Name ?? "",-5} {what}"));
+        Live?.Invoke(_trace[^1]);
+    }
 
     public void Dispose()
     {

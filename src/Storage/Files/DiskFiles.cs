@@ -12,7 +12,7 @@ internal sealed partial class DiskFiles : IFileLayer
 {
     private const string LockName = "lock", HolderName = "holder", ClaimSuffix = ".claim.tmp";
     private const int SharingViolation = unchecked((int)0x80070020), LinuxWouldBlock = 11, AppleWouldBlock = 35;
-    private const int Exists = 17, LinuxCloseOnExec = 0x80000, AppleCloseOnExec = 0x1000000;
+    private const int Exists = 17, WindowsExists = unchecked((int)0x80070050), LinuxCloseOnExec = 0x80000, AppleCloseOnExec = 0x1000000;
 
     public static DiskFiles Instance { get; } = new();
 
@@ -126,7 +126,7 @@ internal sealed partial class DiskFiles : IFileLayer
         {
             using var stream = new FileStream(claim, FileMode.CreateNew, FileAccess.Write);
         }
-        catch (IOException) when (File.Exists(claim))
+        catch (IOException error) when (error.HResult is Exists or WindowsExists)
         {
             return false;
         }

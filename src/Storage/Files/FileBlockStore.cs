@@ -35,19 +35,33 @@ public sealed class FileBlockStore : IBlockStore
     {
     }
 
-    internal FileBlockStore(string name, FileStoreOptions? options, ILogger? logger, IFileLayer files)
+    internal FileBlockStore(string name, FileStoreOptions? options, ILogger? logger, IFileLayer files, string? directory = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         _options = options ?? new FileStoreOptions();
         _options.Validate();
         (_name, _files, _logger) = (name, files, logger ?? NullLogger.Instance);
+        Directory = directory ?? _options.GetDirectory(name);
     }
+
+    /// <summary>A store in exactly this directory, without a mirror: a mirror itself, or a copy that was brought along.</summary>
+    /// <param name="directory">The store's own directory, whatever its name.</param>
+    /// <param name="logger">Null for none.</param>
+    public static FileBlockStore InDirectory(string directory, ILogger? logger = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(directory);
+        var full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory));
+        return new(Path.GetFileName(full) is { Length: > 0 } name ? name : full, null, logger, DiskFiles.Instance, full);
+    }
+
+    /// <summary>Whether a directory holds a store. Nothing is opened or changed.</summary>
+    public static bool ExistsIn(string directory) => File.Exists(Path.Combine(directory, "head.json"));
 
     /// <inheritdoc/>
     public event Action<StoreClosedReason>? Closed;
 
     /// <summary>The directory that holds the store.</summary>
-    public string Directory => _options.GetDirectory(_name);
+    public string Directory { get; }
 
     /// <inheritdoc/>
     /// <exception cref="StoreInUseException">Another process has it open.</exception>
@@ -62,7 +76,7 @@ public sealed class FileBlockStore : IBlockStore
             lock (_lock)
             {
                 isNew = _medium is null;
-                medium = _medium ??= FileMedium.Acquire(this, _name, _options, _files, _logger);
+                medium = _medium ??= FileMedium.Acquire(this, _name, _options.GetMirror(_name), _files, _logger);
             }
         }
         catch (Exception error) when (FileErrors.IsFileError(error))

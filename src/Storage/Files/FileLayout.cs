@@ -83,6 +83,9 @@ internal sealed class FileLayout(IFileLayer files, string root)
         return [.. keys.Skip(from).Select(key => ReadLogFile(key)).OfType<LogFile>()];
     }
 
+    /// <summary>Whether a file of the log begins with this marker.</summary>
+    public bool HasLog(long first) => files.Read(Path.Combine(_log, Name(first, LogSuffix)), _ => []);
+
     /// <summary>Writes commits as one file. False when the name is taken; then nothing was written.</summary>
     public bool TryAddLog(long first, ReadOnlySpan<byte> bytes)
     {

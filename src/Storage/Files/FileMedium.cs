@@ -44,9 +44,9 @@ internal sealed class FileMedium : IDisposable
 
     /// <summary>Adds an opener, and takes the lock for the first.</summary>
     /// <exception cref="StoreInUseException">Another process has the store open, or the mirror.</exception>
-    public static FileMedium Acquire(FileBlockStore store, string name, FileStoreOptions options, IFileLayer files, ILogger logger)
+    public static FileMedium Acquire(FileBlockStore store, string name, string? mirror, IFileLayer files, ILogger logger)
     {
-        var (directory, mirror) = (options.GetDirectory(name), options.GetMirror(name));
+        var directory = store.Directory;
         lock (RegistryLock)
         {
             if (!Registry.TryGetValue((directory, files), out var medium))
@@ -126,6 +126,13 @@ internal sealed class FileMedium : IDisposable
 
         if (there == commits.Count) return;
         first += there;
+
+        // The group's own name cannot be taken from another; names within it are looked at, for a writer that has no lock.
+        for (var marker = first + 1; marker <= commits[^1].Marker; marker++)
+        {
+            if (_layout.HasLog(marker)) throw new MarkerConflictException(marker);
+        }
+
         var bytes = Join(commits, there);
         if (!_layout.TryAddLog(first, bytes.Span)) throw new MarkerConflictException(first);
         for (var i = there; i < commits.Count; i++) _log[commits[i].Marker] = commits[i].Id;

@@ -74,7 +74,10 @@ internal sealed class FileMirror : IDisposable
         });
     }
 
-    /// <summary>The head is written last and only when the rest is in step: an equal head means equal extents.</summary>
+    /// <summary>
+    /// The head is written last and only when the rest is in step: an equal head means equal extents (but for blocks that a
+    /// crash in a checkpoint left ahead of it; the log holds those too).
+    /// </summary>
     public void WriteHead(Head head, byte[] bytes)
     {
         if (_isBehind) CatchUp(head, bytes);

@@ -44,12 +44,12 @@ public sealed partial class CommitPipeline : ILeaderOutput
         var head = await _store.RaiseEpochAsync(_incarnation, proposed, _coordinator.Id, cancellationToken).ConfigureAwait(false);
         var fence = new Fence(_incarnation, head.Epoch);
         _gate.Run(() => _granted = Epoch.Max(_granted, head.Epoch));
-        await WaitForCatchUpAsync().ConfigureAwait(false);
-        if (recovered.NeedsRepair || await ReadBehindAsync().ConfigureAwait(false)) await RepairAsync(fence, cancellationToken).ConfigureAwait(false);
+        await WaitForCatchUpAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (recovered.NeedsRepair || !Sabotage.IsMissing(Guard.CatchUpBeforeLeading) && await ReadBehindAsync().ConfigureAwait(false)) await RepairAsync(fence, cancellationToken).ConfigureAwait(false);
         _gate.Run(() =>
         {
             ThrowIfUnusable();
-            _elected = new LeaderSession(_store, fence, _coordinator.Id, _ledger!, this, _gate, _options, _time);
+            _elected = new LeaderSession(_store, fence, _coordinator.Id, this, _gate, _options, _time);
         });
         return head.Epoch;
     }
@@ -264,6 +264,8 @@ public sealed partial class CommitPipeline : ILeaderOutput
 
         OnTurnGranted(new TurnGrant(message.Turn, message.Position, message.Durable, accepted));
     }
+
+    CommitLedger ILeaderOutput.Ledger => _ledger!;
 
     void ILeaderOutput.OnAppended(CommitRecord commit)
     {

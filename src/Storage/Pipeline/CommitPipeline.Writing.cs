@@ -1,4 +1,5 @@
 using System.Globalization;
+using DataSync.Coordination;
 using Polly;
 using Polly.Timeout;
 
@@ -377,6 +378,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         foreach (var (_, ready) in _writers) _gate.Defer(() => ready.TrySetException(error));
         _writers.Clear();
         WakeSettleWaiters(error);
+        CompleteAll(_catchUpWaiters);
         WakeAnswered();
         _gate.Defer(() => _opened.TrySetException(error));
     }
@@ -413,6 +415,7 @@ public sealed partial class CommitPipeline : IBatchOwner
 
     private void SendAgain()
     {
+        if (Sabotage.IsMissing(Guard.Resend)) return;
         foreach (var pending in _pending.ToList()) Send(pending);
         SendTurnRequest();
     }

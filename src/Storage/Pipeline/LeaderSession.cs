@@ -5,6 +5,9 @@ namespace DataSync.Storage;
 /// <summary>What a leadership tells the tab that holds it. Called inside the pipeline's gate.</summary>
 internal interface ILeaderOutput
 {
+    /// <summary>What is known to be durable.</summary>
+    CommitLedger Ledger { get; }
+
     /// <summary>A commit is durable: every tab may hear of it.</summary>
     void OnAppended(CommitRecord commit);
 
@@ -44,7 +47,7 @@ internal sealed record TurnGrant(long Number, Position Base, long Durable, IRead
 /// taken later. Guarded by the pipeline's gate; becomes inert when closed.
 /// </summary>
 internal sealed class LeaderSession(
-    IBlockStore store, Fence fence, TabId self, CommitLedger ledger, ILeaderOutput output, PipelineGate gate,
+    IBlockStore store, Fence fence, TabId self, ILeaderOutput output, PipelineGate gate,
     PipelineOptions options, TimeProvider time)
 {
     private const int MaxGroupBytes = 16 << 20;
@@ -56,7 +59,7 @@ internal sealed class LeaderSession(
     private readonly LinkedList<(TabId Tab, long Number)> _turnQueue = new();
     private List<CommitRecord> _appending = [];
     private (TabId Tab, long Number, long Since)? _turn;
-    private Position _accepted = ledger.End;
+    private Position _accepted = output.Ledger.End;
     private bool _busy;
     private bool _closed;
     private bool _checkpointDue;
@@ -74,7 +77,7 @@ internal sealed class LeaderSession(
     public void Commit(TabId from, CommitRecord commit)
     {
         if (_closed) return;
-        if (ledger.Find(commit.Id) is { } marker)
+        if (output.Ledger.Find(commit.Id) is { } marker)
         {
             output.AnswerCommitted(from, new(marker, commit.Id));
             return;
@@ -82,15 +85,17 @@ internal sealed class LeaderSession(
 
         if (_waiting.Exists(c => c.Id == commit.Id) || _appending.Exists(c => c.Id == commit.Id)) return;
         var foreignTurn = _turn is { } turn && turn.Tab != from;
-        if (foreignTurn || commit.Base != _accepted || _refused.Contains(commit.Id))
+        var isMisplaced = commit.Base != _accepted && !Sabotage.IsMissing(Guard.Base);
+        if (foreignTurn || isMisplaced || _refused.Contains(commit.Id))
         {
             Refuse(from, commit, StorageErrorCode.Stale, "Another tab committed first.");
         }
         else
         {
-            commit.Stamp(fence);
-            _waiting.Add(commit);
-            _accepted = commit.Position;
+            var accepted = commit.Stamp(fence);
+            _waiting.Add(accepted);
+            _accepted = accepted.Position;
+            if (Sabotage.IsMissing(Guard.DurableBeforeAnswer)) output.OnAppended(accepted);
         }
 
         if (_turn?.Tab == from) EndTurn();
@@ -158,7 +163,7 @@ internal sealed class LeaderSession(
     {
         if (_closed) return;
         if (_turn is { } turn && time.GetElapsedTime(turn.Since) > options.TurnDeadline && _turnQueue.Count > 0) EndTurn();
-        _checkpointDue |= ledger.LogRecords > 64 && !IsBusy;
+        _checkpointDue |= output.Ledger.LogRecords > 64 && !IsBusy;
         Pump();
     }
 
@@ -200,7 +205,7 @@ internal sealed class LeaderSession(
 
     private void Answer(TabId tab, long number) => output.AnswerTurn(tab, MakeGrant(number));
 
-    private TurnGrant MakeGrant(long number) => new(number, _accepted, ledger.End.Marker, [.. _appending, .. _waiting]);
+    private TurnGrant MakeGrant(long number) => new(number, _accepted, output.Ledger.End.Marker, [.. _appending, .. _waiting]);
 
     private void RemoveRequests(TabId tab, long number)
     {
@@ -215,7 +220,7 @@ internal sealed class LeaderSession(
     private void Pump()
     {
         if (_closed || _busy || _isCollecting) return;
-        _checkpointDue |= ledger.LogBytes >= options.CheckpointLogBytes || ledger.LogRecords >= options.CheckpointLogRecords;
+        _checkpointDue |= output.Ledger.LogBytes >= options.CheckpointLogBytes || output.Ledger.LogRecords >= options.CheckpointLogRecords;
         if (_waiting.Count == 0 && !_checkpointDue) return;
         if (Lease is { IsHeld: false })
         {
@@ -253,7 +258,7 @@ internal sealed class LeaderSession(
         {
             _busy = false;
             _appending = [];
-            if (error is null) group.ForEach(output.OnAppended);
+            if (error is null || Sabotage.IsMissing(Guard.AppendFailure)) group.ForEach(output.OnAppended);
             else OnAppendFailed(group, error);
             Pump();
         });
@@ -295,7 +300,7 @@ internal sealed class LeaderSession(
 
         var failed = group.Concat(_waiting).ToList();
         _waiting.Clear();
-        _accepted = ledger.End;
+        _accepted = output.Ledger.End;
         foreach (var commit in failed) Refuse(commit.Writer, commit, error.Code, error.Message);
     }
 

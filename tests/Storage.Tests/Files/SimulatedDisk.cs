@@ -27,6 +27,7 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
     private readonly HashSet<string> _directories = [];
     private SortedDictionary<string, Content> _names = new(StringComparer.Ordinal);
     private SortedDictionary<string, Content> _durable = new(StringComparer.Ordinal);
+    private readonly List<(string From, string To)> _renames = [];
     private bool _stopped;
 
     /// <summary>Steps taken so far.</summary>
@@ -43,6 +44,9 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
 
     /// <summary>The failing step is done all the same, where it is a single one.</summary>
     public bool FailsAfterwards { get; set; }
+
+    /// <summary>Only steps below this directory count; null: all.</summary>
+    public string? FailsBelow { get; set; }
 
     /// <summary>The disk says that it has flushed a file, and has not.</summary>
     public bool LiesAboutFiles { get; set; }
@@ -64,20 +68,32 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
             if (kind != PowerCut.KeepsAll)
             {
                 var survivors = new SortedDictionary<string, Content>(StringComparer.Ordinal);
-                foreach (var name in _names.Keys.Union(_durable.Keys).ToList())
+                var isNew = _names.Keys.Union(_durable.Keys).ToDictionary(name => name, _ => kind == PowerCut.Reorders && _random.Next(2) == 0);
+
+                // A rename is one step to every file system: both names change, or none.
+                foreach (var (from, to) in _renames) isNew[from] = isNew.GetValueOrDefault(to);
+                foreach (var name in isNew.Keys)
                 {
-                    var isNew = kind == PowerCut.Reorders && _random.Next(2) == 0;
-                    var content = (isNew ? _names : _durable).GetValueOrDefault(name);
+                    var content = (isNew[name] ? _names : _durable).GetValueOrDefault(name);
                     if (content is not null) survivors[name] = new Content(Survive(content, kind));
                 }
 
                 _names = survivors;
             }
 
+            _renames.Clear();
             foreach (var content in _names.Values) content.Durable = content.Bytes;
             _durable = new(_names, StringComparer.Ordinal);
             (_stopped, FailAt) = (false, 0);
         }
+    }
+
+    /// <summary>Another disk with the same files, all durable.</summary>
+    public SimulatedDisk Clone(int seed = 0)
+    {
+        var copy = new SimulatedDisk(seed);
+        foreach (var (path, bytes) in Files) copy.Damage(path, bytes);
+        return copy;
     }
 
     /// <summary>Changes a file's bytes, as a failing disk does.</summary>
@@ -90,7 +106,7 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
     {
         lock (_lock)
         {
-            Step();
+            Step(path);
             _directories.Add(path);
         }
     }
@@ -122,12 +138,12 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
     {
         lock (_lock)
         {
-            Step();
+            Step(path);
             var content = _names[path] = new Content([]);
             content.Bytes = bytes[..(bytes.Length / 2)].ToArray();
-            Step();
+            Step(path);
             content.Bytes = bytes.ToArray();
-            Step();
+            Step(path);
             if (!LiesAboutFiles) content.Durable = content.Bytes;
         }
     }
@@ -138,10 +154,11 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
         {
             if (!_names.TryGetValue(from, out var content)) throw new FileNotFoundException(from);
             if (!replace && _names.ContainsKey(to)) return false;
-            Step(() =>
+            Step(to, () =>
             {
                 _names[to] = content;
                 _names.Remove(from);
+                if (replace) _renames.Add((from, to));
             });
             return true;
         }
@@ -152,7 +169,7 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
         lock (_lock)
         {
             if (!_names.ContainsKey(path)) return;
-            Step(() => _names.Remove(path));
+            Step(path, () => _names.Remove(path));
         }
     }
 
@@ -160,8 +177,9 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
     {
         lock (_lock)
         {
-            Step(() =>
+            Step(path, () =>
             {
+                _renames.RemoveAll(rename => Path.GetDirectoryName(rename.To) == path);
                 foreach (var name in _names.Keys.Union(_durable.Keys).Where(name => Path.GetDirectoryName(name) == path).ToList())
                 {
                     if (_names.TryGetValue(name, out var content)) _durable[name] = content;
@@ -192,10 +210,10 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
         }
     }
 
-    private void Step(Action? action = null)
+    private void Step(string path, Action? action = null)
     {
         ThrowIfStopped();
-        if (++Steps == FailAt)
+        if ((FailsBelow is null || path.StartsWith(FailsBelow, StringComparison.Ordinal)) && ++Steps == FailAt)
         {
             HasFired = true;
             if (FailsAfterwards) action?.Invoke();

@@ -1,0 +1,25 @@
+using DataSync.Storage;
+
+namespace DataSync.Cli;
+
+internal static class InfoCommand
+{
+    public static async Task<int> RunAsync(StoreSession session, Report report)
+    {
+        var recovered = await report.WithProgressAsync("Reading", progress => session.LoadAsync(CorruptionAction.Report, progress).AsTask()).ConfigureAwait(false);
+        using var image = recovered.Image;
+        var head = recovered.Head;
+        var result = new InfoResult(
+            session.Store.Directory, head.Incarnation, head.Format, head.Checksum.ToString(), head.Epoch.Value, head.Holder?.Value,
+            image.Position.Marker, image.Position.Commit.ToString(), head.Checkpoint.Marker, image.FileSize, recovered.Report.Extents,
+            recovered.LogRecords, recovered.LogBytes, recovered.Report.Findings.Count);
+        report.Write(result, ResultJson.Default.InfoResult, console => Report.WriteTable(
+            console,
+            ("Directory", result.Directory), ("Incarnation", result.Incarnation), ("Format", result.Format), ("Checksum", result.Checksum),
+            ("Epoch", result.Epoch), ("Last leader", result.Holder ?? "none"), ("Marker", result.Marker), ("Last commit", result.Commit),
+            ("Checkpoint", result.CheckpointMarker), ("Database", $"{result.SizeBytes} bytes"), ("Extents", result.Extents),
+            ("Log", $"{result.LogRecords} commits, {result.LogBytes} bytes"),
+            ("State", recovered.Report.Findings.Count == 0 ? "sound" : recovered.Report.Describe())));
+        return recovered.Report.IsCorrupt ? ExitCode.Damaged : ExitCode.Ok;
+    }
+}

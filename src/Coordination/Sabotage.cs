@@ -1,0 +1,27 @@
+namespace DataSync.Coordination;
+
+/// <summary>The guards that tests take away one by one, to show that the simulation notices.</summary>
+[Flags]
+internal enum Guard
+{
+    None = 0,
+    StoreEpoch = 1,
+    Base = 2,
+    CatchUpBeforeLeading = 4,
+    UndoAfterFailure = 8,
+    ApplyOnlyWhenIdle = 16,
+    AppendFailure = 32,
+    Resend = 64,
+    DurableBeforeAnswer = 128,
+}
+
+/// <summary>Which guards are missing on this thread: none, but in tests.</summary>
+internal static class Sabotage
+{
+    [ThreadStatic]
+    private static Guard _removed;
+
+    public static void Remove(Guard guards) => _removed = guards;
+
+    public static bool IsMissing(Guard guard) => (_removed & guard) != 0;
+}
