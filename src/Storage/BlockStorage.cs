@@ -95,6 +95,12 @@ public sealed class BlockStorage : IDisposable
     /// <summary>How many commits the image holds that are not durable yet.</summary>
     internal int ChainLength => _chain.Count;
 
+    /// <summary>
+    /// Held by whoever looks at <see cref="IsIdle"/> and then acts on it, so that no other thread begins to read in between.
+    /// Always taken inside the pipeline's gate, never around it.
+    /// </summary>
+    internal Lock Sync => _lock;
+
     /// <summary>Whether anything may be applied or undone now.</summary>
     internal bool IsIdle => (_readers == 0 || Sabotage.IsMissing(Guard.ApplyOnlyWhenIdle)) && _batch is null;
 

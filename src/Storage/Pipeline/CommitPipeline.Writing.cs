@@ -235,9 +235,12 @@ public sealed partial class CommitPipeline : IBatchOwner
         foreach (var commit in grant.Accepted)
         {
             if (commit.Marker <= Storage.Durable.Marker || Storage.IsInChain(commit.Id)) continue;
-            if (!Storage.IsIdle) return Alignment.MustWait;
-            if (commit.Base != Storage.Top) return Alignment.Impossible;
-            Storage.ApplyAccepted(commit);
+            lock (Storage.Sync)
+            {
+                if (!Storage.IsIdle) return Alignment.MustWait;
+                if (commit.Base != Storage.Top) return Alignment.Impossible;
+                Storage.ApplyAccepted(commit);
+            }
         }
 
         if (grant.Base != Storage.Top) return Alignment.Impossible;
