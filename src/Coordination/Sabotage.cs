@@ -6,14 +6,13 @@ internal enum Guard
 {
     None = 0,
     StoreEpoch = 1,
-    CommitDedupe = 2,
-    Base = 4,
-    CatchUpBeforeLeading = 8,
-    UndoAfterFailure = 16,
-    ApplyOnlyWhenIdle = 32,
-    AppendFailure = 64,
-    Resend = 128,
-    DurableBeforeAnswer = 256,
+    Base = 2,
+    CatchUpBeforeLeading = 4,
+    UndoAfterFailure = 8,
+    ApplyOnlyWhenIdle = 16,
+    AppendFailure = 32,
+    Resend = 64,
+    DurableBeforeAnswer = 128,
 }
 
 /// <summary>Which guards are missing on this thread: none, but in tests.</summary>

@@ -18,7 +18,7 @@ namespace DataSync.Storage;
 ///  128  body: blocks × u32 block id, freed × u32 block id, padding to 8, blocks × u64 checksum, blocks × 4096 bytes
 /// </code>
 /// The body's checksum covers ids and block checksums; the block checksums cover the bytes.
-/// Instances are immutable but for <see cref="Stamp"/>; the array given to <see cref="Parse"/> must not be changed.
+/// Instances are immutable but for the first <see cref="Stamp"/>; the array given to <see cref="Parse"/> must not be changed.
 /// </remarks>
 public sealed class CommitRecord
 {
@@ -124,12 +124,17 @@ public sealed class CommitRecord
         return record;
     }
 
-    /// <summary>Stamps the fence under which the leader accepts this commit.</summary>
-    internal void Stamp(Fence fence)
+    /// <summary>
+    /// This commit with the fence under which the leader accepts it. One that was accepted before is copied: an earlier
+    /// leadership's append may still be reading its bytes.
+    /// </summary>
+    internal CommitRecord Stamp(Fence fence)
     {
-        BinaryPrimitives.WriteInt64LittleEndian(_bytes.AsSpan(EpochOffset), fence.Epoch.Value);
-        WriteGuid(IncarnationOffset, fence.Incarnation);
-        SealHeader();
+        var record = Epoch == default ? this : new CommitRecord([.. _bytes]);
+        BinaryPrimitives.WriteInt64LittleEndian(record._bytes.AsSpan(EpochOffset), fence.Epoch.Value);
+        record.WriteGuid(IncarnationOffset, fence.Incarnation);
+        record.SealHeader();
+        return record;
     }
 
     /// <summary>

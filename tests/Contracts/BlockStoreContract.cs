@@ -169,8 +169,7 @@ public abstract class BlockStoreContract : StoreSuite
         await store.AppendAsync(fence, [commit], None);
         var stored = commit.Bytes.ToArray();
         var (next, later) = await LeadAsync();
-        commit.Stamp(later);
-        await next.AppendAsync(later, [commit], None);
+        await next.AppendAsync(later, [commit.Stamp(later)], None);
         Assert.Equal(stored, Assert.Single((await StoreContent.ReadAsync(next)).Log).Bytes);
     }
 

@@ -11,7 +11,6 @@ public sealed class SabotageTests(ITestOutputHelper output)
 
     [Theory]
     [InlineData(nameof(Guard.StoreEpoch))]
-    [InlineData(nameof(Guard.CommitDedupe))]
     [InlineData(nameof(Guard.Base))]
     [InlineData(nameof(Guard.CatchUpBeforeLeading))]
     [InlineData(nameof(Guard.UndoAfterFailure))]

@@ -23,6 +23,8 @@ internal sealed class SimStore(World world, Dice dice)
 {
     private readonly List<(SimTab Tab, StoreOperation? Operation, StoreEffect Effect, double Ms)> _planned = [];
 
+    private readonly List<TaskCompletionSource> _held = [];
+
     public double MaxMs { get; set; }
 
     public double SlowUntilMs { get; set; }
@@ -34,6 +36,9 @@ internal sealed class SimStore(World world, Dice dice)
     public void Heal()
     {
         _planned.Clear();
+        var held = _held.ToList();
+        _held.Clear();
+        foreach (var one in held) one.TrySetResult();
         (SlowUntilMs, QuotaUntilMs) = (0, 0);
     }
 
@@ -100,7 +105,13 @@ internal sealed class SimStore(World world, Dice dice)
                 await tab.DelayAsync(0);
                 break;
             default:
-                await tab.DelayAsync(fault.Ms);
+                // A tab that is gone by then never comes back from it.
+                var release = new TaskCompletionSource();
+                _held.Add(release);
+                tab.Platform.Clock.CreateTimer(_ => release.TrySetResult(), null, World.Ms(fault.Ms), Timeout.InfiniteTimeSpan);
+                await release.Task;
+                if (tab.IsGone) await new TaskCompletionSource().Task;
+                await tab.DelayAsync(0);
                 break;
         }
     }

@@ -206,6 +206,14 @@ internal sealed partial class World
     public void Open(int slot)
     {
         if (_slots[slot] is { IsGone: false } || Violation is not null) return;
+
+        // Ids order by the millisecond of the start; within one, chance would decide.
+        if (!_starts.Add(Clock.GetUtcNow().ToUnixTimeMilliseconds()))
+        {
+            Clock.At(Clock.NowMs + 1, () => Open(slot));
+            return;
+        }
+
         var tab = new SimTab(this, slot, $"T{slot}{(char)('a' + _names++ % 26)}", _scenario.Drift == 0 ? 0 : _drift.From(-_scenario.Drift, _scenario.Drift));
         _slots[slot] = tab;
         _tabs.Add(tab);

@@ -28,6 +28,7 @@ internal sealed partial class World : IDisposable
     private readonly Dice _net, _control, _step;
     private readonly Dictionary<SimTab, double> _isolatedUntil = [];
     private (double UntilMs, double MaxMs, double Loss, double Copies) _storm, _controlStorm;
+    private readonly HashSet<long> _starts = [];
     private int _names;
     private int _operationCount;
 

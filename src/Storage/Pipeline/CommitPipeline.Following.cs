@@ -117,7 +117,7 @@ public sealed partial class CommitPipeline
     /// <summary>Reads what the log holds behind this tab's history; a reading under way is followed by another.</summary>
     private void StartCatchUp() => _gate.Run(() =>
     {
-        if (_closed || _fault is not null || _ledger is null) return;
+        if (_closed || _fault is not null || _ledger is null || _reopening) return; // after a reopening it begins by itself
         _catchUpAgain = _catchingUp;
         if (_catchingUp) return;
 
@@ -135,7 +135,7 @@ public sealed partial class CommitPipeline
     // Each waits for a task of its own: of several continuations of one task, all but one hop to the thread pool.
     private Task WaitForCatchUpAsync() => _gate.Run(() =>
     {
-        if (!_catchingUp) return Task.CompletedTask;
+        if ((!_catchingUp && !_reopening) || _closed || _fault is not null) return Task.CompletedTask;
         var waiter = new TaskCompletionSource();
         _catchUpWaiters.Add(waiter);
         return waiter.Task;
@@ -153,7 +153,7 @@ public sealed partial class CommitPipeline
                 else if (error is not null) FaultNow(error);
                 _catchingUp = _catchUpAgain && error is null && !_closed;
                 _catchUpAgain = false;
-                if (!_catchingUp) CompleteAll(_catchUpWaiters);
+                if (!_catchingUp && !_reopening) CompleteAll(_catchUpWaiters);
                 return _catchingUp;
             });
             if (!again) return;

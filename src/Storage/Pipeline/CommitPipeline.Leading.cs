@@ -44,7 +44,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
         var head = await _store.RaiseEpochAsync(_incarnation, proposed, _coordinator.Id, cancellationToken).ConfigureAwait(false);
         var fence = new Fence(_incarnation, head.Epoch);
         _gate.Run(() => _granted = Epoch.Max(_granted, head.Epoch));
-        await WaitForCatchUpAsync().ConfigureAwait(false);
+        await WaitForCatchUpAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
         if (recovered.NeedsRepair || !Sabotage.IsMissing(Guard.CatchUpBeforeLeading) && await ReadBehindAsync().ConfigureAwait(false)) await RepairAsync(fence, cancellationToken).ConfigureAwait(false);
         _gate.Run(() =>
         {

@@ -348,6 +348,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         foreach (var (_, ready) in _writers) _gate.Defer(() => ready.TrySetException(error));
         _writers.Clear();
         WakeSettleWaiters(error);
+        CompleteAll(_catchUpWaiters);
         WakeAnswered();
         _gate.Defer(() => _opened.TrySetException(error));
     }

@@ -76,7 +76,7 @@ internal sealed class LeaderSession(
     public void Commit(TabId from, CommitRecord commit)
     {
         if (_closed) return;
-        if (output.Ledger.Find(commit.Id) is { } marker && !Sabotage.IsMissing(Guard.CommitDedupe))
+        if (output.Ledger.Find(commit.Id) is { } marker)
         {
             output.AnswerCommitted(from, new(marker, commit.Id));
             return;
@@ -91,10 +91,10 @@ internal sealed class LeaderSession(
         }
         else
         {
-            commit.Stamp(fence);
-            _waiting.Add(commit);
-            _accepted = commit.Position;
-            if (Sabotage.IsMissing(Guard.DurableBeforeAnswer)) output.OnAppended(commit);
+            var accepted = commit.Stamp(fence);
+            _waiting.Add(accepted);
+            _accepted = accepted.Position;
+            if (Sabotage.IsMissing(Guard.DurableBeforeAnswer)) output.OnAppended(accepted);
         }
 
         if (_turn?.Tab == from) EndTurn();

@@ -97,7 +97,7 @@ internal sealed class StoreScript(int seed, int actions = 12) : IDisposable
             Foresee(_group);
         }
 
-        foreach (var commit in _group) commit.Stamp(Fence);
+        for (var i = 0; i < _group.Count; i++) _group[i] = _group[i].Stamp(Fence);
         await store.AppendAsync(Fence, _group, default);
         Accept(_group);
     }

@@ -169,5 +169,51 @@ public sealed class FoundBySimulationTests : IDisposable
         Assert.All(flushes, flush => Assert.True(flush.IsCompleted));
     }
 
+    [Fact]
+    public void A_commit_under_way_in_an_earlier_leadership_keeps_its_bytes()
+    {
+        var tab = _cluster.Open();
+        _cluster.Run(0.1);
+        CommitRecord? sent = null;
+        var before = tab.Store.Before!;
+        tab.Store.Before = call =>
+        {
+            if (call.Operation == StoreOperation.Append) sent ??= call.Commits[0];
+            return before(call);
+        };
+        var held = tab.Store.HoldAt(StoreOperation.Append);
+        var write = _cluster.Start(() => tab.AppendAsync(1));
+        _cluster.Run(0.1);
+        var bytes = sent!.Bytes.ToArray();
+        _cluster.Do(() => _ = tab.Coordinator.ResignAsync());
+        _cluster.Run(4);
+        Assert.True(tab.Pipeline.IsLeading);
+        _cluster.Wait(write);
+        Assert.Equal(bytes, sent.Bytes.ToArray());
+        _cluster.Do(held.Release);
+        _cluster.Run(1);
+        Assert.Equal([1UL], tab.List());
+    }
+
+    [Fact]
+    public void A_write_waits_while_the_store_is_opened_again()
+    {
+        _cluster.Options.AnnounceBytes = 0;
+        var tabs = _cluster.Open(2);
+        var held = tabs[1].Store.HoldAt(StoreOperation.Open);
+        tabs[1].Store.FailAt(StoreOperation.Read, new StorageClosedException(StoreClosedReason.Lost));
+        _cluster.Wait(_cluster.Start(() => tabs[0].AppendAsync(1)));
+        _cluster.Run(0.1);
+        Assert.True(held.Reached.IsCompleted);
+        tabs[1].Store.Before = call => call.Operation == StoreOperation.Read ? Task.FromException(new StorageClosedException(StoreClosedReason.Lost)) : Task.CompletedTask;
+        var write = _cluster.Start(() => tabs[1].AppendAsync(2, exclusive: true));
+        _cluster.Run(1);
+        Assert.False(write.IsCompleted);
+        tabs[1].Store.Before = null;
+        _cluster.Do(held.Release);
+        _cluster.Wait(write, 3);
+        Assert.Equal([1UL, 2], tabs[1].List());
+    }
+
     public void Dispose() => _cluster.Dispose();
 }
