@@ -38,9 +38,12 @@ public sealed partial class CommitPipeline
         {
             if (_reload is not null || _undoFrom is not null)
             {
-                if (!_storage.IsIdle) return;
-                if (_undoFrom is { } first) PutBack(first);
-                else InstallReload();
+                lock (_storage.Sync)
+                {
+                    if (!_storage.IsIdle) return;
+                    if (_undoFrom is { } first) PutBack(first);
+                    else InstallReload();
+                }
             }
             else if (_toApply.TryPeek(out var commit))
             {
@@ -80,8 +83,12 @@ public sealed partial class CommitPipeline
             return true;
         }
 
-        if (!_storage.IsIdle) return false;
-        _storage.ApplyDurable(commit);
+        lock (_storage.Sync)
+        {
+            if (!_storage.IsIdle) return false;
+            _storage.ApplyDurable(commit);
+        }
+
         _toApply.Dequeue();
         Raise(commit);
         return true;
@@ -100,8 +107,11 @@ public sealed partial class CommitPipeline
     // What was accepted but is not durable may be seen by the holder of the turn only, and by nobody when it is given up.
     private void DropAcceptedTail()
     {
-        if (_storage is null || _turn is { Number: > 0 } || _implicitTurn != 0 || !_storage.IsIdle) return;
-        if (_storage.FindForeignTail() is { } first) _storage.UndoFrom(first);
+        if (_storage is null || _turn is { Number: > 0 } || _implicitTurn != 0) return;
+        lock (_storage.Sync)
+        {
+            if (_storage.IsIdle && _storage.FindForeignTail() is { } first) _storage.UndoFrom(first);
+        }
     }
 
     /// <summary>Reads what the log holds behind this tab's history; a reading under way is followed by another.</summary>

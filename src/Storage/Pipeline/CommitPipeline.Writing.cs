@@ -1,27 +1,20 @@
-using System.Globalization;
 using DataSync.Coordination;
-using Polly;
-using Polly.Timeout;
 
 namespace DataSync.Storage;
 
-// The writer's side: turns, the chain of commits on their way, and sending them until their outcome is known.
+// The writer's side: turns, and the chain of commits on their way.
 public sealed partial class CommitPipeline : IBatchOwner
 {
     private const int MaxAlignAttempts = 8;
 
-    private readonly ResiliencePipeline _resend;
     private readonly List<PendingCommit> _pending = [];
     private readonly LinkedList<(WriteTurn Turn, TaskCompletionSource Ready)> _writers = new();
     private readonly List<SettleWaiter> _settleWaiters = [];
-    private readonly List<TaskCompletionSource> _durableWaiters = [];
-    private readonly List<TaskCompletionSource> _answerWaiters = [];
     private WriteTurn? _turn;
     private long _implicitTurn;
     private TurnRequest? _turnRequest;
     private long _turnNumber;
     private bool _contended;
-    private bool _resending;
     private PendingCommit? _unobserved;
 
     /// <summary>
@@ -267,9 +260,12 @@ public sealed partial class CommitPipeline : IBatchOwner
         foreach (var commit in grant.Accepted)
         {
             if (commit.Marker <= Storage.Durable.Marker || Storage.IsInChain(commit.Id)) continue;
-            if (!Storage.IsIdle) return Alignment.MustWait;
-            if (commit.Base != Storage.Top) return Alignment.Impossible;
-            Storage.ApplyAccepted(commit);
+            lock (Storage.Sync)
+            {
+                if (!Storage.IsIdle) return Alignment.MustWait;
+                if (commit.Base != Storage.Top) return Alignment.Impossible;
+                Storage.ApplyAccepted(commit);
+            }
         }
 
         if (grant.Base != Storage.Top) return Alignment.Impossible;
@@ -384,79 +380,6 @@ public sealed partial class CommitPipeline : IBatchOwner
         CompleteAll(_catchUpWaiters);
         WakeAnswered();
         _gate.Defer(() => _opened.TrySetException(error));
-    }
-
-    private ResiliencePipeline MakeResendPolicy()
-    {
-        var policy = MakeRetry(int.MaxValue, TimeSpan.FromMilliseconds(20));
-        policy.ShouldHandle = new PredicateBuilder().Handle<TimeoutRejectedException>();
-        policy.MaxDelay = _options.ResendAfter * 2;
-        return new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).AddTimeout(_options.ResendAfter).Build();
-    }
-
-    // Runs while something is unanswered; the ordinary write never gets here.
-    private async Task ResendAsync()
-    {
-        try
-        {
-            await _resend.ExecuteAsync(
-                async token =>
-                {
-                    _gate.Run(SendAgain);
-                    if (_gate.Run(() => IsAnswered ? null : AddWaiter(_answerWaiters)) is { } waiter) await waiter.Task.WaitAsync(token).ConfigureAwait(false);
-                },
-                _closing.Token).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException) when (_closed)
-        {
-        }
-        finally
-        {
-            _gate.Run(() => _resending = false);
-        }
-    }
-
-    private void SendAgain()
-    {
-        if (Sabotage.IsMissing(Guard.Resend)) return;
-        foreach (var pending in _pending.ToList()) Send(pending);
-        SendTurnRequest();
-    }
-
-    private bool IsAnswered => _turnRequest is null && _pending.TrueForAll(p => p.IsHeld);
-
-    private static TaskCompletionSource AddWaiter(List<TaskCompletionSource> waiters)
-    {
-        waiters.RemoveAll(w => w.Task.IsCompleted);
-        var waiter = new TaskCompletionSource();
-        waiters.Add(waiter);
-        return waiter;
-    }
-
-    private void WakeAnswered()
-    {
-        if (_durableWaiters.Count > 0 && _pending.TrueForAll(p => p.IsHeld)) CompleteAll(_durableWaiters);
-        if (IsAnswered) CompleteAll(_answerWaiters);
-    }
-
-    private void EndOverdue()
-    {
-        var error = new NoLeaderException(string.Create(CultureInfo.InvariantCulture,
-            $"No leader answered within {_options.WriteTimeout.TotalSeconds:0.#} s, so the outcome of the write is unknown. Look at the data, then try again."));
-        var overdue = _pending.FindIndex(p => !p.IsHeld && _time.GetElapsedTime(p.Since) > _options.WriteTimeout);
-        if (overdue >= 0) FailFrom(overdue, _ => error);
-        if (_settleWaiters.Exists(w => _time.GetElapsedTime(w.Since) > _options.WriteTimeout))
-        {
-            WakeSettleWaiters(new StorageException(
-                "Other tabs' changes cannot be shown here, because a reader or transaction of this tab stays open. Dispose it, then try again."));
-        }
-
-        if (_turnRequest is { } request && _time.GetElapsedTime(request.Since) > _options.WriteTimeout)
-        {
-            _turnRequest = null;
-            _gate.Defer(() => request.Grant.TrySetException(new NoLeaderException()));
-            WakeAnswered();
-        }
     }
 
     private enum Alignment

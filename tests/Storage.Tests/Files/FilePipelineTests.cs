@@ -56,6 +56,47 @@ public sealed class FilePipelineTests : IDisposable
             Assert.Equal(list.Where(tag => tag / Writes == thread).Order(), list.Where(tag => tag / Writes == thread));
     }
 
+    [Theory]
+    [InlineData(5, false, 1)]
+    [InlineData(5, true, 2)]
+    [InlineData(28, false, 3)]
+    public async Task An_error_at_any_step_of_the_disk_fails_a_write_or_is_survived_and_every_writer_is_told_the_truth(int error, bool afterwards, int first)
+    {
+        // The first commits and a checkpoint: each error costs a new election, in real time.
+        for (var step = first; step < 24; step += 3)
+        {
+            var disk = new SimulatedDisk { Failure = new IOException("Simulated.", error), FailsAfterwards = afterwards, FailsBelow = "/simulated/app.db" };
+            var (pipeline, coordinator) = await OpenAsync(new FileBlockStore(FileSource.Name, new() { BaseDirectory = "/simulated" }, null, disk), checkpointRecords: 3);
+            await AppendAsync(pipeline, 0).WaitAsync(Patience);
+            disk.FailAt = disk.Steps + step;
+            var written = new List<ulong> { 0 };
+            for (var tag = 1UL; tag <= 6; tag++)
+            {
+                try
+                {
+                    await AppendAsync(pipeline, tag).WaitAsync(Patience);
+                    written.Add(tag);
+                }
+                catch (StorageException)
+                {
+                    Assert.True(disk.HasFired);
+                }
+            }
+
+            disk.FailAt = 0;
+            Assert.Null(pipeline.Fault);
+            Assert.True(written.Count >= 6, $"{written.Count} of 7 written with an error at step {step}.");
+            Assert.Equal(written, Pipeline.ClusterTab.ReadList(pipeline.Storage));
+            await pipeline.DisposeAsync();
+            await coordinator.DisposeAsync();
+            await using var store = new FileBlockStore(FileSource.Name, new() { BaseDirectory = "/simulated" }, null, disk);
+            var head = await store.OpenAsync(default);
+            using var image = (await Recovery.LoadAsync(store, head, new(), default)).Image;
+            Assert.Equal(written, Pipeline.ClusterTab.ReadList(image));
+            Assert.True(disk.HasFired);
+        }
+    }
+
     [Fact]
     public async Task A_pipeline_opened_again_shows_what_was_written()
     {
@@ -75,12 +116,12 @@ public sealed class FilePipelineTests : IDisposable
         _source.Remove();
     }
 
-    private async Task<(CommitPipeline, TabCoordinator)> OpenAsync()
+    private async Task<(CommitPipeline, TabCoordinator)> OpenAsync(IBlockStore? store = null, int checkpointRecords = 30)
     {
         var platform = _browser.OpenTab();
         var coordinator = new TabCoordinator(platform, new CoordinationOptions { Scope = FileSource.Name });
-        var options = new PipelineOptions { CheckpointLogRecords = 30 };
-        var pipeline = new CommitPipeline(_source.NewStore(), _bus.CreateChannel(), coordinator, options);
+        var options = new PipelineOptions { CheckpointLogRecords = checkpointRecords };
+        var pipeline = new CommitPipeline(store ?? _source.NewStore(), _bus.CreateChannel(), coordinator, options);
         await pipeline.OpenAsync().WaitAsync(Patience);
         return (pipeline, coordinator);
     }

@@ -1,0 +1,148 @@
+using DataSync.Coordination;
+
+namespace DataSync.Storage;
+
+// The pipeline's side: commits that come into the image, are confirmed in it, or are taken out of it.
+public sealed partial class BlockStorage
+{
+    /// <summary>A commit of another tab became durable, and the image holds nothing that is not. Only when idle.</summary>
+    internal void ApplyDurable(CommitRecord commit)
+    {
+        lock (_lock)
+        {
+            ThrowUnlessIdle();
+            if (_chain.Count > 0) throw new InvalidOperationException("The image holds commits that are not durable.");
+            if (commit.Base != Durable) throw new InvalidOperationException($"Commit {commit.Position} does not follow {Durable}.");
+            _image.Apply(commit);
+            Durable = commit.Position;
+            _size = _image.FileSize;
+            Generation++;
+        }
+    }
+
+    /// <summary>Takes a commit that the leader accepted but that is not durable yet: for the holder of the write turn. Only when idle.</summary>
+    internal void ApplyAccepted(CommitRecord commit)
+    {
+        lock (_lock)
+        {
+            ThrowUnlessIdle();
+            if (commit.Base != _image.Position) throw new InvalidOperationException($"Commit {commit.Position} does not follow {_image.Position}.");
+            var undo = new BlockUndo(_image.Position, _image.FileSize);
+            foreach (var id in commit.BlockIds) Keep(undo, id);
+            foreach (var id in commit.FreedIds) Keep(undo, id);
+            _image.Apply(commit);
+            _chain.Add((commit, undo));
+            _size = _image.FileSize;
+            Generation++;
+        }
+    }
+
+    /// <summary>The oldest commit on its way became durable. Returns false when that is another commit.</summary>
+    internal bool TryConfirm(Position position)
+    {
+        lock (_lock)
+        {
+            if (_chain.Count == 0 || _chain[0].Commit.Position != position) return false;
+            _chain.RemoveAt(0);
+            Durable = position;
+            return true;
+        }
+    }
+
+    /// <summary>The oldest commit in the image that is not durable; null when there is none.</summary>
+    internal CommitId? ChainFront
+    {
+        get
+        {
+            lock (_lock) return _chain.Count > 0 ? _chain[0].Commit.Id : null;
+        }
+    }
+
+    /// <summary>The commits that are not durable yet and build on a position, oldest first; none when the chain does not pass it.</summary>
+    internal IReadOnlyList<CommitRecord> ChainOn(Position position)
+    {
+        lock (_lock) return [.. _chain.Select(c => c.Commit).SkipWhile(c => c.Base != position)];
+    }
+
+    /// <summary>Whether the image holds this commit, not yet durable.</summary>
+    internal bool IsInChain(CommitId id)
+    {
+        lock (_lock) return _chain.Exists(c => c.Commit.Id == id);
+    }
+
+    /// <summary>The first of the commits at the end of the chain that are none of this tab's own; null when the last one is its own.</summary>
+    internal CommitId? FindForeignTail()
+    {
+        lock (_lock)
+        {
+            var first = _chain.FindLastIndex(c => c.Commit.Writer == _writer) + 1;
+            return first < _chain.Count ? _chain[first].Commit.Id : null;
+        }
+    }
+
+    /// <summary>Takes a commit, and all that were built on it, out of the image. Only when idle.</summary>
+    internal void UndoFrom(CommitId first)
+    {
+        lock (_lock)
+        {
+            ThrowUnlessIdle();
+            var index = _chain.FindIndex(c => c.Commit.Id == first);
+            if (index < 0) return;
+            for (var i = _chain.Count - 1; i >= index && !Sabotage.IsMissing(Guard.UndoAfterFailure); i--) _chain[i].Undo.Restore(_image);
+            _chain.RemoveRange(index, _chain.Count - index);
+            _size = _image.FileSize;
+            Generation++;
+            Retractions++;
+        }
+    }
+
+    /// <summary>Takes every commit that is not durable out of the image. Only when idle.</summary>
+    internal void UndoAll()
+    {
+        if (_chain.Count > 0) UndoFrom(_chain[0].Commit.Id);
+    }
+
+    /// <summary>Replaces the whole image by one newly read from the store. Only when idle and with nothing on its way.</summary>
+    internal void Replace(BlockImage image)
+    {
+        BlockImage old;
+        lock (_lock)
+        {
+            ThrowUnlessIdle();
+            if (_chain.Count > 0) throw new InvalidOperationException("The image holds commits that are not durable.");
+            if (image.Position.Marker < Durable.Marker) throw new InvalidOperationException($"Marker {image.Position.Marker} lies before {Durable.Marker}.");
+            (old, _image) = (_image, image);
+            Durable = image.Position;
+            _size = image.FileSize;
+            Generation++;
+        }
+
+        old.Dispose();
+    }
+
+    /// <summary>A copy of an extent as it is at <see cref="Durable"/>, sealed for the store; null where nothing was ever written.</summary>
+    internal Extent? SnapshotDurable(int index, Guid incarnation)
+    {
+        lock (_lock)
+        {
+            if (_image.Find(index) is not { } extent) return null;
+            var copy = new Extent(index);
+            extent.RecordBytes.CopyTo(copy.RecordBytes);
+
+            // A sealed batch may be durable before its owner has returned, where the store answers at once.
+            if (_batch is not null && !_isSealed) _batch.Restore(copy);
+            for (var i = _chain.Count - 1; i >= 0; i--) _chain[i].Undo.Restore(copy);
+            copy.SealRecord(incarnation, _checksum);
+            return copy;
+        }
+    }
+
+    /// <summary>Size of the database at <see cref="Durable"/>.</summary>
+    internal long DurableFileSize
+    {
+        get
+        {
+            lock (_lock) return _chain.Count > 0 ? _chain[0].Undo.FileSize : _image.FileSize;
+        }
+    }
+}

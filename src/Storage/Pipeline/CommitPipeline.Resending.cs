@@ -1,0 +1,88 @@
+using System.Globalization;
+using DataSync.Coordination;
+using Polly;
+using Polly.Timeout;
+
+namespace DataSync.Storage;
+
+// What is unanswered: sent again until it is answered, or given up when it took too long.
+public sealed partial class CommitPipeline
+{
+    private readonly ResiliencePipeline _resend;
+    private readonly List<TaskCompletionSource> _durableWaiters = [];
+    private readonly List<TaskCompletionSource> _answerWaiters = [];
+    private bool _resending;
+
+    private ResiliencePipeline MakeResendPolicy()
+    {
+        var policy = MakeRetry(int.MaxValue, TimeSpan.FromMilliseconds(20));
+        policy.ShouldHandle = new PredicateBuilder().Handle<TimeoutRejectedException>();
+        policy.MaxDelay = _options.ResendAfter * 2;
+        return new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).AddTimeout(_options.ResendAfter).Build();
+    }
+
+    // Runs while something is unanswered; the ordinary write never gets here.
+    private async Task ResendAsync()
+    {
+        try
+        {
+            await _resend.ExecuteAsync(
+                async token =>
+                {
+                    _gate.Run(SendAgain);
+                    if (_gate.Run(() => IsAnswered ? null : AddWaiter(_answerWaiters)) is { } waiter) await waiter.Task.WaitAsync(token).ConfigureAwait(false);
+                },
+                _closing.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_closed)
+        {
+        }
+        finally
+        {
+            _gate.Run(() => _resending = false);
+        }
+    }
+
+    private void SendAgain()
+    {
+        if (Sabotage.IsMissing(Guard.Resend)) return;
+        foreach (var pending in _pending.ToList()) Send(pending);
+        SendTurnRequest();
+    }
+
+    private bool IsAnswered => _turnRequest is null && _pending.TrueForAll(p => p.IsHeld);
+
+    private static TaskCompletionSource AddWaiter(List<TaskCompletionSource> waiters)
+    {
+        waiters.RemoveAll(w => w.Task.IsCompleted);
+        var waiter = new TaskCompletionSource();
+        waiters.Add(waiter);
+        return waiter;
+    }
+
+    private void WakeAnswered()
+    {
+        if (_durableWaiters.Count > 0 && _pending.TrueForAll(p => p.IsHeld)) CompleteAll(_durableWaiters);
+        if (IsAnswered) CompleteAll(_answerWaiters);
+    }
+
+    private void EndOverdue()
+    {
+        var error = new NoLeaderException(string.Create(CultureInfo.InvariantCulture,
+            $"No leader answered within {_options.WriteTimeout.TotalSeconds:0.#} s, so the outcome of the write is unknown. Look at the data, then try again."));
+        var overdue = _pending.FindIndex(p => !p.IsHeld && _time.GetElapsedTime(p.Since) > _options.WriteTimeout);
+        if (overdue >= 0) FailFrom(overdue, _ => error);
+        if (_settleWaiters.Exists(w => _time.GetElapsedTime(w.Since) > _options.WriteTimeout))
+        {
+            WakeSettleWaiters(new StorageException(
+                "Other tabs' changes cannot be shown here, because a reader or transaction of this tab stays open. Dispose it, then try again."));
+        }
+
+        if (_turnRequest is { } request && _time.GetElapsedTime(request.Since) > _options.WriteTimeout)
+        {
+            _turnRequest = null;
+            _gate.Defer(() => request.Grant.TrySetException(new NoLeaderException()));
+            WakeAnswered();
+        }
+    }
+}
