@@ -238,6 +238,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         foreach (var commit in grant.Accepted)
         {
             if (commit.Marker <= Storage.Durable.Marker || Storage.IsInChain(commit.Id)) continue;
+            if (commit.Writer == _coordinator.Id) return Alignment.Impossible; // it failed since the turn was granted
             if (!Storage.IsIdle) return Alignment.MustWait;
             if (commit.Base != Storage.Top) return Alignment.Impossible;
             Storage.ApplyAccepted(commit);
