@@ -235,7 +235,7 @@ public sealed class FoundBySimulationTests : IDisposable
         Assert.Throws<StorageQuotaException>(() => _cluster.Wait(first));
         Assert.Throws<StorageQuotaException>(() => _cluster.Wait(second));
         Assert.DoesNotContain(1UL, tabs[1].List());
-        append.Release();
+        _cluster.Do(append.Release);
         _cluster.Wait(third);
         Assert.Equal([3UL], tabs[1].List());
     }
