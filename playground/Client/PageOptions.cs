@@ -1,15 +1,19 @@
+using System.Globalization;
+
 namespace DataSync.Playground.Client;
 
 /// <summary>What the page's address asks for.</summary>
 /// <param name="Database">From <c>?db=</c>; default app.db.</param>
 /// <param name="IsStrict">From <c>?durability=strict</c>; default relaxed.</param>
+/// <param name="IsDeferred">From <c>?sync=deferred</c>: a write returns before it is durable; default immediate.</param>
+/// <param name="HoldSeconds">From <c>?hold=</c>: how long deferred writes are held, quiet or not; by default as the policy has it.</param>
 /// <param name="IsRepair">From <c>?recovery=repair</c>: what is damaged is dropped; by default a damaged store is not opened.</param>
-public sealed record PageOptions(string Database, bool IsStrict, bool IsRepair)
+public sealed record PageOptions(string Database, bool IsStrict, bool IsDeferred, double? HoldSeconds, bool IsRepair)
 {
     public string Durability => IsStrict ? "strict" : "relaxed";
 
     /// <summary>The address, from the question mark on, that opens the same database and drops what is damaged.</summary>
-    public string RepairQuery => $"?db={Uri.EscapeDataString(Database)}&durability={Durability}&recovery=repair";
+    public string RepairQuery => $"?db={Uri.EscapeDataString(Database)}&durability={Durability}&recovery=repair{(IsDeferred ? "&sync=deferred" : "")}";
 
     /// <summary>Reads a query such as <c>?db=a.db&amp;durability=strict</c>.</summary>
     public static PageOptions FromQuery(string query)
@@ -22,6 +26,8 @@ public sealed record PageOptions(string Database, bool IsStrict, bool IsRepair)
         return new PageOptions(
             string.IsNullOrWhiteSpace(database) ? "app.db" : database,
             values["durability"].FirstOrDefault() == "strict",
+            values["sync"].FirstOrDefault() == "deferred",
+            double.TryParse(values["hold"].FirstOrDefault(), CultureInfo.InvariantCulture, out var hold) ? hold : null,
             values["recovery"].FirstOrDefault() == "repair");
     }
 }

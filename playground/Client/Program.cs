@@ -14,7 +14,9 @@ builder.Services.AddScoped<Session>();
 builder.Services.AddDataSync(dataSync =>
 {
     dataSync.Database(options.Database);
-    dataSync.Durability = options.IsStrict ? StorageDurability.Strict : StorageDurability.Relaxed;
+    dataSync.StorageDurability = options.IsStrict ? StorageDurability.Strict : StorageDurability.Relaxed;
+    dataSync.Durability = options.IsDeferred ? Durability.Deferred : Durability.Immediate;
+    if (options.HoldSeconds is { } hold) dataSync.AutoSync.Interval = dataSync.AutoSync.Debounce = TimeSpan.FromSeconds(hold);
     dataSync.Recovery = new RecoveryOptions(Action: options.IsRepair ? CorruptionAction.Repair : CorruptionAction.Fail, Progress: opening);
 });
 builder.RootComponents.Add<App>("#app");

@@ -91,6 +91,8 @@ internal static partial class Scripting
         writer.WriteString("leaderId", coordinator.LeaderId?.Value);
         writer.WriteNumber("epoch", coordinator.Epoch.Value);
         writer.WriteNumber("marker", Database.Marker);
+        writer.WriteNumber("dirtyCommits", Database.AutoSync.DirtyCommits);
+        writer.WriteString("lastSync", session!.LastSync?.Trigger.ToString());
         writer.WriteStartArray("members");
         foreach (var member in coordinator.Members)
         {

@@ -25,6 +25,9 @@ public sealed class Session(DataSyncFactory factory, PageOptions options, TimePr
     /// <summary>Why the database could not be opened, or has stopped.</summary>
     public Exception? Failure { get; private set; }
 
+    /// <summary>The last sync that made deferred writes durable.</summary>
+    public SyncSucceededEventArgs? LastSync { get; private set; }
+
     public EventLog Log { get; } = new(time);
 
     public LatencyHistory Latency { get; } = new();
@@ -41,6 +44,9 @@ public sealed class Session(DataSyncFactory factory, PageOptions options, TimePr
         {
             Database = await factory.OpenAsync();
             Database.Committed += (_, commit) => OnCommitted(commit);
+            Database.AutoSync.SyncSucceeded += (_, sync) => OnSynced(sync);
+            Database.AutoSync.SyncFailed += (_, sync) => Log.Add("error", $"sync ({sync.Trigger}): {sync.Failed} writes were taken back: {sync.Error.Message}");
+            Database.AutoSync.BackpressureChanged += (_, pressure) => Log.Add("note", $"backpressure {(pressure.IsOn ? "on" : "off")} at {pressure.DirtyBytes} bytes");
             Database.Faulted += (_, fault) => OnFaulted(fault);
             Database.Coordinator.LeadershipChanged += (_, change) => OnLeadershipChanged(change);
             Database.Coordinator.MembersChanged += (_, _) => OnMembersChanged();
@@ -124,6 +130,13 @@ public sealed class Session(DataSyncFactory factory, PageOptions options, TimePr
         Log.AddCommit(commit.Position.Marker, commit.Writer);
         lastCommits[commit.Writer] = time.GetTimestamp();
         Committed?.Invoke(commit);
+        Page.RequestRefresh();
+    }
+
+    private void OnSynced(SyncSucceededEventArgs sync)
+    {
+        LastSync = sync;
+        Log.Add("note", $"sync ({sync.Trigger}): {sync.Commits} writes durable in {sync.Duration.TotalMilliseconds:0.0} ms");
         Page.RequestRefresh();
     }
 

@@ -67,4 +67,22 @@ internal static partial class Log
 
     [LoggerMessage(2052, LogLevel.Error, "{Scope}: {Directory} holds another store, which was left alone: there is no mirror")]
     public static partial void MirrorForeign(ILogger logger, string scope, string directory);
+
+    [LoggerMessage(2060, LogLevel.Debug, "{Scope}: sync started ({Trigger}): {Commits} commits, {Bytes} bytes")]
+    public static partial void SyncStarted(ILogger logger, string scope, SyncTrigger trigger, int commits, long bytes);
+
+    [LoggerMessage(2061, LogLevel.Debug, "{Scope}: sync succeeded ({Trigger}): {Commits} commits in {DurationMs} ms")]
+    public static partial void SyncSucceeded(ILogger logger, string scope, SyncTrigger trigger, int commits, double durationMs);
+
+    [LoggerMessage(2062, LogLevel.Error, "{Scope}: sync failed, {Failed} acknowledged writes were taken back: {Reason}")]
+    public static partial void SyncFailed(ILogger logger, string scope, int failed, string reason);
+
+    [LoggerMessage(2063, LogLevel.Warning, "{Scope}: a deferred write could not be run again after another tab's commit: {Reason}")]
+    public static partial void RerunFailed(ILogger logger, string scope, string reason);
+
+    [LoggerMessage(2064, LogLevel.Information, "{Scope}: backpressure {State} at {Bytes} bytes that are not durable")]
+    public static partial void Backpressure(ILogger logger, string scope, string state, long bytes);
+
+    [LoggerMessage(2065, LogLevel.Information, "{Scope}: everything is durable, no more writes are taken")]
+    public static partial void SyncStopped(ILogger logger, string scope);
 }

@@ -25,6 +25,11 @@ internal sealed class StorageMetrics : IDisposable
     private readonly Gauge<long> _inFlight;
     private readonly Gauge<long> _logRecords;
     private readonly Gauge<long> _logBytes;
+    private readonly Gauge<long> _dirtyBlocks;
+    private readonly Gauge<long> _dirtyBytes;
+    private readonly Histogram<double> _syncs;
+    private readonly Counter<long> _reruns;
+    private readonly UpDownCounter<long> _backpressure;
 
     public StorageMetrics(string scope)
     {
@@ -42,6 +47,11 @@ internal sealed class StorageMetrics : IDisposable
         _inFlight = _meter.CreateGauge<long>("datasync.commits.inflight", "{commit}", "Commits in the image that are not durable yet.");
         _logRecords = _meter.CreateGauge<long>("datasync.log.records", "{record}", "Log records not yet folded into extents.");
         _logBytes = _meter.CreateGauge<long>("datasync.log.bytes", "By", "Bytes of those records.");
+        _dirtyBlocks = _meter.CreateGauge<long>("datasync.dirty.blocks", "{block}", "Blocks of deferred writes that are acknowledged and not durable.");
+        _dirtyBytes = _meter.CreateGauge<long>("datasync.dirty.bytes", "By", "Bytes of those writes.");
+        _syncs = _meter.CreateHistogram<double>("datasync.sync.duration", "ms", "Syncs: their count and how long they took; tags trigger and outcome (ok, failed).");
+        _reruns = _meter.CreateCounter<long>("datasync.reruns", "{write}", "Deferred writes that were run again after another tab's commit.");
+        _backpressure = _meter.CreateUpDownCounter<long>("datasync.backpressure", "{tab}", "1 while deferred writes wait because too much is not durable.");
     }
 
     public void OnCommitted(CommitRecord commit)
@@ -70,6 +80,24 @@ internal sealed class StorageMetrics : IDisposable
         _logRecords.Record(logRecords, _tags);
         _logBytes.Record(logBytes, _tags);
     }
+
+    public void OnDirty(int blocks, long bytes)
+    {
+        _dirtyBlocks.Record(blocks, _tags);
+        _dirtyBytes.Record(bytes, _tags);
+    }
+
+    public void OnSync(SyncTrigger trigger, TimeSpan duration, bool isOk)
+    {
+        var tags = _tags;
+        tags.Add("trigger", trigger.ToString());
+        tags.Add("outcome", isOk ? "ok" : "failed");
+        _syncs.Record(duration.TotalMilliseconds, tags);
+    }
+
+    public void OnRerun() => _reruns.Add(1, _tags);
+
+    public void OnBackpressure(bool isOn) => _backpressure.Add(isOn ? 1 : -1, _tags);
 
     public void Dispose() => _meter.Dispose();
 }

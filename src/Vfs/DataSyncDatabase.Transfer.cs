@@ -55,9 +55,10 @@ public sealed partial class DataSyncDatabase
         var chunks = await ReadChunksAsync(source, progress, cancellationToken).ConfigureAwait(false);
         DatabaseFileHeader.Check(chunks);
         CheckContent(chunks);
+        using var admission = AutoSync.Admit();
         for (var attempt = 1; ; attempt++)
         {
-            using var turn = await _pipeline.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+            using var turn = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
             Replace(chunks);
             turn.Dispose();
             var outcome = await turn.Outcome.ConfigureAwait(false);

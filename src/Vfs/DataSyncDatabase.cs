@@ -9,7 +9,8 @@ namespace DataSync.Vfs;
 
 /// <summary>
 /// A SQLite database that several tabs have open at once. Reads are local; a write runs here, travels to the leader as the
-/// blocks that it changed, and returns when it is durable and shown here.
+/// blocks that it changed, and returns when it is durable and shown here (under <see cref="Durability.Deferred"/>, when it
+/// is shown here; its <see cref="ExecuteResult.Marker"/> is then only hoped for, and its work may be run again later).
 /// </summary>
 /// <remarks>
 /// Get one from <see cref="DataSyncFactory"/>. Members may be called from any thread; in the browser there is one. Errors
@@ -31,6 +32,8 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     private DataSyncDatabase(string name, CommitPipeline pipeline, TabCoordinator coordinator, DataSyncOptions options, TimeProvider time, ILogger logger)
     {
         (Name, _pipeline, Coordinator, _options, _time, _logger) = (name, pipeline, coordinator, options, time, logger);
+        ISyncTriggers triggers = OperatingSystem.IsBrowser() ? new BrowserSyncTriggers() : new TimerSyncTriggers(time);
+        AutoSync = new AutoSyncManager(pipeline, name, options.Durability, options.AutoSync, triggers, logger, options.MaxAttempts);
         pipeline.Committed += (_, e) => Committed?.Invoke(this, e);
         pipeline.Faulted += (_, e) => Faulted?.Invoke(this, e);
     }
@@ -49,6 +52,9 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
 
     /// <summary>Who leads, which tabs there are, and asking for leadership.</summary>
     public TabCoordinator Coordinator { get; }
+
+    /// <summary>When writes become durable: what is not yet, events, backpressure.</summary>
+    public AutoSyncManager AutoSync { get; }
 
     /// <summary>The last durable commit that this tab shows.</summary>
     public long Marker => _pipeline.Position.Marker;
@@ -84,9 +90,12 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         var database = new DataSyncDatabase(name, pipeline, coordinator, options, time, log);
         try
         {
+            // First, so that this hears before the coordinator that the page is left: then nobody leads here any more.
+            await database.AutoSync.StartAsync(cancellationToken).ConfigureAwait(false);
             await pipeline.OpenAsync(options.Recovery, cancellationToken).ConfigureAwait(false);
             BlockVfs.Shared.Register(name, pipeline.Storage);
             database.OpenConnections();
+            coordinator.Heartbeat += (_, _) => database.AutoSync.MaybeAutoSync();
             return database;
         }
         catch
@@ -178,9 +187,11 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public async Task<ExecuteResult> WriteAsync(Func<SqliteConnection, Task> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
+        ThrowIfUnusable();
+        using var admission = AutoSync.Admit();
         for (var attempt = 1; ; attempt++)
         {
-            using var turn = await _pipeline.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+            using var turn = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
             var running = new TaskCompletionSource();
             _interactive = running.Task;
             ExecuteResult result;
@@ -200,12 +211,14 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         }
     }
 
-    /// <summary>
-    /// Waits until everything that this tab wrote is durable, what its own connections wrote synchronously on the leader
-    /// included.
-    /// </summary>
-    /// <exception cref="StorageException">A synchronous write since the last call could not be made durable and was taken back.</exception>
-    public Task ForceSyncAsync(CancellationToken cancellationToken = default) => _pipeline.FlushAsync(cancellationToken);
+    /// <inheritdoc cref="AutoSyncManager.SyncAsync"/>
+    public Task SyncAsync(CancellationToken cancellationToken = default) => AutoSync.SyncAsync(cancellationToken);
+
+    /// <inheritdoc cref="AutoSyncManager.ForceSyncAsync"/>
+    public Task ForceSyncAsync(CancellationToken cancellationToken = default) => AutoSync.ForceSyncAsync(cancellationToken);
+
+    /// <inheritdoc cref="AutoSyncManager.DrainAndShutdownAsync"/>
+    public Task DrainAndShutdownAsync(CancellationToken cancellationToken = default) => AutoSync.DrainAndShutdownAsync(cancellationToken);
 
     /// <summary>
     /// Closes the database in this tab: waits up to 5 s for what is on its way, then leaves, so that another tab leads at
@@ -219,14 +232,16 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         {
             try
             {
-                await _pipeline.FlushAsync(timeout.Token).ConfigureAwait(false);
+                await AutoSync.ForceSyncAsync(timeout.Token).ConfigureAwait(false);
             }
-            catch (Exception error) when (error is StorageException or OperationCanceledException or ObjectDisposedException)
+#pragma warning disable CA1031 // Whoever wrote knows: their own task failed or will, or SyncFailed was raised. It is closed all the same.
+            catch (Exception)
+#pragma warning restore CA1031
             {
-                // Whoever wrote knows: their own task failed or will.
             }
         }
 
+        AutoSync.Dispose();
         _writer?.Dispose();
         _reader?.Dispose();
         if (_writer is not null) BlockVfs.Shared.Unregister(Name);
@@ -254,11 +269,19 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     private async Task<(T Result, long Marker)> CommitAsync<T>(Func<CachedConnection, T> work, CancellationToken cancellationToken)
     {
         ThrowIfUnusable();
+        using var admission = AutoSync.Admit();
+        if (AutoSync.Durability == Durability.Deferred)
+        {
+            T last = default!;
+            var marker = await AutoSync.WriteAsync(attempt => Attempt(work, attempt, out last), cancellationToken).ConfigureAwait(false);
+            return (last, marker);
+        }
+
         for (var attempt = 1; ; attempt++)
         {
             // Twice in the hope that nobody else writes, then with the turn.
             using var turn = await _pipeline.BeginWriteAsync(exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
-            var (isRefused, result) = Attempt(work, attempt);
+            var isRefused = Attempt(work, attempt, out var result);
             turn.Dispose();
             if (isRefused) continue;
             var outcome = await turn.Outcome.ConfigureAwait(false);
@@ -267,18 +290,21 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         }
     }
 
-    private (bool IsRefused, T Result) Attempt<T>(Func<CachedConnection, T> work, int attempt)
+    /// <returns>Whether the storage refused it for the moment.</returns>
+    private bool Attempt<T>(Func<CachedConnection, T> work, int attempt, out T result)
     {
         var writer = Writer;
         try
         {
-            return (false, work(writer));
+            result = work(writer);
+            return false;
         }
         catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused && attempt < _options.MaxAttempts)
         {
             // Between the turn and the statement another tab's commit came in that waits for this tab's readers.
             writer.Rollback();
-            return (true, default!);
+            result = default!;
+            return true;
         }
         catch
         {

@@ -67,7 +67,7 @@ public sealed class DataSyncFactory(IJSRuntime js, DataSyncOptions? options = nu
         if (_open.TryGetValue(name, out var stopped) && stopped.IsCompletedSuccessfully)
             await stopped.Result.DisposeAsync().ConfigureAwait(false);
         await SqliteWasm.InitializeAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
-        var store = new IndexedDbBlockStore(name, new() { Durability = _options.Durability, Checksum = _options.Checksum }, _time);
+        var store = new IndexedDbBlockStore(name, new() { Durability = _options.StorageDurability, Checksum = _options.Checksum }, _time);
         var coordination = _options.CoordinationFor(name);
         var coordinator = new TabCoordinator(new BrowserTabPlatform(js), coordination, _time, _logger);
         return await DataSyncDatabase.OpenAsync(

@@ -13,7 +13,18 @@ public sealed class DataSyncOptions
 
     /// <summary>When the browser calls a commit durable.</summary>
     /// <value><see cref="StorageDurability.Relaxed"/> by default.</value>
-    public StorageDurability Durability { get; set; }
+    public StorageDurability StorageDurability { get; set; }
+
+    /// <summary>
+    /// When an awaited <see cref="DataSyncDatabase.ExecuteAsync(string, object?, CancellationToken)"/> or
+    /// <see cref="DataSyncDatabase.WriteAsync(Action{SqliteConnection}, CancellationToken)"/> returns. Asynchronous work, imports
+    /// and what connections of your own write are made durable at once in any case.
+    /// </summary>
+    /// <value><see cref="Durability.Immediate"/> by default.</value>
+    public Durability Durability { get; set; }
+
+    /// <summary>When deferred writes are made durable.</summary>
+    public SyncPolicy AutoSync { get; } = new();
 
     /// <summary>How blocks are checksummed when a database is created.</summary>
     /// <value><see cref="ChecksumKind.FastHash"/> by default.</value>
@@ -73,6 +84,8 @@ public sealed class DataSyncOptions
     {
         Pipeline.Validate();
         Coordination.Validate();
+        AutoSync.Validate();
+        if (!Enum.IsDefined(Durability) || !Enum.IsDefined(StorageDurability)) throw new ArgumentException("An option has a value that does not exist.");
         if (MaxAttempts is < 1 or > 100) throw new ArgumentException($"{nameof(MaxAttempts)} is {MaxAttempts}; it must be from 1 to 100.", nameof(MaxAttempts));
     }
 }

@@ -1,10 +1,11 @@
 // globalThis.datasync: the database of this tab for scripts, tests and the browser's console.
 //
 //   await datasync.ready                      the database is open; rejects when it could not be opened
-//   await datasync.execute(sql, params)       one statement, in any tab; returns when durable: { changes, lastInsertRowId, marker }
+//   await datasync.execute(sql, params)       one statement, in any tab; returns when durable (?sync=deferred: before): { changes, lastInsertRowId, marker }
 //   await datasync.query(sql, params)         reads this tab's copy: an array of row objects
 //   await datasync.transaction([{ sql, params }, …])   all or nothing: { changes, lastInsertRowId, marker }
-//   datasync.status()                         { id, role: 'leader' | 'follower', leaderId, epoch, marker, members: [ids] }
+//   datasync.status()                         { id, role: 'leader' | 'follower', leaderId, epoch, marker, members: [ids],
+//                                               dirtyCommits, lastSync: what started the last sync of deferred writes, or null }
 //   await datasync.waitForLeader()            the leader's id, as soon as there is one
 //   await datasync.requestLeadership()        asks the leader to hand over to this tab; resign() gives the leadership away
 //   await datasync.sync()                     returns when everything is durable

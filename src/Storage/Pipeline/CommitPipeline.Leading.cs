@@ -129,7 +129,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
         }
 
         EndOverdue();
-        var late = _pending.Exists(p => IsLate(p.Since)) || (_turnRequest is { } request && IsLate(request.Since));
+        var late = _pending.Exists(p => !p.IsHeld && IsLate(p.Since)) || (_turnRequest is { } request && IsLate(request.Since));
         if (!late || _resending) return;
         _resending = true;
         _gate.Defer(() => _ = ResendAsync());

@@ -32,14 +32,17 @@ public sealed partial class CommitPipeline : IBatchOwner
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="NoLeaderException">No leader gave an answer in time.</exception>
     /// <exception cref="StorageException">The pipeline has stopped.</exception>
-    public async ValueTask<WriteTurn> BeginWriteAsync(bool exclusive = false, CancellationToken cancellationToken = default)
+    public ValueTask<WriteTurn> BeginWriteAsync(bool exclusive = false, CancellationToken cancellationToken = default) =>
+        BeginWriteAsync(new WriteTurn(this), exclusive, cancellationToken);
+
+    internal async ValueTask<WriteTurn> BeginWriteAsync(WriteTurn turn, bool exclusive, CancellationToken cancellationToken)
     {
-        var turn = new WriteTurn(this);
         if (_gate.Run(() => Enqueue(turn)) is { } ready) await WaitInQueueAsync(turn, ready, cancellationToken).ConfigureAwait(false);
         try
         {
             for (var attempt = 1; !_gate.Run(() => TryGoAhead(turn, exclusive)); attempt++)
             {
+                turn.Holds = false; // somebody else writes: what is held then only grows stale
                 var grant = await AskForTurnAsync(cancellationToken).ConfigureAwait(false);
                 turn.Number = grant.Number;
                 if (await AlignAsync(grant, cancellationToken).ConfigureAwait(false)) break;
@@ -72,12 +75,20 @@ public sealed partial class CommitPipeline : IBatchOwner
         PassOn();
     });
 
-    string? IBatchOwner.TryBeginBatch() => _gate.Run(() =>
+    string? IBatchOwner.TryBeginBatch()
+    {
+        string? refusal = null;
+        _gate.RunInsideSqlite(() => refusal = FindRefusal());
+        return refusal;
+    }
+
+    private string? FindRefusal()
     {
         if (_closed) return "The database was closed.";
         if (_fault is { } fault) return fault.Message;
         if (IsReadOnly) return "The store is damaged and was opened with CorruptionAction.Report, so it can only be read. Open it with CorruptionAction.Repair to write.";
         if (_undoFrom is not null || _reload is not null) return "Other tabs' changes are waiting to be shown here. Finish reading, then try again.";
+        if (_lost > 0 && _turn is not { IsRerun: true }) return "Deferred writes that another tab's commit came before are being run again. Try again.";
         if (_turn is { IsReady: true }) return null;
         if (_session is null)
         {
@@ -85,8 +96,9 @@ public sealed partial class CommitPipeline : IBatchOwner
                 + "only the leader's tab may write synchronously.";
         }
 
+        ReleaseHeld();
         var number = ++_turnNumber;
-        if (_session.TryTakeTurn(number) is not { } grant) return "Another tab holds the write turn. Try again, or write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for it.";
+        if (_session?.TryTakeTurn(number) is not { } grant) return "Another tab holds the write turn. Try again, or write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for it.";
         if (grant.Base == Storage.Top && _toApply.Count == 0)
         {
             _implicitTurn = number;
@@ -95,12 +107,17 @@ public sealed partial class CommitPipeline : IBatchOwner
 
         _session.ReleaseTurn(_coordinator.Id, number);
         return "Another tab's commit is on its way. Try again, or write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for it.";
-    });
+    }
 
     void IBatchOwner.OnSealed(CommitRecord commit) => _gate.RunInsideSqlite(() =>
     {
         var pending = new PendingCommit(commit, _time.GetTimestamp());
-        if (_implicitTurn == 0 && _turn is not null) _turn.Pending = pending;
+        if (_implicitTurn == 0 && _turn is not null)
+        {
+            _turn.Pending = pending;
+            (pending.IsDeferred, pending.IsHeld) = (_turn.IsDeferred, _turn.Holds);
+        }
+
         if ((_closed ? ClosedError() : _fault) is { } end)
         {
             Settle(pending, end); // the transaction was open when the pipeline stopped
@@ -112,7 +129,12 @@ public sealed partial class CommitPipeline : IBatchOwner
 
         // Built on a commit that failed meanwhile, it fails with it when the image is put back.
         if (_undoFrom is not null) pending.Error = new StaleCommitException(1);
-        else Send(pending);
+        else if (!pending.IsHeld)
+        {
+            ReleaseHeld(); // it builds on them
+            Send(pending);
+        }
+
         EndImplicitTurn();
     });
 
@@ -177,6 +199,8 @@ public sealed partial class CommitPipeline : IBatchOwner
     private bool TryGoAhead(WriteTurn turn, bool exclusive)
     {
         ThrowIfUnusable();
+        if (TryGoOnHolding(turn, exclusive)) return true;
+        ReleaseHeld();
         if (_session is not null || exclusive || _contended || _leader is null || IsUnsettled) return TryTakeOwnTurn(turn);
         turn.Number = 0;
         return true;
@@ -187,7 +211,12 @@ public sealed partial class CommitPipeline : IBatchOwner
         var number = _turnNumber + 1;
         if (_session is null || IsUnsettled || _session.TryTakeTurn(number) is not { } grant) return false;
         turn.Number = _turnNumber = number;
-        if (TryAlign(grant) == Alignment.Aligned) return true;
+        if (TryAlign(grant) == Alignment.Aligned)
+        {
+            turn.Holds &= Storage.FindForeignTail() is null; // it stands and falls with another tab's commit, which is on its way
+            return true;
+        }
+
         ReturnTurn(turn);
         return false;
     }
@@ -252,7 +281,7 @@ public sealed partial class CommitPipeline : IBatchOwner
 
     private void ReturnTurn(WriteTurn turn)
     {
-        var isUsed = turn.Pending is not null;
+        var isUsed = turn.Pending is { IsHeld: false };
         if (turn.Number != 0 && !isUsed) ReleaseAtLeader(turn.Number);
         turn.Number = 0;
         DropAcceptedTail();
@@ -266,7 +295,7 @@ public sealed partial class CommitPipeline : IBatchOwner
 
     private void Send(PendingCommit pending)
     {
-        if (pending.Error is not null) return;
+        if (pending.Error is not null || pending.IsHeld) return;
         if (_session is not null) _session.Commit(_coordinator.Id, pending.Commit);
         else if (_leader is not null)
         {
@@ -325,7 +354,11 @@ public sealed partial class CommitPipeline : IBatchOwner
     {
         pending.Error = error;
         _metrics.OnFailed(error);
-
+        if (pending.IsDeferred && error is StaleCommitException)
+        {
+            pending.IsLost = true;
+            _lost++;
+        }
 
         // A synchronous write's failure has nobody to await it: it is kept for FlushAsync.
         if (!pending.IsObserved) _unobserved ??= pending;
@@ -391,7 +424,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         SendTurnRequest();
     }
 
-    private bool IsAnswered => _pending.Count == 0 && _turnRequest is null;
+    private bool IsAnswered => _turnRequest is null && _pending.TrueForAll(p => p.IsHeld);
 
     private static TaskCompletionSource AddWaiter(List<TaskCompletionSource> waiters)
     {
@@ -403,7 +436,7 @@ public sealed partial class CommitPipeline : IBatchOwner
 
     private void WakeAnswered()
     {
-        if (_pending.Count == 0) CompleteAll(_durableWaiters);
+        if (_durableWaiters.Count > 0 && _pending.TrueForAll(p => p.IsHeld)) CompleteAll(_durableWaiters);
         if (IsAnswered) CompleteAll(_answerWaiters);
     }
 
@@ -411,7 +444,7 @@ public sealed partial class CommitPipeline : IBatchOwner
     {
         var error = new NoLeaderException(string.Create(CultureInfo.InvariantCulture,
             $"No leader answered within {_options.WriteTimeout.TotalSeconds:0.#} s, so the outcome of the write is unknown. Look at the data, then try again."));
-        var overdue = _pending.FindIndex(p => _time.GetElapsedTime(p.Since) > _options.WriteTimeout);
+        var overdue = _pending.FindIndex(p => !p.IsHeld && _time.GetElapsedTime(p.Since) > _options.WriteTimeout);
         if (overdue >= 0) FailFrom(overdue, _ => error);
         if (_settleWaiters.Exists(w => _time.GetElapsedTime(w.Since) > _options.WriteTimeout))
         {

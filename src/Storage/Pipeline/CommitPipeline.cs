@@ -145,6 +145,7 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         {
             var (waiter, error) = _gate.Run(() =>
             {
+                ReleaseHeld();
                 if (_pending.Count > 0) return (AddWaiter(_durableWaiters), null);
                 var failed = _unobserved;
                 _unobserved = null;

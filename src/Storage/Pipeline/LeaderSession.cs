@@ -63,6 +63,7 @@ internal sealed class LeaderSession(
     private bool _busy;
     private bool _closed;
     private bool _checkpointDue;
+    private bool _isCollecting;
 
     public Epoch Epoch => fence.Epoch;
 
@@ -98,6 +99,15 @@ internal sealed class LeaderSession(
         }
 
         if (_turn?.Tab == from) EndTurn();
+        Pump();
+    }
+
+    /// <summary>Appends what is committed meanwhile in one group, as far as nothing is being appended already.</summary>
+    public void Collect(Action commits)
+    {
+        _isCollecting = true;
+        commits();
+        _isCollecting = false;
         Pump();
     }
 
@@ -209,7 +219,7 @@ internal sealed class LeaderSession(
 
     private void Pump()
     {
-        if (_closed || _busy) return;
+        if (_closed || _busy || _isCollecting) return;
         _checkpointDue |= output.Ledger.LogBytes >= options.CheckpointLogBytes || output.Ledger.LogRecords >= options.CheckpointLogRecords;
         if (_waiting.Count == 0 && !_checkpointDue) return;
         if (Lease is { IsHeld: false })

@@ -27,6 +27,15 @@ public sealed class WriteTurn : IDisposable
 
     internal bool IsReleased { get; set; }
 
+    /// <summary>The work is kept and run again in the background if its commit is stale; everything else waits for that.</summary>
+    internal bool IsDeferred { get; init; }
+
+    /// <summary>The commit stays in this tab until <see cref="CommitPipeline.ReleaseHeld"/>. Ends when the turn has to be asked for.</summary>
+    internal bool Holds { get; set; }
+
+    /// <summary>It runs deferred work again, and so comes before all other work.</summary>
+    internal bool IsRerun { get; init; }
+
     /// <summary>Gives the turn to the next piece of work. May be called more than once.</summary>
     public void Dispose() => _pipeline.Release(this);
 }
@@ -41,8 +50,17 @@ internal sealed class PendingCommit(CommitRecord commit, long since)
 {
     public CommitRecord Commit { get; } = commit;
 
-    /// <summary>When it was sealed, as a timestamp of the pipeline's clock.</summary>
-    public long Since { get; } = since;
+    /// <summary>When it was sealed or, if it was held, released; as a timestamp of the pipeline's clock.</summary>
+    public long Since { get; set; } = since;
+
+    /// <summary>In the image and in no other tab's hands: it is not sent yet.</summary>
+    public bool IsHeld { get; set; }
+
+    /// <summary>Whether its work is run again in the background when it is stale.</summary>
+    public bool IsDeferred { get; set; }
+
+    /// <summary>It is stale, and counts among those to be run again.</summary>
+    public bool IsLost { get; set; }
 
     // Continuations run in place on purpose: a hop to the thread pool is a timer in the browser.
     public TaskCompletionSource<CommitOutcome> Outcome { get; } = new();

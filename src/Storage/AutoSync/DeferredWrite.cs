@@ -1,0 +1,46 @@
+namespace DataSync.Storage;
+
+/// <summary>A write that its caller believes done and that is not durable yet.</summary>
+/// <param name="run">Runs its transaction in a turn of this tab; true when it was refused and must be tried again. Throws what the work throws.</param>
+/// <param name="pending">Its commit, until it is stale.</param>
+internal sealed class DeferredWrite(Func<int, bool> run, PendingCommit pending)
+{
+    private readonly List<TaskCompletionSource> _waiters = [];
+    private bool _isEnded;
+
+    public Func<int, bool> Run { get; } = run;
+
+    public PendingCommit Pending { get; } = pending;
+
+    public int Blocks { get; } = pending.Commit.BlockCount + pending.Commit.FreedCount;
+
+    public long Bytes { get; } = pending.Commit.Bytes.Length;
+
+    /// <summary>Not sent yet, as far as the manager knows.</summary>
+    public bool IsHeld { get; set; } = pending.IsHeld;
+
+    /// <summary>Why it was taken back; set before <see cref="End"/>.</summary>
+    public Exception? Error { get; set; }
+
+    /// <summary>
+    /// Waits until it is durable or taken back; never fails. Each waits for a task of its own: of several continuations of one
+    /// task, all but one hop to the thread pool.
+    /// </summary>
+    public Task WaitAsync()
+    {
+        lock (_waiters)
+        {
+            if (_isEnded) return Task.CompletedTask;
+            var waiter = new TaskCompletionSource();
+            _waiters.Add(waiter);
+            return waiter.Task;
+        }
+    }
+
+    /// <summary>It is durable or taken back.</summary>
+    public void End()
+    {
+        lock (_waiters) _isEnded = true;
+        foreach (var waiter in _waiters) waiter.TrySetResult();
+    }
+}

@@ -1,0 +1,65 @@
+namespace DataSync.Storage;
+
+// Deferred durability: commits that stay in this tab's chain until they are released, all at once and in order.
+public sealed partial class CommitPipeline
+{
+    private readonly List<TaskCompletionSource> _lostWaiters = [];
+    private int _lost;
+
+    /// <summary>What was held is on its way now. Raised outside of all locks.</summary>
+    internal Action? HeldReleased { get; set; }
+
+    internal StorageMetrics Metrics => _metrics;
+
+    internal TimeProvider Time => _time;
+
+    /// <summary>
+    /// Deferred commits that turned out stale and whose work has not been run again yet. Until it has, nothing else may
+    /// write: it was acknowledged earlier.
+    /// </summary>
+    internal int LostCount => _gate.Run(() => _lost);
+
+    /// <summary>Sends every commit that is held. From here on their time to be answered counts.</summary>
+    internal void ReleaseHeld() => _gate.Run(() =>
+    {
+        var held = _pending.FindAll(p => p.IsHeld);
+        if (held.Count == 0) return;
+        foreach (var pending in held) (pending.IsHeld, pending.Since) = (false, _time.GetTimestamp());
+
+        // One that is refused at once takes the later ones with it, and those are not sent.
+        if (_session is { } session) session.Collect(() => held.ForEach(Send));
+        else held.ForEach(Send);
+        _gate.Defer(() => HeldReleased?.Invoke());
+    });
+
+    /// <summary>Waits until all deferred work that was lost has been run again.</summary>
+    internal Task WaitForRerunsAsync(CancellationToken cancellationToken)
+    {
+        var waiter = _gate.Run(() => _lost > 0 ? AddWaiter(_lostWaiters) : null);
+        return waiter?.Task.WaitAsync(cancellationToken) ?? Task.CompletedTask;
+    }
+
+    /// <summary>Lost work was run again, or cannot be.</summary>
+    internal void OnRanAgain() => _gate.Run(() =>
+    {
+        if (--_lost == 0) CompleteAll(_lostWaiters);
+    });
+
+    /// <summary>A deferred commit whose work is not to be run again; it goes on its way at once.</summary>
+    internal void Disown(PendingCommit pending) => _gate.Run(() =>
+    {
+        pending.IsDeferred = false;
+        if (pending.IsLost) OnRanAgain();
+        else ReleaseHeld();
+    });
+
+    // On top of what is held there is no need for a leader: at worst it grows stale with the rest.
+    private bool TryGoOnHolding(WriteTurn turn, bool exclusive)
+    {
+        if (exclusive || !turn.Holds || IsUnsettled) return false;
+        var isOnHeld = _pending.Exists(p => p.IsHeld);
+        if (!isOnHeld && (_session is not null || _contended)) return false;
+        turn.Number = 0;
+        return true;
+    }
+}
