@@ -163,6 +163,7 @@ internal sealed partial class World
         for (var steps = storage.ChainLength; steps > 0 && top != storage.Durable && _commits.TryGetValue(top.Commit, out var commit); steps--)
         {
             if (commit.Writer != tab) foreign++;
+            else if (storage.IsIdle && (commit.IsDead || commit.Operation is { State: OperationState.Failed })) Fail("S5", $"{tab.Name} {when}: it shows {commit.Name}, which failed.");
             else if (foreign == 0) foreign = int.MinValue / 2; // its own commit is on top: what is below it comes with it
             top = commit.Base;
         }

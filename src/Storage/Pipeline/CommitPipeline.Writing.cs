@@ -260,6 +260,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         foreach (var commit in grant.Accepted)
         {
             if (commit.Marker <= Storage.Durable.Marker || Storage.IsInChain(commit.Id)) continue;
+            if (commit.Writer == _coordinator.Id) return Alignment.Impossible; // it failed since the turn was granted
             lock (Storage.Sync)
             {
                 if (!Storage.IsIdle) return Alignment.MustWait;

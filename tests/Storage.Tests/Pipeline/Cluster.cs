@@ -107,7 +107,12 @@ internal sealed class ClusterTab
             Before = _ => Delay(0.2),
             After = _ => Delay(0.2),
         };
-        Pipeline = new CommitPipeline(Store, cluster.Bus.CreateChannel(Deliver), Coordinator, cluster.Options, Platform.Clock);
+        Pipeline = new CommitPipeline(Store, cluster.Bus.CreateChannel(Deliver), Coordinator, cluster.Options, Platform.Clock, null, new PipelineSources
+        {
+            // No chance, and nothing leaves the virtual clock's thread of events.
+            Later = action => Platform.Clock.CreateTimer(_ => action(), null, TimeSpan.Zero, Timeout.InfiniteTimeSpan),
+            Jitter = () => 0.5,
+        });
         Pipeline.Committed += (_, e) => Seen.Add(e.Position.Marker);
     }
 

@@ -215,5 +215,30 @@ public sealed class FoundBySimulationTests : IDisposable
         Assert.Equal([1UL, 2], tabs[1].List());
     }
 
+    [Fact]
+    public void A_commit_that_failed_does_not_come_back_with_a_turn_granted_before()
+    {
+        var tabs = _cluster.Open(2);
+        var held = tabs[0].Store.HoldAt(StoreOperation.Append);
+        var first = _cluster.Start(() => tabs[1].AppendAsync(1));
+        _cluster.Run(0.01);
+        var second = _cluster.Start(() => tabs[0].AppendAsync(2));
+        _cluster.Run(0.01);
+        tabs[1].Pipeline.Storage.EnterRead();
+        var third = _cluster.Start(() => tabs[1].AppendAsync(3, exclusive: true));
+        _cluster.Run(0.01);
+        _cluster.Do(() => held.Fail(new StorageQuotaException()));
+        _cluster.Run(0.01);
+        var append = tabs[0].Store.HoldAt(StoreOperation.Append);
+        _cluster.Do(tabs[1].Pipeline.Storage.ExitRead);
+        _cluster.Run(0.05);
+        Assert.Throws<StorageQuotaException>(() => _cluster.Wait(first));
+        Assert.Throws<StorageQuotaException>(() => _cluster.Wait(second));
+        Assert.DoesNotContain(1UL, tabs[1].List());
+        _cluster.Do(append.Release);
+        _cluster.Wait(third);
+        Assert.Equal([3UL], tabs[1].List());
+    }
+
     public void Dispose() => _cluster.Dispose();
 }
