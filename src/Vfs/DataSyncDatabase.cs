@@ -90,10 +90,11 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         var database = new DataSyncDatabase(name, pipeline, coordinator, options, time, log);
         try
         {
+            // First, so that this hears before the coordinator that the page is left: then nobody leads here any more.
+            await database.AutoSync.StartAsync(cancellationToken).ConfigureAwait(false);
             await pipeline.OpenAsync(options.Recovery, cancellationToken).ConfigureAwait(false);
             BlockVfs.Shared.Register(name, pipeline.Storage);
             database.OpenConnections();
-            await database.AutoSync.StartAsync(cancellationToken).ConfigureAwait(false);
             coordinator.Heartbeat += (_, _) => database.AutoSync.MaybeAutoSync();
             return database;
         }

@@ -47,6 +47,9 @@ public sealed partial class CommitPipeline : IBatchOwner
                 turn.Number = grant.Number;
                 if (await AlignAsync(grant, cancellationToken).ConfigureAwait(false)) break;
                 _gate.Run(() => ReturnTurn(turn));
+
+                // A commit of this tab that the leader never got is in the way: the answer to it comes before the next turn.
+                _gate.Run(SendAgain);
                 if (attempt == MaxAlignAttempts) throw new StaleCommitException(attempt);
                 await SettleAsync(cancellationToken).ConfigureAwait(false);
             }

@@ -17,8 +17,7 @@ export function watch(id) {
   const listening = new AbortController();
   const { signal } = listening;
   document.addEventListener('visibilitychange', () => dotnet.OnVisibility(id, document.hidden), { signal });
-  // Before anybody else hears of it: a leader that is left ends its leadership then, and could append no more.
-  addEventListener('pagehide', () => dotnet.OnLeft(id), { signal, capture: true });
+  addEventListener('pagehide', () => dotnet.OnLeft(id), { signal });
   watches.set(id, { listening, timer: 0, idle: 0 });
   return document.hidden;
 }

@@ -79,6 +79,24 @@ public sealed class RerunTests : IDisposable
     }
 
     [Fact]
+    public void A_synchronous_write_is_refused_until_what_was_acknowledged_before_is_run_again()
+    {
+        var tabs = Open(2);
+        tabs[0].AppendNow(1);
+        tabs[0].AppendNow(2);
+        var rerun = tabs[0].Tab.Store.HoldAt(Contracts.StoreOperation.Append, nth: 2);
+        _cluster.Wait(_cluster.Start(() => tabs[1].Tab.AppendAsync(100)));
+        _cluster.Run(0.05);
+        Assert.True(rerun.Reached.IsCompleted);
+        _cluster.Do(() => Assert.Contains("run again", tabs[0].Tab.TryAppend(9)));
+        _cluster.Do(rerun.Release);
+        tabs[0].ForceSync();
+        _cluster.Do(() => Assert.Null(tabs[0].Tab.TryAppend(3)));
+        tabs[0].ForceSync();
+        Assert.Equal([100UL, 1, 2, 3], Durable);
+    }
+
+    [Fact]
     public void Work_that_fails_when_it_is_run_again_is_reported_and_the_next_is_run()
     {
         var tabs = Open(2);
