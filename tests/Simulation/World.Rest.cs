@@ -18,8 +18,8 @@ internal sealed partial class World
         Browser.StorageLag = TimeSpan.FromMilliseconds(Math.Min(_scenario.StorageLagMs, 20));
         foreach (var tab in LiveTabs.ToList()) Thaw(tab);
 
-        // What was stopped, or is being reopened, comes back now; that is the last fault.
-        RunUntil(Clock.NowMs + 300);
+        // What was stopped, slow, or is being reopened, comes back now; that is the last fault.
+        RunUntil(Clock.NowMs + 1500);
         if (!LiveTabs.Any()) Open(0);
         RunUntil(Clock.NowMs + 100);
         var last = Clock.NowMs;
