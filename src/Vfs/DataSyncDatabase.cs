@@ -117,43 +117,28 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// <param name="cancellationToken">Stops waiting for leave to write; a commit on its way is not taken back.</param>
     /// <exception cref="SqliteException">The SQL failed; nothing was changed.</exception>
     /// <exception cref="StorageException">It could not be made durable; nothing was changed, unless the message says that the outcome is unknown.</exception>
-    public async Task<ExecuteResult> ExecuteAsync(string sql, object? parameters = null, CancellationToken cancellationToken = default)
+    public Task<ExecuteResult> ExecuteAsync(string sql, object? parameters = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(sql);
 
         // One statement is a transaction of its own (and some, such as VACUUM, refuse to be in another).
-        var needsTransaction = SqlParameters.HasSeveralStatements(sql);
-        var (result, marker) = await CommitAsync(
-            writer =>
-            {
-                var before = writer.TotalChanges;
-                if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
-                writer.Execute(sql, parameters);
-                if (needsTransaction) writer.Execute("COMMIT");
-                return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
-            },
-            cancellationToken).ConfigureAwait(false);
-        return result with { Marker = marker };
+        return RunAsync(writer => writer.Execute(sql, parameters), SqlParameters.HasSeveralStatements(sql), cancellationToken);
     }
 
     /// <summary>Runs several statements, each with parameters of its own, as one transaction: all or nothing.</summary>
     /// <param name="statements">The statements in order.</param>
     /// <param name="cancellationToken">Stops waiting for leave to write.</param>
     /// <inheritdoc cref="ExecuteAsync(string, object?, CancellationToken)" path="/exception"/>
-    public async Task<ExecuteResult> ExecuteAsync(IReadOnlyList<SqlStatement> statements, CancellationToken cancellationToken = default)
+    public Task<ExecuteResult> ExecuteAsync(IReadOnlyList<SqlStatement> statements, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(statements);
-        var (result, marker) = await CommitAsync(
+        return RunAsync(
             writer =>
             {
-                var before = writer.TotalChanges;
-                writer.Execute("BEGIN IMMEDIATE");
                 foreach (var (sql, parameters) in statements) writer.Execute(sql, parameters);
-                writer.Execute("COMMIT");
-                return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
             },
-            cancellationToken).ConfigureAwait(false);
-        return result with { Marker = marker };
+            needsTransaction: true,
+            cancellationToken);
     }
 
     /// <summary>
@@ -163,20 +148,10 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// <param name="work">Works on a connection that is valid only during the call. What it throws rolls back and comes out here.</param>
     /// <param name="cancellationToken">Stops waiting for leave to write.</param>
     /// <inheritdoc cref="ExecuteAsync(string, object?, CancellationToken)" path="/exception"/>
-    public async Task<ExecuteResult> WriteAsync(Action<SqliteConnection> work, CancellationToken cancellationToken = default)
+    public Task<ExecuteResult> WriteAsync(Action<SqliteConnection> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        var (result, marker) = await CommitAsync(
-            writer =>
-            {
-                var before = writer.TotalChanges;
-                writer.Execute("BEGIN IMMEDIATE");
-                work(writer.Connection);
-                writer.Execute("COMMIT");
-                return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
-            },
-            cancellationToken).ConfigureAwait(false);
-        return result with { Marker = marker };
+        return RunAsync(writer => work(writer.Connection), needsTransaction: true, cancellationToken);
     }
 
     /// <summary>
@@ -263,6 +238,21 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     {
         ObjectDisposedException.ThrowIf(_closed, this);
         _pipeline.ThrowIfUnusable();
+    }
+
+    private async Task<ExecuteResult> RunAsync(Action<CachedConnection> work, bool needsTransaction, CancellationToken cancellationToken)
+    {
+        var (result, marker) = await CommitAsync(
+            writer =>
+            {
+                var before = writer.TotalChanges;
+                if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
+                work(writer);
+                if (needsTransaction) writer.Execute("COMMIT");
+                return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+            },
+            cancellationToken).ConfigureAwait(false);
+        return result with { Marker = marker };
     }
 
     /// <summary>Runs a transaction that may be run again, until it is committed or fails.</summary>

@@ -1,5 +1,5 @@
-using System.Buffers.Binary;
 using DataSync.Coordination;
+using DataSync.Storage.Tests.Pipeline;
 using Xunit;
 
 namespace DataSync.Storage.Tests.Files;
@@ -147,29 +147,9 @@ public sealed class FilePipelineTests : IDisposable
         for (var attempt = 1; ; attempt++)
         {
             var turn = await pipeline.BeginWriteAsync(attempt > 2);
-            var refusal = TryAppend(pipeline.Storage, tag);
+            var refusal = ClusterTab.TryAppend(pipeline.Storage, tag);
             turn.Dispose();
             if (refusal is null && !(await turn.Outcome).IsStale) return;
         }
-    }
-
-    private static string? TryAppend(BlockStorage storage, ulong tag)
-    {
-        storage.EnterRead();
-        var refusal = storage.TryBeginBatch();
-        if (refusal is null)
-        {
-            Span<byte> number = stackalloc byte[8];
-            storage.Read(0, number);
-            var count = BinaryPrimitives.ReadInt64LittleEndian(number);
-            BinaryPrimitives.WriteUInt64LittleEndian(number, tag);
-            storage.Write(ListStart + count * 8, number);
-            BinaryPrimitives.WriteInt64LittleEndian(number, count + 1);
-            storage.Write(0, number);
-            storage.CommitBatch();
-        }
-
-        storage.ExitRead();
-        return refusal;
     }
 }

@@ -157,9 +157,11 @@ internal sealed class ClusterTab
     }
 
     /// <summary>Appends a tag at once, as SQLite would from a synchronous call; returns why not.</summary>
-    public string? TryAppend(ulong tag)
+    public string? TryAppend(ulong tag) => TryAppend(Pipeline.Storage, tag);
+
+    /// <inheritdoc cref="TryAppend(ulong)"/>
+    public static string? TryAppend(BlockStorage storage, ulong tag)
     {
-        var storage = Pipeline.Storage;
         storage.EnterRead();
         var refusal = storage.TryBeginBatch();
         if (refusal is null)
