@@ -70,9 +70,6 @@ internal sealed class LeaderSession(
     /// <summary>The lease under which this leadership acts; null until it is announced.</summary>
     public LeaderLease? Lease { get; set; }
 
-    /// <summary>Whether a store transaction is under way or waits.</summary>
-    public bool IsBusy => _busy || _waiting.Count > 0;
-
     /// <summary>Takes a commit, answers it when it is durable already, or refuses it.</summary>
     public void Commit(TabId from, CommitRecord commit)
     {
@@ -163,7 +160,7 @@ internal sealed class LeaderSession(
     {
         if (_closed) return;
         if (_turn is { } turn && time.GetElapsedTime(turn.Since) > options.TurnDeadline && _turnQueue.Count > 0) EndTurn();
-        _checkpointDue |= output.Ledger.LogRecords > 64 && !IsBusy;
+        _checkpointDue |= output.Ledger.LogRecords > 64 && !_busy && _waiting.Count == 0;
         Pump();
     }
 
@@ -233,11 +230,9 @@ internal sealed class LeaderSession(
             _busy = true;
             _ = CheckpointAsync(checkpoint);
         }
-        else if (_waiting.Count > 0)
+        else
         {
-            _busy = true;
-            _appending = TakeGroup();
-            _ = AppendAsync(_appending);
+            PumpAppends();
         }
     }
 
