@@ -54,7 +54,10 @@ public sealed class FencingTests(BrowserFixture browser, ITestOutputHelper outpu
         process.Stop();
         try
         {
-            await others[0].EvaluateAsync("ms => new Promise(done => setTimeout(done, ms))", Hold_ms);
+            // L1: five seconds until the lease is void, and one heartbeat.
+            await Task.WhenAll(
+                others[0].WaitForStatusAsync($"s.epoch > {before.Epoch} && s.leaderId !== null", limit_ms: 6_000),
+                others[0].EvaluateAsync("ms => new Promise(done => setTimeout(done, ms))", Hold_ms));
         }
         finally
         {
