@@ -118,8 +118,13 @@ public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper out
         await first.EvaluateAsync("datasync.execute('CREATE TABLE only_in_one(x)')");
 
         Assert.Equal(0, await second.EvaluateAsync<int>("datasync.query('SELECT count(*) AS n FROM sqlite_master').then(rows => rows[0].n)"));
-        Assert.Equal("leader", (await StatusAsync(second)).GetProperty("role").GetString());
-        Assert.Equal("leader", (await StatusAsync(first)).GetProperty("role").GetString());
+
+        // An open database may be read before its tab is elected.
+        foreach (var page in new[] { first, second })
+        {
+            await page.EvaluateAsync("datasync.waitForLeader()");
+            Assert.Equal("leader", (await StatusAsync(page)).GetProperty("role").GetString());
+        }
     }
 
     [Fact(Timeout = 60_000)]
