@@ -1,35 +1,39 @@
+using System.Text;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
 namespace DataSync.Vfs;
 
 /// <summary>
-/// A connection that DataSync opened for itself, and its prepared commands. One user at a time: the writer's holds the
+/// A connection that DataSync opened for itself, and its prepared statements. One user at a time: the writer's holds the
 /// write turn, the reader's a lock.
 /// </summary>
 internal sealed class CachedConnection : IDisposable
 {
-    private const int MaxCommands = 64;
+    private const int MaxStatements = 64, TimeoutSeconds = 1;
 
-    private readonly Dictionary<string, SqliteCommand> _commands = [];
-    private readonly Queue<string> _order = new();
+    private readonly Dictionary<string, Statement> _statements = [];
+    private readonly SqlParameters _parameters;
+    private long _uses;
 
     public CachedConnection(string name, Action<SqliteConnection>? configure, string pragmas)
     {
         Connection = new SqliteConnection(ConnectionString(name));
+        _parameters = new(Connection);
         try
         {
             Connection.Open();
-            using var command = Connection.CreateCommand();
+
+            // Another connection of this process may hold a lock for a moment. In the browser nobody could release it meanwhile.
+            if (!OperatingSystem.IsBrowser()) _ = raw.sqlite3_busy_timeout(Connection.Handle, TimeoutSeconds * 1000);
 
             // The store is what makes commits atomic and durable, so journals need not outlive a statement, nor be synced.
-            command.CommandText = $"PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA temp_store=MEMORY; {pragmas}";
-            command.ExecuteNonQuery();
+            Execute($"PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA temp_store=MEMORY; {pragmas}");
             configure?.Invoke(Connection);
         }
         catch
         {
-            Connection.Dispose();
+            Dispose();
             throw;
         }
     }
@@ -48,14 +52,78 @@ internal sealed class CachedConnection : IDisposable
         DataSource = name,
         Vfs = BlockVfs.Name,
         Pooling = false,
-        DefaultTimeout = 1,
+        DefaultTimeout = TimeoutSeconds,
     }.ToString();
 
-    /// <summary>Runs a statement to its end.</summary>
-    public void Execute(string sql, object? parameters = null)
+    /// <summary>Whether a text holds more than one statement.</summary>
+    public bool HasSeveral(string sql) => !_statements.ContainsKey(sql) && SqlText.HasSeveralStatements(sql);
+
+    /// <summary>Runs a text's statements to their ends.</summary>
+    /// <exception cref="SqliteException">One failed.</exception>
+    public void Execute(string sql, object? parameters = null) => Run<object?>(sql, parameters, null);
+
+    /// <summary>Runs one statement to its end for each set of parameters.</summary>
+    /// <exception cref="SqliteException">A run failed.</exception>
+    /// <exception cref="ArgumentException">The text holds several statements, or none.</exception>
+    public void ExecuteMany(string sql, IEnumerable<object?> sets)
     {
-        using var lease = Prepare(sql, parameters);
-        lease.Command.ExecuteNonQuery();
+        if (HasSeveral(sql)) throw new ArgumentException("Only one statement can be run with many sets of parameters.", nameof(sql));
+        var statement = Take(sql) ?? throw new ArgumentException("There is no statement in the text.", nameof(sql));
+        try
+        {
+            foreach (var parameters in sets)
+            {
+                _parameters.Bind(statement, parameters);
+                while (statement.Step())
+                {
+                }
+
+                statement.Reset();
+            }
+        }
+        finally
+        {
+            Return(sql, statement);
+        }
+    }
+
+    /// <summary>
+    /// Runs a text's statements to their ends, and reads the rows of the first that has columns.
+    /// </summary>
+    /// <param name="sql">The text.</param>
+    /// <param name="parameters">As for <see cref="DataSyncDatabase.ExecuteAsync(string, object?, CancellationToken)"/>.</param>
+    /// <param name="read">Reads the rows of a statement that was stepped once; is told whether it stands on a row.</param>
+    /// <exception cref="SqliteException">One failed.</exception>
+    public T? Run<T>(string sql, object? parameters, Func<Statement, bool, T>? read)
+    {
+        if (!HasSeveral(sql))
+        {
+            if (Take(sql) is not { } statement) return default;
+            try
+            {
+                _parameters.Bind(statement, parameters);
+                return Run(statement, ref read);
+            }
+            finally
+            {
+                Return(sql, statement);
+            }
+        }
+
+        T? result = default;
+        ReadOnlySpan<byte> rest = Encoding.UTF8.GetBytes(SqlParameters.ArePositional(parameters) ? SqlText.NumberParameters(sql) : sql);
+        while (rest.Length > 0)
+        {
+            using var statement = Statement.Prepare(Connection.Handle!, rest, out var taken);
+            rest = rest[taken..];
+            if (statement is null) continue;
+            _parameters.Bind(statement, parameters);
+            var hadRead = read is not null;
+            var rows = Run(statement, ref read);
+            if (hadRead && read is null) result = rows;
+        }
+
+        return result;
     }
 
     /// <summary>Ends a transaction that failed, whatever its state.</summary>
@@ -64,57 +132,58 @@ internal sealed class CachedConnection : IDisposable
         if (InTransaction) raw.sqlite3_exec(Connection.Handle, "ROLLBACK");
     }
 
-    /// <summary>A command for this text, prepared once and kept; a text in use already gets one of its own.</summary>
-    public CommandLease Prepare(string sql, object? parameters)
-    {
-        var text = SqlParameters.ArePositional(parameters) ? SqlParameters.Number(sql) : sql;
-        if (!_commands.Remove(text, out var command))
-        {
-            command = Connection.CreateCommand();
-            command.CommandText = text;
-        }
-
-        try
-        {
-            SqlParameters.Bind(command, parameters);
-        }
-        catch
-        {
-            command.Dispose();
-            throw;
-        }
-
-        return new CommandLease(this, command);
-    }
-
     public void Dispose()
     {
-        foreach (var command in _commands.Values) command.Dispose();
-        _commands.Clear();
+        foreach (var statement in _statements.Values) statement.Dispose();
+        _statements.Clear();
+        _parameters.Dispose();
         Connection.Dispose();
     }
 
-    private void Return(SqliteCommand command)
+    // The reader is used up by the first statement that has columns.
+    private static T? Run<T>(Statement statement, ref Func<Statement, bool, T>? read)
     {
-        if (!_commands.TryAdd(command.CommandText, command))
+        var result = default(T);
+        var isRow = statement.Step();
+        if (read is not null)
         {
-            command.Dispose();
+            statement.NoticeSchemaChange();
+            if (statement.Columns.Length > 0)
+            {
+                result = read(statement, isRow);
+                read = null;
+                return result;
+            }
+        }
+
+        while (isRow) isRow = statement.Step();
+        return result;
+    }
+
+    private Statement? Take(string sql)
+    {
+        if (!_statements.TryGetValue(sql, out var statement) || statement.IsInUse)
+            statement = Statement.Prepare(Connection.Handle!, Encoding.UTF8.GetBytes(sql), out _);
+        if (statement is not null) (statement.IsInUse, statement.LastUse) = (true, ++_uses);
+        return statement;
+    }
+
+    private void Return(string sql, Statement statement)
+    {
+        statement.Reset();
+        statement.IsInUse = false;
+        if (statement.IsKept) return;
+        if (!_statements.TryAdd(sql, statement))
+        {
+            statement.Dispose();
             return;
         }
 
-        _order.Enqueue(command.CommandText);
-        while (_commands.Count > MaxCommands || _order.Count > MaxCommands * 8)
-        {
-            var oldest = _order.Dequeue();
-            if (!_order.Contains(oldest) && _commands.Remove(oldest, out var old)) old.Dispose();
-        }
-    }
-
-    /// <summary>A command in use; disposing it gives it back.</summary>
-    internal readonly struct CommandLease(CachedConnection owner, SqliteCommand command) : IDisposable
-    {
-        public SqliteCommand Command => command;
-
-        public void Dispose() => owner.Return(command);
+        statement.IsKept = true;
+        if (_statements.Count <= MaxStatements) return;
+        var (oldest, old) = _statements.Where(entry => !entry.Value.IsInUse).MinBy(entry => entry.Value.LastUse);
+        if (old is null) return;
+        _statements.Remove(oldest);
+        old.Dispose();
     }
 }

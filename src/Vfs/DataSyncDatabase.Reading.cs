@@ -22,14 +22,14 @@ public sealed partial class DataSyncDatabase
     /// <exception cref="InvalidCastException">A value does not fit the type.</exception>
     public Task<IReadOnlyList<T>> QueryAsync<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors | DynamicallyAccessedMemberTypes.PublicProperties)] T>(
         string sql, object? parameters = null, CancellationToken cancellationToken = default) =>
-        ReadAsync<IReadOnlyList<T>>(sql, parameters, reader =>
+        ReadAsync<IReadOnlyList<T>>(sql, parameters, [], (statement, isRow) =>
         {
             var rows = new List<T>();
-            var mapper = new RowMapper<T>(reader);
-            while (reader.Read())
+            if (statement.Mapper is not RowMapper<T> mapper) statement.Mapper = mapper = new RowMapper<T>(statement.Columns);
+            for (; isRow; isRow = statement.Step())
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                rows.Add(mapper.Map(reader));
+                rows.Add(mapper.Map(statement));
             }
 
             return rows;
@@ -38,22 +38,22 @@ public sealed partial class DataSyncDatabase
     /// <summary>Runs a query here and returns columns and rows as they are.</summary>
     /// <inheritdoc cref="QueryAsync{T}"/>
     public Task<QueryResult> QueryAsync(string sql, object? parameters = null, CancellationToken cancellationToken = default) =>
-        ReadAsync(sql, parameters, reader =>
+        ReadAsync(sql, parameters, new QueryResult([], []), (statement, isRow) =>
         {
-            var columns = Enumerable.Range(0, reader.FieldCount).Select(reader.GetName).ToArray();
+            var columns = statement.Columns;
             var rows = new List<IReadOnlyList<object?>>();
-            while (reader.Read())
+            for (; isRow; isRow = statement.Step())
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 var row = new object?[columns.Length];
-                for (var i = 0; i < row.Length; i++) row[i] = reader.GetValue(i) is var value and not DBNull ? value : null;
+                for (var i = 0; i < row.Length; i++) row[i] = statement.GetValue(i);
                 rows.Add(row);
             }
 
             return new QueryResult(columns, rows);
         });
 
-    private async Task<TResult> ReadAsync<TResult>(string sql, object? parameters, Func<SqliteDataReader, TResult> read)
+    private async Task<TResult> ReadAsync<TResult>(string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read)
     {
         ArgumentNullException.ThrowIfNull(sql);
         ThrowIfUnusable();
@@ -62,33 +62,20 @@ public sealed partial class DataSyncDatabase
         while (_pipeline.Storage.DirtyBlocks > 0 && !_interactive.IsCompleted) await _interactive.ConfigureAwait(false);
         try
         {
-            lock (_readLock) return Run(_reader!);
+            lock (_readLock) return _reader!.Run(sql, parameters, read) ?? empty;
         }
         catch (SqliteException error) when (error.SqliteErrorCode == SqliteReadOnly)
         {
-            var needsTransaction = SqlParameters.HasSeveralStatements(sql);
+            var needsTransaction = SqlText.HasSeveralStatements(sql);
             var (result, _) = await CommitAsync(
                 writer =>
                 {
                     if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
-                    var rows = Run(writer);
+                    var rows = writer.Run(sql, parameters, read) ?? empty;
                     if (needsTransaction) writer.Execute("COMMIT");
                     return rows;
                 },
                 CancellationToken.None).ConfigureAwait(false);
-            return result;
-        }
-
-        TResult Run(CachedConnection connection)
-        {
-            using var lease = connection.Prepare(sql, parameters);
-            using var reader = lease.Command.ExecuteReader();
-            var result = read(reader);
-            while (reader.NextResult())
-            {
-                // Later statements run, too; a reader that is left early would skip them.
-            }
-
             return result;
         }
     }

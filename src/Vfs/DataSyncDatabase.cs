@@ -122,7 +122,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(sql);
 
         // One statement is a transaction of its own (and some, such as VACUUM, refuse to be in another).
-        return RunAsync(writer => writer.Execute(sql, parameters), SqlParameters.HasSeveralStatements(sql), cancellationToken);
+        return RunAsync(writer => writer.Execute(sql, parameters), Writer.HasSeveral(sql), cancellationToken);
     }
 
     /// <summary>Runs several statements, each with parameters of its own, as one transaction: all or nothing.</summary>
@@ -139,6 +139,21 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             },
             needsTransaction: true,
             cancellationToken);
+    }
+
+    /// <summary>
+    /// Runs one statement once for each set of parameters, as one transaction: the fastest way to write many rows.
+    /// </summary>
+    /// <param name="sql">The statement.</param>
+    /// <param name="parameterSets">Each as for <see cref="ExecuteAsync(string, object?, CancellationToken)"/>. Gone through anew when the transaction is run again.</param>
+    /// <param name="cancellationToken">Stops waiting for leave to write.</param>
+    /// <exception cref="ArgumentException">The text holds several statements, or none.</exception>
+    /// <inheritdoc cref="ExecuteAsync(string, object?, CancellationToken)" path="/exception"/>
+    public Task<ExecuteResult> ExecuteManyAsync(string sql, IReadOnlyCollection<object?> parameterSets, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(sql);
+        ArgumentNullException.ThrowIfNull(parameterSets);
+        return RunAsync(writer => writer.ExecuteMany(sql, parameterSets), needsTransaction: true, cancellationToken);
     }
 
     /// <summary>

@@ -1,7 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Reflection;
-using Microsoft.Data.Sqlite;
 
 namespace DataSync.Vfs;
 
@@ -15,11 +14,11 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
     private readonly (int Column, Type Type)[] _arguments = [];
     private readonly List<(int Column, PropertyInfo Property)> _properties = [];
 
-    public RowMapper(SqliteDataReader reader)
+    public RowMapper(IReadOnlyList<string> names)
     {
         if (IsScalar(typeof(T))) return;
         var columns = new Dictionary<string, int>(StringComparer.OrdinalIgnoreCase);
-        for (var i = 0; i < reader.FieldCount; i++) columns.TryAdd(Plain(reader.GetName(i)), i);
+        for (var i = 0; i < names.Count; i++) columns.TryAdd(Plain(names[i]), i);
         _constructor = typeof(T).GetConstructors()
             .Where(c => c.GetParameters().All(p => columns.ContainsKey(Plain(p.Name!))))
             .MaxBy(c => c.GetParameters().Length)
@@ -34,27 +33,28 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
         }
     }
 
-    public T Map(SqliteDataReader reader)
+    /// <summary>Makes an object of the row that the statement stands on.</summary>
+    public T Map(Statement row)
     {
-        if (_constructor is null) return (T)Read(reader, 0, typeof(T))!;
+        if (_constructor is null) return (T)Read(row, 0, typeof(T))!;
         var arguments = new object?[_arguments.Length];
-        for (var i = 0; i < arguments.Length; i++) arguments[i] = Read(reader, _arguments[i].Column, _arguments[i].Type);
-        var row = _constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, arguments, CultureInfo.InvariantCulture);
+        for (var i = 0; i < arguments.Length; i++) arguments[i] = Read(row, _arguments[i].Column, _arguments[i].Type);
+        var made = _constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, arguments, CultureInfo.InvariantCulture);
         foreach (var (column, property) in _properties)
-            property.SetValue(row, Read(reader, column, property.PropertyType), BindingFlags.DoNotWrapExceptions, null, null, CultureInfo.InvariantCulture);
-        return (T)row;
+            property.SetValue(made, Read(row, column, property.PropertyType), BindingFlags.DoNotWrapExceptions, null, null, CultureInfo.InvariantCulture);
+        return (T)made;
     }
 
-    private static object? Read(SqliteDataReader reader, int column, Type type)
+    private static object? Read(Statement row, int column, Type type)
     {
-        var value = reader.GetValue(column);
+        var value = row.GetValue(column);
         try
         {
             return Convert(value, type);
         }
         catch (Exception error) when (error is FormatException or OverflowException or ArgumentException or InvalidCastException)
         {
-            throw new InvalidCastException($"Column '{reader.GetName(column)}' does not fit {type.Name}: {error.Message}", error);
+            throw new InvalidCastException($"Column '{row.Columns[column]}' does not fit {type.Name}: {error.Message}", error);
         }
     }
 
@@ -68,9 +68,9 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
             || type == typeof(TimeSpan) || type == typeof(Guid);
     }
 
-    private static object? Convert(object value, Type type)
+    private static object? Convert(object? value, Type type)
     {
-        if (value is DBNull)
+        if (value is null)
         {
             return !type.IsValueType || Nullable.GetUnderlyingType(type) is not null
                 ? null

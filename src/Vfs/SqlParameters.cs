@@ -1,106 +1,135 @@
 using System.Collections;
+using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
-using System.Globalization;
-using System.Text;
+using System.Reflection;
 using Microsoft.Data.Sqlite;
 
 namespace DataSync.Vfs;
 
-/// <summary>Turns what a caller gives as parameters into those of a command.</summary>
-internal static class SqlParameters
+/// <summary>
+/// Binds what a caller gives as parameters. What SQLite has a type for is bound as it is; the rest (times, GUIDs, decimals …) becomes
+/// what Microsoft.Data.Sqlite makes of it.
+/// </summary>
+/// <param name="connection">For those conversions.</param>
+internal sealed class SqlParameters(SqliteConnection connection) : IDisposable
 {
+    private static readonly ConcurrentDictionary<Type, PropertyInfo[]> Properties = new();
+
+    private SqliteCommand? _conversion;
+
     /// <summary>Whether these are values by position, for <c>?</c>.</summary>
     public static bool ArePositional(object? parameters) =>
         parameters is IEnumerable and not string and not byte[] and not IEnumerable<KeyValuePair<string, object?>> and not IEnumerable<SqliteParameter>;
 
-    /// <summary>Replaces a command's parameters.</summary>
-    public static void Bind(SqliteCommand command, object? parameters)
+    /// <summary>Gives every parameter of a statement its value; values that it does not name are ignored.</summary>
+    /// <exception cref="InvalidOperationException">A parameter has no value, or a name fits several.</exception>
+    public void Bind(Statement statement, object? parameters)
     {
-        command.Parameters.Clear();
+        var count = statement.ParameterCount;
+        if (count == 0) return;
+        if (parameters is object?[] and not SqliteParameter[])
+        {
+            BindArray(statement, (object?[])parameters, count);
+            return;
+        }
+
+        if (ArePositional(parameters))
+        {
+            BindArray(statement, [.. ((IEnumerable)parameters!).Cast<object?>()], count);
+            return;
+        }
+
+        var bound = new bool[count];
         switch (parameters)
         {
             case null:
                 break;
             case IEnumerable<SqliteParameter> ready:
-                command.Parameters.AddRange(ready);
+                foreach (var parameter in ready) BindName(statement, parameter.ParameterName, parameter, bound);
                 break;
             case IEnumerable<KeyValuePair<string, object?>> named:
-                foreach (var (name, value) in named) command.Parameters.AddWithValue(name, value ?? DBNull.Value);
-                break;
-            case IEnumerable values when ArePositional(parameters):
-                var number = 0;
-                foreach (var value in values) command.Parameters.AddWithValue(string.Create(CultureInfo.InvariantCulture, $"?{++number}"), value ?? DBNull.Value);
+                foreach (var (name, value) in named) BindName(statement, name, value, bound);
                 break;
             default:
-                BindProperties(command, parameters);
+                foreach (var property in PropertiesOf(parameters)) BindName(statement, property.Name, property.GetValue(parameters), bound);
                 break;
         }
+
+        for (var i = 1; i <= count; i++)
+        {
+            if (!bound[i - 1] && statement.ParameterName(i) is { } name) throw new InvalidOperationException($"The parameter {name} has no value.");
+            if (!bound[i - 1] && IsBare(statement, i)) throw new InvalidOperationException($"The parameter ? number {i} has no value: give a list of values, in order.");
+        }
     }
 
-    /// <summary>
-    /// Numbers the bare <c>?</c> of a statement, so that Microsoft.Data.Sqlite can bind them by name: each gets one more than
-    /// the greatest number before it, as SQLite does it.
-    /// </summary>
-    public static string Number(string sql)
+    public void Dispose() => _conversion?.Dispose();
+
+    // Without a name it is a bare question mark, unless it is a number that a text with ?N leaves out.
+    private static bool IsBare(Statement statement, int index)
     {
-        var result = new StringBuilder(sql.Length + 8);
-        var greatest = 0;
-        for (var i = 0; i < sql.Length;)
+        for (var i = index + 1; i <= statement.ParameterCount; i++)
         {
-            var end = SkipToken(sql, i);
-            if (sql[i] == '?')
+            if (statement.ParameterName(i) is { } name && name[0] == '?') return false;
+        }
+
+        return true;
+    }
+
+    private void BindArray(Statement statement, object?[] values, int count)
+    {
+        if (values.Length < count) throw new InvalidOperationException($"The statement has {count} parameters, but only {values.Length} values were given.");
+        for (var i = 0; i < count; i++) BindValue(statement, i + 1, values[i]);
+    }
+
+    private void BindName(Statement statement, string name, object? value, bool[] bound)
+    {
+        var found = 0;
+        for (var i = 1; i <= bound.Length; i++)
+        {
+            if (statement.ParameterName(i) is not { } full) continue;
+            if (full == name)
             {
-                while (end < sql.Length && char.IsAsciiDigit(sql[end])) end++;
-                if (end == i + 1) result.Append(CultureInfo.InvariantCulture, $"?{++greatest}");
-                else if (int.TryParse(sql.AsSpan(i + 1, end - i - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var given)) greatest = Math.Max(greatest, given);
+                found = i;
+                break;
             }
 
-            if (sql[i] != '?' || end > i + 1) result.Append(sql, i, end - i);
-            i = end;
+            if (full[0] == '?' || full.Length != name.Length + 1 || !full.EndsWith(name, StringComparison.Ordinal)) continue;
+            if (found != 0) throw new InvalidOperationException($"The name {name} fits several parameters: give it with its prefix.");
+            found = i;
         }
 
-        return result.ToString();
+        if (found == 0) return;
+        BindValue(statement, found, value);
+        bound[found - 1] = true;
     }
 
-    /// <summary>Whether the text holds more than one statement.</summary>
-    public static bool HasSeveralStatements(string sql)
+    private void BindValue(Statement statement, int index, object? value)
     {
-        var ended = false;
-        for (var i = 0; i < sql.Length;)
+        if (!statement.TryBind(index, value)) statement.TryBind(index, Convert(value!));
+    }
+
+    private object? Convert(object value)
+    {
+        var parameter = value as SqliteParameter ?? new SqliteParameter("$v", value);
+        var name = parameter.ParameterName;
+        _conversion ??= connection.CreateCommand();
+        try
         {
-            var end = SkipToken(sql, i);
-            var isBlank = char.IsWhiteSpace(sql[i]) || sql.AsSpan(i).StartsWith("--") || sql.AsSpan(i).StartsWith("/*");
-            if (sql[i] == ';') ended = true;
-            else if (ended && !isBlank) return true;
-            i = end;
+#pragma warning disable CA2100 // A parameter's name.
+            _conversion.CommandText = $"SELECT {(name is ['$' or '@' or ':' or '?', ..] ? name : "$" + name)}";
+#pragma warning restore CA2100
+            _conversion.Parameters.Add(parameter);
+            return _conversion.ExecuteScalar();
         }
-
-        return false;
+        finally
+        {
+            _conversion.Parameters.Clear();
+        }
     }
 
-    // Where the literal, quoted name or comment that starts here ends; otherwise the next character.
-    private static int SkipToken(string sql, int start)
-    {
-        var rest = sql.AsSpan(start);
-        if (rest[0] is '\'' or '"' or '`') return EndOf(sql, start + 1, rest[..1]);
-        if (rest[0] == '[') return EndOf(sql, start + 1, "]");
-        if (rest.StartsWith("--")) return EndOf(sql, start + 2, "\n");
-        return rest.StartsWith("/*") ? EndOf(sql, start + 2, "*/") : start + 1;
-    }
-
-    private static int EndOf(string sql, int from, ReadOnlySpan<char> mark)
-    {
-        var at = sql.AsSpan(from).IndexOf(mark);
-        return at < 0 ? sql.Length : from + at + mark.Length;
-    }
-
-    [UnconditionalSuppressMessage("Trimming", "IL2075", Justification =
+    [UnconditionalSuppressMessage("Trimming", "IL2070", Justification =
         "A parameter object's properties are read where the caller made it, which keeps them; under full trimming pass a dictionary (docs/VFS.md).")]
-    private static void BindProperties(SqliteCommand command, object parameters)
-    {
-        foreach (var property in parameters.GetType().GetProperties())
-        {
-            if (property.GetIndexParameters().Length == 0) command.Parameters.AddWithValue(property.Name, property.GetValue(parameters) ?? DBNull.Value);
-        }
-    }
+    [UnconditionalSuppressMessage("Trimming", "IL2111", Justification = "As above.")]
+    private static PropertyInfo[] PropertiesOf(object parameters) =>
+        Properties.GetOrAdd(parameters.GetType(), static type => [.. type.GetProperties().Where(property => property.GetIndexParameters().Length == 0)]);
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.Data.Sqlite;
 using Xunit;
 
@@ -77,15 +78,12 @@ public sealed class RowMapperTests
         SQLitePCL.Batteries_V2.Init();
         using var connection = new SqliteConnection("Data Source=:memory:");
         connection.Open();
-        using var command = connection.CreateCommand();
-#pragma warning disable CA2100 // The tests' own text.
-        command.CommandText = sql;
-#pragma warning restore CA2100
-        if (value is not null) command.Parameters.AddWithValue("$v", value);
-        using var reader = command.ExecuteReader();
-        var mapper = new RowMapper<T>(reader);
+        using var statement = Statement.Prepare(connection.Handle!, Encoding.UTF8.GetBytes(sql), out _)!;
+        using var parameters = new SqlParameters(connection);
+        parameters.Bind(statement, new Dictionary<string, object?> { ["$v"] = value });
+        var mapper = new RowMapper<T>(statement.Columns);
         var rows = new List<T>();
-        while (reader.Read()) rows.Add(mapper.Map(reader));
+        while (statement.Step()) rows.Add(mapper.Map(statement));
         return rows;
     }
 

@@ -1,0 +1,67 @@
+using System.Globalization;
+using System.Text;
+
+namespace DataSync.Vfs;
+
+/// <summary>What can be told of a text of SQL without compiling it.</summary>
+internal static class SqlText
+{
+    /// <summary>
+    /// Numbers the bare <c>?</c> of a text of several statements, so that they count on from one to the next: each gets one more
+    /// than the greatest number before it, as SQLite does it within one statement.
+    /// </summary>
+    public static string NumberParameters(string sql)
+    {
+        var result = new StringBuilder(sql.Length + 8);
+        var greatest = 0;
+        for (var i = 0; i < sql.Length;)
+        {
+            var end = SkipToken(sql, i);
+            if (sql[i] == '?')
+            {
+                while (end < sql.Length && char.IsAsciiDigit(sql[end])) end++;
+                if (end == i + 1) result.Append(CultureInfo.InvariantCulture, $"?{++greatest}");
+                else if (int.TryParse(sql.AsSpan(i + 1, end - i - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var given)) greatest = Math.Max(greatest, given);
+            }
+
+            if (sql[i] != '?' || end > i + 1) result.Append(sql, i, end - i);
+            i = end;
+        }
+
+        return result.ToString();
+    }
+
+    /// <summary>Whether the text holds more than one statement.</summary>
+    public static bool HasSeveralStatements(string sql)
+    {
+        var from = sql.IndexOf(';', StringComparison.Ordinal);
+        if (from < 0 || from == sql.Length - 1) return false;
+        var ended = false;
+        for (var i = 0; i < sql.Length;)
+        {
+            var end = SkipToken(sql, i);
+            var isBlank = char.IsWhiteSpace(sql[i]) || sql.AsSpan(i).StartsWith("--") || sql.AsSpan(i).StartsWith("/*");
+            if (sql[i] == ';') ended = true;
+            else if (ended && !isBlank) return true;
+            i = end;
+        }
+
+        return false;
+    }
+
+    // Where the literal, quoted name or comment that starts here ends; otherwise the next character.
+    private static int SkipToken(string sql, int start)
+    {
+        var rest = sql.AsSpan(start);
+        if (rest[0] is '\'' or '"' or '`') return EndOf(sql, start + 1, rest[..1]);
+        if (rest[0] == '[') return EndOf(sql, start + 1, "]");
+        if (rest.StartsWith("--")) return EndOf(sql, start + 2, "\n");
+        return rest.StartsWith("/*") ? EndOf(sql, start + 2, "*/") : start + 1;
+    }
+
+    private static int EndOf(string sql, int from, ReadOnlySpan<char> mark)
+    {
+        var at = sql.AsSpan(from).IndexOf(mark);
+        return at < 0 ? sql.Length : from + at + mark.Length;
+    }
+}
