@@ -17,6 +17,9 @@ public sealed partial class CommitPipeline : ILeaderOutput
     private IReadOnlyList<TabId> _members = [];
     private bool _reopening;
 
+    /// <summary>Whether another tab of the database is known to be there.</summary>
+    private bool _hasCompany;
+
     /// <summary>Whether this tab accepts commits at this moment; information only.</summary>
     public bool IsLeading => _session is not null;
 
@@ -116,6 +119,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
         var members = _coordinator.Members;
         foreach (var gone in _members.Where(m => !members.Contains(m))) _session?.OnTabGone(gone);
         _members = members;
+        _hasCompany = members.Count > 1;
     });
 
     private void OnHeartbeat(object? sender, EventArgs e) => _gate.Run(() =>
@@ -151,15 +155,22 @@ public sealed partial class CommitPipeline : ILeaderOutput
 
     void ILeaderOutput.OnAppended(CommitRecord commit)
     {
-        Post(CommitMessageKind.Committed, m => m with
-        {
-            Epoch = commit.Epoch,
-            Position = commit.Position,
-            Durable = commit.Marker,
-            Records = commit.Bytes.Length <= _options.AnnounceBytes ? [commit.Segment.Array!] : [],
-        });
+        var isOwn = commit.Writer == _coordinator.Id;
+        if (!isOwn) Announce(commit);
         OnDurable(commit);
+
+        // The writer here is answered first: what it does until its next wait, others do not wait for.
+        if (isOwn && _hasCompany) _gate.Defer(() => _gate.Run(() => Announce(commit)));
     }
+
+    // Nobody hears it where no other tab is known; one that has just come asks who leads, and reads the log.
+    private void Announce(CommitRecord commit) => Post(CommitMessageKind.Committed, m => m with
+    {
+        Epoch = commit.Epoch,
+        Position = commit.Position,
+        Durable = commit.Marker,
+        Records = commit.Bytes.Length <= _options.AnnounceBytes ? [commit.Segment.Array!] : [],
+    });
 
     void ILeaderOutput.AnswerCommitted(TabId to, Position position)
     {

@@ -3,7 +3,7 @@
 //
 // Database "datasync:{name}", version 1:
 //   head        key "head": the head as an object        log         key marker: {id, epoch, data}
-//               key "closed:{epoch}": that epoch is over
+//               key [epoch, marker]: the place of an append; of an epoch that is over, taken for good
 //   extents     key index: Uint8Array                     quarantine  what repairs removed
 
 import { ask, attempt, FAILED, keysAfter, refuse, stream } from './transaction.js';
@@ -14,7 +14,7 @@ const STORES = [HEAD, 'log', 'extents', 'quarantine'];
 // Outcomes; the same numbers as IndexedDbOutcome in .NET.
 const FENCED = 1, REPLACED = 2, CONFLICT = 3; // and FAILED, 4
 
-const closedKey = epoch => `closed:${epoch}`;
+const placesUpTo = (epoch, marker) => IDBKeyRange.bound([epoch], [epoch, marker]);
 const toText = record => record === undefined ? null : JSON.stringify(record) ?? '';
 
 const connections = new Map();
@@ -68,14 +68,24 @@ export function updateHead(connection, request, strict) {
   if (!work) return;
   let record, log;
   ask(work, () => work.store(HEAD).get(HEAD), result => { record = result; });
-  ask(work, () => work.store('log').count(), count => { log = count; });
+  ask(work, () => work.store('log').getAllKeys(), keys => { log = keys; });
   ask(work, () => work.store('extents').count(), extents => {
-    const head = dotnet.OnHead(request, toText(record), log + extents, 0);
+    const head = dotnet.OnHead(request, toText(record), log.length + extents, 0);
     if (!head) return;
     const next = JSON.parse(head);
-    if (record && record.epoch !== next.epoch) ask(work, () => work.store(HEAD).put(0, closedKey(record.epoch)));
+    if (record && record.epoch !== next.epoch) takePlaces(work, record, log);
     ask(work, () => work.store(HEAD).put(next, HEAD));
   });
+}
+
+// Whoever led under the epoch that ends here can only append behind its own last record: at the end of a run of markers, or
+// behind the checkpoint. Those places are taken, and stay so when the log is trimmed and its markers are free again.
+function takePlaces(work, { epoch, marker: checkpoint }, markers) {
+  const head = work.store(HEAD), taken = new Set(markers);
+  ask(work, () => head.delete(placesUpTo(epoch, Infinity)));
+  for (const marker of new Set([checkpoint, ...markers])) {
+    if (!taken.has(marker + 1)) ask(work, () => head.put(0, [epoch, marker + 1]));
+  }
 }
 
 /** Begins an append; `add` follows for each of its commits, in the same turn. */
@@ -101,16 +111,15 @@ function startAppend(append) {
   return work;
 }
 
-// Behind this page's own last record, under the same epoch, nothing has to be read: adding the key of an epoch that is over
-// fails, and the transaction with it. Once issued, it needs no answer from this page. A page that hangs or is stopped here
+// Behind this page's own last record, under the same epoch, nothing has to be read: if the epoch is over its next place is
+// taken, and the transaction fails. Once issued, it needs no answer from this page. A page that hangs or is stopped here
 // could otherwise keep the transaction open, and so keep every other tab from taking over.
 function appendUnattended(append) {
   const work = startAppend(append);
   if (!work) return;
   work.onConstraint = () => appendAttended(append); // finds out which
   attempt(work, () => {
-    work.store(HEAD).add(0, closedKey(append.epoch));
-    work.store(HEAD).delete(closedKey(append.epoch));
+    work.store(HEAD).add(0, [append.epoch, append.marker]);
     append.records.forEach((record, i) => work.store('log').add(record, append.marker + i));
     work.transaction.commit?.();
   });
@@ -157,6 +166,7 @@ export function beginCheckpoint(connection, request, incarnation, epoch, marker,
   });
   ask(work, () => work.store(HEAD).put(JSON.parse(head), HEAD));
   ask(work, () => log.delete(IDBKeyRange.upperBound(marker)));
+  ask(work, () => work.store(HEAD).delete(placesUpTo(epoch, marker)));
   if (dropFrom === 0) return;
   tails.delete(connection);
   const dropped = IDBKeyRange.lowerBound(dropFrom);
