@@ -20,6 +20,9 @@ public sealed partial class CommitPipeline : ILeaderOutput
     /// <summary>Whether another tab of the database is known to be there.</summary>
     private bool _hasCompany;
 
+    /// <summary>Durable commits that the other tabs are about to hear of.</summary>
+    private int _toAnnounce;
+
     /// <summary>Whether this tab accepts commits at this moment; information only.</summary>
     public bool IsLeading => _session is not null;
 
@@ -155,12 +158,17 @@ public sealed partial class CommitPipeline : ILeaderOutput
 
     void ILeaderOutput.OnAppended(CommitRecord commit)
     {
-        var isOwn = commit.Writer == _coordinator.Id;
-        if (!isOwn) Announce(commit);
+        // A writer here is answered first: what it does until its next wait, others need not have heard. They hear in order.
+        var isLater = _toAnnounce > 0 || commit.Writer == _coordinator.Id;
+        if (!isLater) Announce(commit);
         OnDurable(commit);
-
-        // The writer here is answered first: what it does until its next wait, others do not wait for.
-        if (isOwn && _hasCompany) _gate.Defer(() => _gate.Run(() => Announce(commit)));
+        if (!isLater || !_hasCompany) return;
+        _toAnnounce++;
+        _gate.Defer(() => _gate.Run(() =>
+        {
+            _toAnnounce--;
+            Announce(commit);
+        }));
     }
 
     // Nobody hears it where no other tab is known; one that has just come asks who leads, and reads the log.

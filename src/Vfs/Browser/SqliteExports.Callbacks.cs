@@ -40,10 +40,6 @@ internal static unsafe partial class SqliteExports
     [JSExport]
     internal static int GetArguments() => (int)Arguments;
 
-    /// <summary>Where a row's types and numbers are put.</summary>
-    [JSExport]
-    internal static int GetRow() => (int)SqliteRow.Address;
-
     [JSExport]
     internal static void CallScalar(int id, int context, int count)
     {

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
 using System.Text;
+using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
 namespace DataSync.Vfs.Browser;
@@ -25,22 +26,32 @@ public sealed unsafe partial class SqliteWasmProvider
     int ISQLite3Provider.sqlite3_step(sqlite3_stmt stmt)
     {
         var statement = Handle(stmt);
-        var code = SqliteRow.Step(statement);
-        return code is SqliteResult.Row or SqliteResult.Done ? code : ExplainOrThrow(SqliteImports.DbHandle(statement), code);
+        var rows = Memory(statement).Rows;
+        var code = rows.Step(out var isNew);
+        if (isNew && rows.FailureAhead is var ahead and not 0)
+        {
+            // Kept until the rows before it are gone through: until then other calls may say other things of the connection.
+            var db = SqliteImports.DbHandle(statement);
+            Explain(db, ahead);
+            rows.Failure = Message(db);
+        }
+
+        if (code is SqliteResult.Row or SqliteResult.Done) return code;
+        return isNew ? ExplainOrThrow(SqliteImports.DbHandle(statement), code) : FailLate(SqliteImports.DbHandle(statement), code, rows.Failure!);
     }
 
     int ISQLite3Provider.sqlite3_reset(sqlite3_stmt stmt)
     {
         var statement = Handle(stmt);
-        SqliteRow.Leave(statement);
-        if (statement == _lastStatement) _lastMemory.Trim();
+        var memory = Memory(statement);
+        memory.Rows.Leave();
+        memory.Trim();
         return SqliteImports.Reset(statement);
     }
 
     int ISQLite3Provider.sqlite3_finalize(nint stmt)
     {
         var statement = (int)stmt;
-        SqliteRow.Leave(statement);
         if (_statements.Remove(statement, out var memory)) memory.Free();
         if (statement == _lastStatement) _lastStatement = 0;
         return SqliteImports.Finalize(statement);
@@ -50,7 +61,7 @@ public sealed unsafe partial class SqliteWasmProvider
 
     int ISQLite3Provider.sqlite3_stmt_status(sqlite3_stmt stmt, int op, int resetFlg) => SqliteImports.StmtStatus(Handle(stmt), op, resetFlg);
 
-    int ISQLite3Provider.sqlite3_stmt_busy(sqlite3_stmt stmt) => SqliteImports.StmtBusy(Handle(stmt));
+    int ISQLite3Provider.sqlite3_stmt_busy(sqlite3_stmt stmt) => Rows(stmt).HasRow ? 1 : SqliteImports.StmtBusy(Handle(stmt));
 
     int ISQLite3Provider.sqlite3_stmt_readonly(sqlite3_stmt stmt) => SqliteImports.StmtReadOnly(Handle(stmt));
 
@@ -131,22 +142,28 @@ public sealed unsafe partial class SqliteWasmProvider
 
     int ISQLite3Provider.sqlite3_column_count(sqlite3_stmt stmt) => SqliteImports.ColumnCount(Handle(stmt));
 
-    int ISQLite3Provider.sqlite3_data_count(sqlite3_stmt stmt) => SqliteImports.DataCount(Handle(stmt));
+    int ISQLite3Provider.sqlite3_data_count(sqlite3_stmt stmt) => Rows(stmt).DataCount();
 
-    int ISQLite3Provider.sqlite3_column_type(sqlite3_stmt stmt, int index) => SqliteRow.Type(Handle(stmt), index);
+    int ISQLite3Provider.sqlite3_column_type(sqlite3_stmt stmt, int index) => Rows(stmt).Type(index);
 
-    int ISQLite3Provider.sqlite3_column_int(sqlite3_stmt stmt, int index) => SqliteRow.Int32(Handle(stmt), index);
+    int ISQLite3Provider.sqlite3_column_int(sqlite3_stmt stmt, int index) => unchecked((int)Rows(stmt).Int64(index));
 
-    long ISQLite3Provider.sqlite3_column_int64(sqlite3_stmt stmt, int index) => SqliteRow.Int64(Handle(stmt), index);
+    long ISQLite3Provider.sqlite3_column_int64(sqlite3_stmt stmt, int index) => Rows(stmt).Int64(index);
 
-    double ISQLite3Provider.sqlite3_column_double(sqlite3_stmt stmt, int index) => SqliteRow.Double(Handle(stmt), index);
+    double ISQLite3Provider.sqlite3_column_double(sqlite3_stmt stmt, int index) => Rows(stmt).Double(index);
 
-    int ISQLite3Provider.sqlite3_column_bytes(sqlite3_stmt stmt, int index) => SqliteImports.ColumnBytes(Handle(stmt), index);
+    int ISQLite3Provider.sqlite3_column_bytes(sqlite3_stmt stmt, int index)
+    {
+        var memory = Memory(Handle(stmt));
+        return memory.Rows.TryGetBytes(index, memory.Column(index), out _, out var length) ? length : SqliteImports.ColumnBytes(Handle(stmt), index);
+    }
 
     utf8z ISQLite3Provider.sqlite3_column_text(sqlite3_stmt stmt, int index)
     {
         var statement = Handle(stmt);
-        var buffer = Memory(statement).Column(index);
+        var memory = Memory(statement);
+        var buffer = memory.Column(index);
+        if (memory.Rows.TryGetBytes(index, buffer, out var at, out var known)) return at == null ? utf8z.FromPtr(null) : utf8z.FromPtrLen(at, known);
         var length = SqliteImports.ColumnText(statement, index, (int)buffer.Address, buffer.Size);
         if (length < 0) return utf8z.FromPtr(null);
         if (length >= buffer.Size)
@@ -161,7 +178,9 @@ public sealed unsafe partial class SqliteWasmProvider
     ReadOnlySpan<byte> ISQLite3Provider.sqlite3_column_blob(sqlite3_stmt stmt, int index)
     {
         var statement = Handle(stmt);
-        var buffer = Memory(statement).Column(index);
+        var memory = Memory(statement);
+        var buffer = memory.Column(index);
+        if (memory.Rows.TryGetBytes(index, buffer, out var at, out var known)) return new(at, known);
         var length = SqliteImports.ColumnBlob(statement, index, (int)buffer.Address, buffer.Size);
         if (length > buffer.Size)
         {
@@ -236,7 +255,7 @@ public sealed unsafe partial class SqliteWasmProvider
         {
             var columns = SqliteImports.ColumnCount(statement);
             int code;
-            while ((code = SqliteRow.Step(statement)) == SqliteResult.Row)
+            while ((code = SqliteImports.StepOnce(statement)) == SqliteResult.Row)
             {
                 if (callback is null) continue;
                 var (values, names) = (new nint[columns], new nint[columns]);
@@ -256,9 +275,18 @@ public sealed unsafe partial class SqliteWasmProvider
         finally
         {
             CallMemory.FreeTo(mark);
-            SqliteRow.Leave(statement);
             SqliteImports.Finalize(statement);
         }
+    }
+
+    private StatementRows Rows(sqlite3_stmt stmt) => Memory(Handle(stmt)).Rows;
+
+    // A failure that was found while rows before it were still to be read.
+    private static int FailLate(int db, int code, string message)
+    {
+        using (var text = new Argument(message)) SqliteImports.SetErrMsg(db, code, text.At);
+        var primary = code & 0xFF;
+        return primary is SqliteResult.Busy or SqliteResult.Locked ? throw new SqliteException($"SQLite Error {primary}: '{message}'.", primary, code) : code;
     }
 
     private static nint CopyName(int at)

@@ -29,7 +29,7 @@ public sealed unsafe partial class SqliteWasmProvider : ISQLite3Provider
     private readonly NativeBuffer[] _texts = new NativeBuffer[TextCount];
     private readonly int _out = SqliteImports.Malloc(64);
     private int _nextText, _lastStatement;
-    private StatementMemory _lastMemory = new();
+    private StatementMemory _lastMemory = new(0);
 
     internal SqliteWasmProvider()
     {
@@ -79,7 +79,7 @@ public sealed unsafe partial class SqliteWasmProvider : ISQLite3Provider
     private StatementMemory Memory(int statement)
     {
         if (statement == _lastStatement) return _lastMemory;
-        if (!_statements.TryGetValue(statement, out var memory)) _statements.Add(statement, memory = new());
+        if (!_statements.TryGetValue(statement, out var memory)) _statements.Add(statement, memory = new(statement));
         (_lastStatement, _lastMemory) = (statement, memory);
         return memory;
     }

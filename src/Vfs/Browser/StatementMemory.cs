@@ -4,7 +4,7 @@ namespace DataSync.Vfs.Browser;
 /// The copies of one statement's texts and blobs. Each column keeps one buffer, so that a copy lives as long as SQLite
 /// promises of the original: until the statement steps, resets or is finalised, or the same column is asked for again.
 /// </summary>
-internal sealed class StatementMemory
+internal sealed class StatementMemory(int statement)
 {
     private const int KeepSize = 65536, MaxParameters = 64;
 
@@ -12,6 +12,9 @@ internal sealed class StatementMemory
     private List<(byte[] Name, int Index)>? _parameters;
     private NativeBuffer?[] _columns = [];
     private int _nextParameter;
+
+    /// <summary>The row that it stands on.</summary>
+    public StatementRows Rows { get; } = new(statement);
 
     /// <summary>The buffer of a column's value.</summary>
     public NativeBuffer Column(int index)
@@ -62,6 +65,7 @@ internal sealed class StatementMemory
 
     public void Free()
     {
+        Rows.Leave();
         foreach (var column in _columns) column?.Free();
         if (_names is null) return;
         foreach (var name in _names.Values) name.Free();

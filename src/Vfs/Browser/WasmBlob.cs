@@ -57,7 +57,6 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
 
     public int Close()
     {
-        SqliteRow.Leave(_select);
         var code = SqliteImports.Finalize(_select);
         if (_update != 0) SqliteImports.Finalize(_update);
         _value.Free();
@@ -82,7 +81,7 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
     {
         SqliteImports.Reset(_select);
         SqliteImports.BindInt64(_select, 1, _rowid);
-        var code = SqliteRow.Step(_select);
+        var code = SqliteImports.StepOnce(_select);
         if (code != SqliteResult.Row) return code == SqliteResult.Done ? Fail(SqliteResult.Error, $"no such rowid: {_rowid}") : code;
         var type = SqliteImports.ColumnType(_select, 0);
         if (type is not (TypeText or TypeBlob)) return Fail(SqliteResult.Error, "cannot open a value that is neither text nor blob");
@@ -105,7 +104,7 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
         SqliteImports.DbConfigInt(db, EnableTrigger, -1, scratch);
         var isEnabled = SqliteImports.ReadInt(scratch);
         SqliteImports.DbConfigInt(db, EnableTrigger, 0, scratch);
-        var code = SqliteRow.Step(_update);
+        var code = SqliteImports.StepOnce(_update);
         SqliteImports.Reset(_update);
         SqliteImports.DbConfigInt(db, EnableTrigger, isEnabled, scratch);
         SqliteImports.Free(scratch);

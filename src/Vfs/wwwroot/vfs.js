@@ -2,16 +2,16 @@
 // C# the few calls that must move bytes. It decides nothing. Addresses whose name begins with "net" lie in .NET's memory, the
 // others in SQLite's. Growth of a memory detaches the views on it, so each use checks for that; nothing else is kept.
 
-/** SQLite's own exports, for C# to import by name. */
-export const raw = {};
+import { copy, heap, ints, netHeap, netInts, share } from './memory.js';
+import { raw } from './rows.js';
 
-const TRANSIENT = -1, LARGE = 65536, ROW = 100, INTEGER = 1, FLOAT = 2, MAX_ROW = 64, INEXACT = 256;
-let sqlite3, memory, runtime, net, bytes, words, netView, netTypes, netValues, netRow, netArguments, scratch, scratchSize = 0;
+export { raw };
+export { step } from './rows.js';
+
+const TRANSIENT = -1, LARGE = 65536;
+let sqlite3, net, netArguments, scratch, scratchSize = 0;
 const pointers = {};
 
-const heap = () => bytes.length ? bytes : (bytes = new Uint8Array(memory.buffer));
-const ints = () => words.length ? words : (words = new Int32Array(memory.buffer));
-const netHeap = () => netView.length ? netView : (netView = runtime.localHeapViewU8());
 const text = pointer => pointer ? sqlite3.wasm.cstrToJs(pointer) : null;
 
 /** Loads SQLite and registers the VFS; once. Call it from the thread that .NET runs on. */
@@ -19,16 +19,16 @@ export async function initialize(vfsName) {
   globalThis.sqlite3ApiConfig ??= {
     disable: { vfs: { kvvfs: true, opfs: true, 'opfs-vfs': true, 'opfs-sahpool': true, 'opfs-wl': true } },
   };
+  const runtime = globalThis.getDotnetRuntime(0);
   const [{ default: load }, assembly] = await Promise.all([
     import('./sqlite/index.mjs'),
-    (runtime = globalThis.getDotnetRuntime(0)).getAssemblyExports('DataSync.Vfs.dll'),
+    runtime.getAssemblyExports('DataSync.Vfs.dll'),
   ]);
   sqlite3 = await load({ print: () => { }, printErr: message => console.warn(message) });
   Object.assign(raw, sqlite3.wasm.exports);
   net = assembly.DataSync.Vfs.Browser.SqliteExports;
-  memory = sqlite3.wasm.memory;
-  [bytes, words, netView] = [new Uint8Array(memory.buffer), new Int32Array(memory.buffer), runtime.localHeapViewU8()];
-  [netArguments, netRow] = [net.GetArguments() >>> 0, net.GetRow() >>> 0];
+  share(sqlite3.wasm.memory, runtime);
+  netArguments = net.GetArguments() >>> 0;
   reserve(LARGE);
   for (const [name, [signature, body]] of Object.entries(callbacks)) pointers[name] = sqlite3.wasm.installFunction(signature, body);
   registerVfs(vfsName);
@@ -38,7 +38,7 @@ export async function initialize(vfsName) {
 export const pointerOf = name => pointers[name];
 
 /** Bytes of memory that SQLite's module has. */
-export const heapSize = () => memory.buffer.byteLength;
+export const heapSize = () => heap().byteLength;
 
 // ---- bytes between the two memories
 
@@ -48,11 +48,6 @@ function reserve(size) {
     scratch = raw.sqlite3_malloc(scratchSize = size) >>> 0;
   }
   return scratch;
-}
-
-function copy(target, to, source, from, size) {
-  if (size > 24) target.set(source.subarray(from, from + size), to);
-  else for (const end = from + size; from < end;) target[to++] = source[from++];
 }
 
 /** A copy in SQLite's memory, for sqlite3_free; size -1: up to and with the terminating zero. 0 for 0. */
@@ -82,29 +77,6 @@ export function prepare(db, netSql, size, flags, netOut) {
   [result[0], result[1]] = [ints()[out >>> 2], tail ? tail - sql : size];
   raw.sqlite3_free(out);
   return code;
-}
-
-/**
- * Steps, and gives the new row's types and numbers to .NET in the same call: 64 ints for the types, then 64 doubles. An integer
- * that a double does not hold is marked. Returns the code; for a row, with the number of columns given above the lowest byte.
- */
-export function step(statement) {
-  const code = raw.sqlite3_step(statement);
-  if (code !== ROW) return code;
-  const count = Math.min(raw.sqlite3_data_count(statement), MAX_ROW);
-  if (!netTypes?.length) {
-    const buffer = netHeap().buffer;
-    [netTypes, netValues] = [new Int32Array(buffer, netRow, MAX_ROW), new Float64Array(buffer, netRow + MAX_ROW * 4, MAX_ROW)];
-  }
-  for (let i = 0; i < count; i++) {
-    let type = raw.sqlite3_column_type(statement, i);
-    if (type === INTEGER || type === FLOAT) {
-      const value = netValues[i] = raw.sqlite3_column_double(statement, i);
-      if (type === INTEGER && Math.abs(value) >= Number.MAX_SAFE_INTEGER) type |= INEXACT;
-    }
-    netTypes[i] = type;
-  }
-  return code | count << 8;
 }
 
 /** The index of a parameter whose name ends with a zero. */
@@ -188,7 +160,7 @@ const callbacks = {
   authorize: ['i(pipppp)', (id, action, a, b, db, trigger) => net.CallAuthorizer(id, action, text(a), text(b), text(db), text(trigger))],
   trace: ['i(ippp)', (event, id, statement, x) => {
     if (event === 2) {
-      net.CallProfile(id, text(raw.sqlite3_sql(statement)), new DataView(memory.buffer).getBigInt64(x >>> 0, true));
+      net.CallProfile(id, text(raw.sqlite3_sql(statement)), new DataView(heap().buffer).getBigInt64(x >>> 0, true));
       return 0;
     }
     const sql = text(x), expanded = sql.startsWith('--') ? 0 : raw.sqlite3_expanded_sql(statement);

@@ -55,6 +55,35 @@ public sealed class PipelineTests : IDisposable
     }
 
     [Fact]
+    public void Other_tabs_hear_of_commits_in_their_order_also_when_the_leaders_own_are_among_them()
+    {
+        var tabs = _cluster.Open(3);
+        var heard = new List<long>();
+        var listener = _cluster.Bus.CreateChannel(delivery => delivery());
+        listener.Received += bytes =>
+        {
+            if (CommitMessage.TryParse(bytes) is { Kind: CommitMessageKind.Committed, To.Value: var to } message && to == default(TabId).Value) heard.Add(message.Position.Marker);
+        };
+        _cluster.Do(() => listener.OpenAsync(default).AsTask().GetAwaiter().GetResult());
+        _cluster.Wait(_cluster.Start(() => tabs[1].AppendAsync(1)));
+
+        // While one append is under way the others gather: they become durable together.
+        var held = tabs[0].Store.HoldAt(StoreOperation.Append);
+        var writes = new List<Task<int>>();
+        foreach (var writer in new[] { 0, 0, 1, 0, 2 })
+        {
+            writes.Add(_cluster.Start(() => tabs[writer].AppendAsync(2)));
+            _cluster.Run(0.05);
+        }
+
+        _cluster.Do(held.Release);
+        foreach (var write in writes) _cluster.Wait(write);
+        _cluster.Run(0.1);
+        Assert.Equal(3, tabs[0].Store.CountOf(StoreOperation.Append));
+        Assert.Equal(new long[] { 1, 2, 3, 4, 5, 6 }, heard);
+    }
+
+    [Fact]
     public void When_the_leader_crashes_a_waiting_commit_goes_to_the_next_leader_once()
     {
         var tabs = _cluster.Open(3);
@@ -81,8 +110,11 @@ public sealed class PipelineTests : IDisposable
         _cluster.Run(7);
         Assert.True(tabs[1].Pipeline.IsLeading);
         _cluster.Wait(_cluster.Start(() => tabs[1].AppendAsync(2)));
-        held.Release();
-        tabs[0].Platform.Thaw();
+        _cluster.Do(() =>
+        {
+            held.Release();
+            tabs[0].Platform.Thaw();
+        });
         Assert.Equal(2, _cluster.Wait(stale));
         _cluster.Run(1);
         Assert.Equal([2UL, 1], tabs[0].List());
