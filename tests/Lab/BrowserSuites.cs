@@ -14,6 +14,11 @@ public sealed class BrowserSqliteData : SqliteDataContract
     protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();
 }
 
+public sealed class BrowserSqliteRows : SqliteRowsContract
+{
+    protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();
+}
+
 public sealed class BrowserSqliteTransactions : SqliteTransactionContract
 {
     protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();

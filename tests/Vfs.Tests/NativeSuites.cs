@@ -13,6 +13,11 @@ public sealed class NativeSqliteData : SqliteDataContract
     protected override void AssertExplained(string words, SqliteException exception) => Assert.Contains(words, VfsFailure.Last, StringComparison.Ordinal);
 }
 
+public sealed class NativeSqliteRows : SqliteRowsContract
+{
+    protected override Task RegisterVfsAsync() => NativeSqlite.RegisterAsync();
+}
+
 public sealed class NativeSqliteTransactions : SqliteTransactionContract
 {
     protected override Task RegisterVfsAsync() => NativeSqlite.RegisterAsync();
