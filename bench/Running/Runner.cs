@@ -1,0 +1,68 @@
+using DataSync.MultiTab.Browser;
+using Microsoft.Playwright;
+
+namespace DataSync.Bench;
+
+/// <summary>Runs the libraries one after the other, round by round, each in a browser of its own.</summary>
+internal sealed class Runner(BenchOptions options, Measurements results, Action<string> tell)
+{
+    public static IReadOnlyList<Workload> Workloads { get; } = [.. SingleTab.All];
+
+    /// <summary>The browser's name and version.</summary>
+    public string BrowserVersion { get; private set; } = "";
+
+    public async Task RunAsync()
+    {
+        var libraries = Library.All.Where(library => options.Only.Count == 0 || options.Only.Contains(library.Id)).ToList();
+        if (libraries.Count == 0) return;
+        await using var host = await BenchHost.StartAsync();
+        using var playwright = await Playwright.CreateAsync();
+        var chromium = await Chromium.FindOrInstallAsync(playwright);
+        for (var round = 1; round <= options.Rounds; round++)
+        {
+            foreach (var library in libraries)
+            {
+                var start = TimeProvider.System.GetTimestamp();
+                await RunAsync(library, host, playwright, chromium);
+                tell($"round {round} of {options.Rounds}: {library.Title}, {TimeProvider.System.GetElapsedTime(start).TotalSeconds:0.0} s");
+            }
+        }
+    }
+
+    private async Task RunAsync(Library library, BenchHost host, IPlaywright playwright, string chromium)
+    {
+        BenchBrowser? browser = null;
+        try
+        {
+            foreach (var workload in Workloads.Where(workload => options.Runs(workload.Id)))
+            {
+                if (results.HasFailed(library.Id, workload.Id)) continue;
+                if (workload.Inapplicable(library) is { } reason)
+                {
+                    results.Fail(library.Id, workload.Id, reason);
+                    continue;
+                }
+
+                try
+                {
+                    browser ??= await BenchBrowser.StartAsync(playwright, chromium, host.Url, library, options);
+                    BrowserVersion = browser.Version;
+                    await workload.Run(new(browser, options, results, host));
+                }
+                catch (Exception failure) when (failure is BenchException or PlaywrightException or InvalidOperationException)
+                {
+                    results.Fail(library.Id, workload.Id, failure.Message.Split('\n')[0]);
+                    tell($"  {library.Title}, {workload.Id}: {failure.Message.Split('\n')[0]}");
+
+                    // Whatever is left of it would disturb the next one.
+                    if (browser is not null) await browser.DisposeAsync();
+                    browser = null;
+                }
+            }
+        }
+        finally
+        {
+            if (browser is not null) await browser.DisposeAsync();
+        }
+    }
+}
