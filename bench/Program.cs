@@ -7,7 +7,7 @@ var only = new Option<string[]>("--only") { Description = "These libraries only,
 var workloads = new Option<string[]>("--workloads") { Description = "These workloads only: w1 … w11, separated by commas.", AllowMultipleArgumentsPerToken = true };
 var rounds = new Option<int>("--rounds") { Description = "How often each library has its turn.", DefaultValueFactory = _ => 5 };
 var quick = new Option<bool>("--quick") { Description = "Smaller and one round: to see that it works, not how fast." };
-var output = new Option<string>("--output") { Description = "Where results.json, results.md and results.svg go.", DefaultValueFactory = _ => Path.Combine(BenchHost.Folder, "results") };
+var output = new Option<string>("--output") { Description = "Where results.json, results.md and results.svg go.", DefaultValueFactory = _ => Path.Combine(BenchHost.Repository, "artifacts", "bench") };
 var readme = new Option<bool>("--readme") { Description = "Also put the results into bench/README.md and its chart." };
 var root = new RootCommand("Measures DataSync beside other libraries and the limits. Libraries: " + string.Join(", ", Library.All.Select(library => library.Id)) + ", native.")
 {

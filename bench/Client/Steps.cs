@@ -91,6 +91,7 @@ internal static partial class Steps
     private static async Task<StepResult> W2Async(StepOptions options)
     {
         var rows = Row.Make(1, options.Rows);
+        await WaitUntil(Clock() + 1);
         var series = new Dictionary<string, IReadOnlyList<double>>
         {
             ["w2"] = await SampleAsync(options, Work.ClearAsync, () => Work.InsertManyAsync(rows)),

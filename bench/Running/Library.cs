@@ -9,8 +9,10 @@ namespace DataSync.Bench;
 /// <param name="SupportsTabs">Whether several tabs may have the same database open.</param>
 /// <param name="TabsNote">Why not.</param>
 /// <param name="IsInMemory">Nothing is kept: workloads about durability and opening say nothing about it.</param>
+/// <param name="OnlyTabs">Whether it is there for the workloads of several tabs only.</param>
 internal sealed record Library(
-    string Id, string Title, string Durable, string[] Packages, string Query = "", bool SupportsTabs = false, string TabsNote = "", bool IsInMemory = false)
+    string Id, string Title, string Durable, string[] Packages, string Query = "", bool SupportsTabs = false, string TabsNote = "", bool IsInMemory = false,
+    bool OnlyTabs = false)
 {
     public const string DataSyncId = "datasync";
     public const string IndexedDbId = "idb";
@@ -24,6 +26,17 @@ internal sealed record Library(
         new(IndexedDbId, "IndexedDB itself", "transaction complete, relaxed", [], SupportsTabs: true),
         new("idb-strict", "IndexedDB itself, strict", "transaction complete, strict (flushed)", [], SupportsTabs: true),
         new(MemoryId, "SQLite in memory (oo1)", "not durable: the limit for SQL", ["@sqlite.org/sqlite-wasm"], IsInMemory: true, TabsNote: "in memory"),
+        new("sqlite-sahpool", "SQLite on OPFS (opfs-sahpool)", "rollback journal, synchronous=FULL: access handles flushed", ["@sqlite.org/sqlite-wasm"], TabsNote: "one tab at a time"),
+        new("wa-idb-batch", "wa-sqlite IDBBatchAtomicVFS", "synchronous=FULL: IndexedDB transaction complete", ["@journeyapps/wa-sqlite"], SupportsTabs: true),
+        new("wa-idb-mirror", "wa-sqlite IDBMirrorVFS", "synchronous=FULL: IndexedDB transaction complete", ["@journeyapps/wa-sqlite"], SupportsTabs: true),
+        new("wa-opfs-coop", "wa-sqlite OPFSCoopSyncVFS", "rollback journal, synchronous=FULL: access handles flushed", ["@journeyapps/wa-sqlite"], SupportsTabs: true),
+        new("wa-opfs-wal", "wa-sqlite OPFSWriteAheadVFS", "synchronous=FULL: its write-ahead log flushed", ["@journeyapps/wa-sqlite"], SupportsTabs: true),
+        new("absurd-sql", "absurd-sql", "journal_mode=MEMORY, as its README: IndexedDB transaction", ["absurd-sql", "@jlongster/sql.js"], SupportsTabs: true),
+        new("pglite", "pglite, idb", "query awaited, relaxedDurability off: files in IndexedDB", ["@electric-sql/pglite"], TabsNote: "see its multi-tab worker"),
+        new("pglite-tabs", "pglite, idb, multi-tab worker", "query awaited, relaxedDurability off: files in IndexedDB", ["@electric-sql/pglite"], SupportsTabs: true),
+        new("sqlocal", "sqlocal", "official OPFS VFS, synchronous=FULL: flushed", ["sqlocal"], SupportsTabs: true),
+        new("absurder", "absurder-sql", "sync() awaited after each write", ["@npiesco/absurder-sql"], TabsNote: "see its queued writes"),
+        new("absurder-queued", "absurder-sql, queued writes", "leader: sync() awaited; followers: queueWriteWithTimeout", ["@npiesco/absurder-sql"], SupportsTabs: true, OnlyTabs: true),
     ];
 
     /// <summary>DataSync's pages are .NET, the others' JavaScript.</summary>

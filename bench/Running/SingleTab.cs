@@ -14,9 +14,9 @@ internal static class SingleTab
         new("w11", "Microsoft.Data.Sqlite's reader and Dapper on 10,000 rows", run => InPageAsync(run, "w11", Readers), OnlyDataSync),
     ];
 
-    public static string? Always(Library library) => null;
+    public static string? Always(Library library) => library.OnlyTabs ? "for several tabs only" : null;
 
-    public static string? NotInMemory(Library library) => library.IsInMemory ? "in memory" : null;
+    public static string? NotInMemory(Library library) => library.IsInMemory ? "in memory" : Always(library);
 
     private static string? OnlyDataSync(Library library) => library.Id == Library.DataSyncId ? null : "DataSync only";
 

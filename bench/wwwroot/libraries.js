@@ -17,6 +17,17 @@ const LIBRARIES = [
   from('idb', 'idb', { durability: 'relaxed' }),
   from('idb', 'idb-strict', { durability: 'strict' }),
   from('official', 'sqlite-memory', { vfs: 'memory' }),
+  from('official', 'sqlite-sahpool', { vfs: 'opfs-sahpool', isWorker: true }),
+  from('wa-sqlite', 'wa-idb-batch', { vfs: 'IDBBatchAtomicVFS', build: 'wa-sqlite-async' }),
+  from('wa-sqlite', 'wa-idb-mirror', { vfs: 'IDBMirrorVFS', build: 'wa-sqlite-async' }),
+  from('wa-sqlite', 'wa-opfs-coop', { vfs: 'OPFSCoopSyncVFS', build: 'wa-sqlite', isWorker: true }),
+  from('wa-sqlite', 'wa-opfs-wal', { vfs: 'OPFSWriteAheadVFS', build: 'wa-sqlite', isWorker: true }),
+  from('absurd-sql', 'absurd-sql', { isWorker: true, attach: async worker => (await import('./libs/absurd-sql.js')).attach(worker) }),
+  from('pglite', 'pglite', {}),
+  from('pglite', 'pglite-tabs', { isShared: true }),
+  from('sqlocal', 'sqlocal', {}),
+  from('absurder-sql', 'absurder', {}),
+  from('absurder-sql', 'absurder-queued', { isQueued: true }),
 ];
 
 export function findLibrary(id) {

@@ -75,6 +75,7 @@ export class Steps {
 
   async w2(options) {
     const rows = makeRows(1, options.rows);
+    await new Promise(resolve => setTimeout(resolve));
     const times = await this.#sample(options, 1, () => this.#db.clear(), () => this.#db.insertMany(rows));
     check(await this.#db.count() === options.rows, 'rows after a transaction');
     return { series: { 'w2': times } };
