@@ -5,11 +5,8 @@ namespace DataSync.Bench.Client;
 // Several tabs: W6, W7 and W8.
 internal static partial class Steps
 {
-    private static async Task<StepResult> WarmAsync(StepOptions options)
-    {
-        for (var i = 0; i < options.Count; i++) await Work.InsertOneAsync(Row.Make(options.FirstId + i));
-        return None();
-    }
+    private static async Task<StepResult> WarmAsync(StepOptions options) =>
+        Series("warmed", [await WarmUpAsync(options.FirstId, options.Count, options.Limit_ms)]);
 
     private static async Task<StepResult> WritesAsync(StepOptions options)
     {

@@ -61,13 +61,19 @@ export class Steps {
     return times;
   }
 
+  /** Repeats something that is not counted, not for long where it is slow. */
+  async #warmUp(count, limit_ms, work) {
+    const end = now() + limit_ms / 4;
+    for (let i = 0; i < count && (i === 0 || now() < end); i++) await work();
+  }
+
   async w1({ count, warm, limit_ms }) {
-    const times = [], end = now() + limit_ms;
     let id = 0;
-    for (let i = -warm; i < count && (times.length < 3 || now() < end); i++) {
+    await this.#warmUp(warm, limit_ms, () => this.#db.insertOne(makeRow(++id)));
+    const times = [], end = now() + limit_ms;
+    while (times.length < count && (times.length < 3 || now() < end)) {
       const row = makeRow(++id);
-      const [time] = await timed(() => this.#db.insertOne(row));
-      if (i >= 0) times.push(time);
+      times.push((await timed(() => this.#db.insertOne(row)))[0]);
     }
     check(await this.#db.count() === id, 'rows after single inserts');
     return { series: { 'w1': times } };
@@ -90,9 +96,16 @@ export class Steps {
 
   async w3(options) {
     await this.#ensure(options.rows);
-    const ids = [...keys(options.rows, options.count)];
-    let found;
-    const times = await this.#sample(options, 1, null, async () => { found = await this.#db.points(ids); });
+    const ids = [...keys(options.rows, options.count)], chunk = 100;
+    let found, end = now() + options.limit_ms * 2;
+    const times = await this.#sample(options, 1, null, async () => {
+      found = [];
+      for (let i = 0; i < ids.length; i += chunk) {
+        if (now() > end && i > 0) throw new Error(`${i} of ${ids.length} selects took ${Math.round(options.limit_ms * 2 / 1000)} s`);
+        found.push(...await this.#db.points(ids.slice(i, i + chunk)));
+      }
+      end = Infinity;
+    });
     check(found.length === ids.length && ids.every((id, i) => found[i].id === id && found[i].payload.length === 100), 'points');
     return { series: { 'w3': times } };
   }
@@ -126,8 +139,44 @@ export class Steps {
     return { series: { [metric]: [time] } };
   }
 
-  async warm({ firstId, count }) {
-    for (let i = 0; i < count; i++) await this.#db.insertOne(makeRow(firstId + i));
+  /** Gives how many rows it wrote. */
+  async warm({ firstId, count, limit_ms }) {
+    let done = 0;
+    await this.#warmUp(count, limit_ms, () => this.#db.insertOne(makeRow(firstId + done++)));
+    return { series: { warmed: [done] } };
+  }
+
+  /** For W5's limit, by IndexedDB itself: as many bytes as the database has, in records of 256 KiB. */
+  async fillExtents({ bytes }) {
+    await this.#db.fillExtents(bytes);
+  }
+
+  async openExtents({ database, bytes, metric }) {
+    const [time] = await timed(async () => {
+      await this.open({ database });
+      check(await this.#db.readExtents() >= bytes, 'bytes of the extents');
+    });
+    return { series: { [metric]: [time] } };
+  }
+
+  /** For W8's limit: answers another tab's messages. */
+  async echo() {
+    const channel = new BroadcastChannel('bench-echo');
+    channel.onmessage = ({ data }) => { if (data.ask) channel.postMessage({ answer: data.ask, payload: data.payload }); };
+  }
+
+  async roundTrips({ count, metric }) {
+    const channel = new BroadcastChannel('bench-echo'), times = [];
+    const payload = new Uint8Array(4096);
+    for (let i = -50; i < count; i++) {
+      const [time] = await timed(() => new Promise(resolve => {
+        channel.onmessage = ({ data }) => { if (data.answer === i + 100) resolve(); };
+        channel.postMessage({ ask: i + 100, payload });
+      }));
+      if (i >= 0) times.push(time);
+    }
+    channel.close();
+    return { series: { [metric]: times } };
   }
 
   /** For W6 and W8: writes one after the other from a moment on. */

@@ -5,6 +5,9 @@ import { retryBusy } from '../busy.js';
 const SQL_JS = '/npm/@jlongster/sql.js/dist';
 let SQL;
 
+// What a bundler would put in.
+globalThis.process ??= { env: { NODE_ENV: 'production' } };
+
 export async function load() {
   // sql.js is a script for other module systems; it asks for `module`.
   const module = { exports: {} };
