@@ -28,5 +28,12 @@ internal static class ConsoleReport
 
             console.Write(table);
         }
+
+        if (report.Bars.All(bar => bar.IsMet is null)) return;
+        var bars = new Table { Title = new TableTitle("Bars"), Border = TableBorder.Simple, ShowHeaders = false };
+        foreach (var name in (string[])["bar", "measured", ""]) bars.AddColumn(name);
+        foreach (var bar in report.Bars.Where(bar => bar.IsMet is not null))
+            bars.AddRow(Markup.Escape(bar.Title), Markup.Escape(bar.Value), bar.IsMet is true ? "met" : "[red]missed[/]");
+        console.Write(bars);
     }
 }

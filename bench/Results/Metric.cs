@@ -10,6 +10,9 @@ namespace DataSync.Bench;
 /// <param name="IsForAll">Whether a library without a value is named with its reason.</param>
 internal sealed record Metric(string Id, string Workload, string Title, string Unit = "ms", string? Limit = null, string? LimitMetric = null, bool IsForAll = true)
 {
+    /// <summary>Whether it is measured outside the browser.</summary>
+    public bool IsNative => Workload == NativeBench.Id;
+
     /// <summary>In the order of the results.</summary>
     public static IReadOnlyList<Metric> All { get; } =
     [
@@ -37,7 +40,14 @@ internal sealed record Metric(string Id, string Workload, string Title, string U
         new("w9.block.w2", "w2", "W9: longest time in W2 in which the page did nothing else"),
         new("w9.block.w5", "w5", "W9: longest time in W5 (50 MB) in which the page did nothing else"),
         new("w9.memory", "w5", "W9: memory of a tab with 50 MB open", "bytes"),
+        new("w10.raw", "w10", "W10: bytes to download beside the .NET runtime, as published", "bytes", IsForAll: false),
+        new("w10.brotli", "w10", "W10: the same with brotli", "bytes", IsForAll: false),
         new("w11.reader", "w11", "W11: 10,000 rows through Microsoft.Data.Sqlite's reader", Limit: Library.MemoryId, LimitMetric: "w4.10k", IsForAll: false),
         new("w11.dapper", "w11", "W11: 10,000 rows through Dapper", Limit: Library.MemoryId, LimitMetric: "w4.10k", IsForAll: false),
+        new("native.commit", NativeBench.Id, "Native: commit of one row", Limit: NativeBench.Journal),
+        new("native.transaction", NativeBench.Id, "Native: one transaction of 10,000 rows", Limit: NativeBench.Journal),
+        new("native.points", NativeBench.Id, "Native: 1,000 selects by key", Limit: NativeBench.Journal),
+        new("native.scan", NativeBench.Id, "Native: scan of 100,000 rows", Limit: NativeBench.Journal),
+        new("native.open", NativeBench.Id, "Native: open 50 MB to first answer", Limit: NativeBench.Journal),
     ];
 }

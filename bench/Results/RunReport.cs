@@ -1,16 +1,16 @@
 namespace DataSync.Bench;
 
 /// <summary>A run's results with their ratios, as they are written to JSON.</summary>
-internal sealed record RunReport(RunInfo Run, IReadOnlyList<MetricBlock> Metrics)
+internal sealed record RunReport(RunInfo Run, IReadOnlyList<Bar> Bars, IReadOnlyList<MetricBlock> Metrics)
 {
     public static RunReport Create(RunInfo info, Measurements results, BenchOptions options)
     {
-        var libraries = Library.All.Where(library => options.Only.Count == 0 || options.Only.Contains(library.Id)).ToList();
+        var libraries = Library.All.Concat(NativeBench.Stores).Where(library => options.Only.Count == 0 || options.Only.Contains(library.Id) || library.Id.StartsWith("native", StringComparison.Ordinal)).ToList();
         var blocks = new List<MetricBlock>();
         foreach (var metric in Metric.All.Where(metric => options.Runs(metric.Workload)))
         {
             var limit = metric.Limit is null ? null : results.Find(metric.Limit, metric.LimitMetric ?? metric.Id)?.Median;
-            var dataSync = results.Find(Library.DataSyncId, metric.Id)?.Median;
+            var dataSync = results.Find(metric.IsNative ? NativeBench.DataSync : Library.DataSyncId, metric.Id)?.Median;
             var rows = new List<MetricRow>();
             foreach (var library in libraries)
             {
@@ -18,14 +18,16 @@ internal sealed record RunReport(RunInfo Run, IReadOnlyList<MetricBlock> Metrics
                 var reason = results.Failures.GetValueOrDefault((library.Id, metric.Workload));
                 if (value is null && (reason is null || !metric.IsForAll)) continue;
                 rows.Add(new(library.Id, library.Title, value, value is null ? reason : null,
-                    value is null || library.Id == metric.Limit && metric.LimitMetric is null ? null : value.Median / limit,
-                    value is null || library.Id == Library.DataSyncId ? null : value.Median / dataSync));
+                    library.Id == metric.Limit && metric.LimitMetric is null ? null : Ratio(value, limit),
+                    library.Id is Library.DataSyncId or NativeBench.DataSync ? null : Ratio(value, dataSync)));
             }
 
             if (rows.Any(row => row.Statistic is not null)) blocks.Add(new(metric.Id, metric.Title, metric.Unit, metric.Limit, rows));
         }
 
-        return new(info, blocks);
+        return new(info, Bar.Of(results), blocks);
+
+        static double? Ratio(Statistic? value, double? to) => value is not null && to > 0 ? value.Median / to : null;
     }
 }
 

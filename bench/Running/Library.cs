@@ -42,6 +42,9 @@ internal sealed record Library(
     /// <summary>DataSync's pages are .NET, the others' JavaScript.</summary>
     public bool IsDataSync => Id.StartsWith(DataSyncId, StringComparison.Ordinal);
 
+    /// <summary>Not a library but what one can be measured by.</summary>
+    public bool IsLimit => Id.StartsWith(IndexedDbId, StringComparison.Ordinal) || Id == MemoryId;
+
     /// <summary>Its page below the host's address.</summary>
     public string Page => IsDataSync ? $"/datasync/?{Query}" : $"/bench/?lib={Id}";
 }

@@ -8,7 +8,13 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
 {
     public static IReadOnlyList<Workload> Workloads { get; } = [.. SingleTab.All, .. Opening.All, .. SeveralTabs.All];
 
-    /// <summary>The browser's name and version.</summary>
+    /// <summary>What a library other than DataSync and the limits may take for one workload, in all rounds together.</summary>
+    private static readonly TimeSpan WorkloadLimit = TimeSpan.FromSeconds(25);
+
+    private readonly Dictionary<(string Library, string Workload), TimeSpan> spent = [];
+    private readonly Dictionary<string, IReadOnlyDictionary<string, string>> downloads = [];
+
+    /// <summary>The browser's version.</summary>
     public string BrowserVersion { get; private set; } = "";
 
     public async Task RunAsync()
@@ -24,9 +30,13 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
             {
                 var start = TimeProvider.System.GetTimestamp();
                 await RunAsync(library, host, playwright, chromium);
+                if (host.TakeServed() is { Count: > 0 } served) downloads.TryAdd(library.Id, served);
                 tell($"round {round} of {options.Rounds}: {library.Title}, {TimeProvider.System.GetElapsedTime(start).TotalSeconds:0.0} s");
             }
         }
+
+        if (!options.Runs("w10")) return;
+        foreach (var (library, files) in downloads) await Downloads.AddAsync(results, library, files.Values, options.IsQuick);
     }
 
     private async Task RunAsync(Library library, BenchHost host, IPlaywright playwright, string chromium)
@@ -37,12 +47,14 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
             foreach (var workload in Workloads.Where(workload => options.Runs(workload.Id)))
             {
                 if (results.HasFailed(library.Id, workload.Id)) continue;
+                if (spent.GetValueOrDefault((library.Id, workload.Id)) > WorkloadLimit && !library.IsDataSync && !library.IsLimit) continue;
                 if (workload.Inapplicable(library) is { } reason)
                 {
                     results.Fail(library.Id, workload.Id, reason);
                     continue;
                 }
 
+                var start = TimeProvider.System.GetTimestamp();
                 try
                 {
                     browser ??= await BenchBrowser.StartAsync(playwright, chromium, host.Url, library, options);
@@ -58,6 +70,8 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
                     if (browser is not null) await browser.DisposeAsync();
                     browser = null;
                 }
+
+                spent[(library.Id, workload.Id)] = spent.GetValueOrDefault((library.Id, workload.Id)) + TimeProvider.System.GetElapsedTime(start);
             }
         }
         finally
