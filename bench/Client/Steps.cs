@@ -192,7 +192,7 @@ internal static partial class Steps
     {
         if (await Work.CountAsync() == rows) return;
         await Work.ClearAsync();
-        for (var first = 1; first <= rows; first += 10_000) await Work.InsertManyPreparedAsync(Row.Make(first, Math.Min(10_000, rows - first + 1)));
+        for (var first = 1; first <= rows; first += 10_000) await Work.FillAsync(first, Math.Min(first + 9_999, rows));
     }
 
     private static Task<List<double>> SampleAsync(StepOptions options, Func<Task>? before, Action action) => SampleAsync(options, before, () =>

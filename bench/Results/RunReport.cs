@@ -16,7 +16,7 @@ internal sealed record RunReport(RunInfo Run, IReadOnlyList<Bar> Bars, IReadOnly
             {
                 var value = results.Find(library.Id, metric.Id);
                 var reason = results.Failures.GetValueOrDefault((library.Id, metric.Workload));
-                if (value is null && (reason is null || !metric.IsForAll)) continue;
+                if (value is null && (string.IsNullOrEmpty(reason) || !metric.IsForAll)) continue;
                 rows.Add(new(library.Id, library.Title, value, value is null ? reason : null,
                     library.Id == metric.Limit && metric.LimitMetric is null ? null : Ratio(value, limit),
                     library.Id is Library.DataSyncId or NativeBench.DataSync ? null : Ratio(value, dataSync)));

@@ -10,9 +10,10 @@ namespace DataSync.Bench;
 /// <param name="TabsNote">Why not.</param>
 /// <param name="IsInMemory">Nothing is kept: workloads about durability and opening say nothing about it.</param>
 /// <param name="OnlyTabs">Whether it is there for the workloads of several tabs only.</param>
+/// <param name="OnlyWrites">Whether it is there for the workloads that wait for durability only; the others would be the same again.</param>
 internal sealed record Library(
     string Id, string Title, string Durable, string[] Packages, string Query = "", bool SupportsTabs = false, string TabsNote = "", bool IsInMemory = false,
-    bool OnlyTabs = false)
+    bool OnlyTabs = false, bool OnlyWrites = false)
 {
     public const string DataSyncId = "datasync";
     public const string IndexedDbId = "idb";
@@ -22,9 +23,9 @@ internal sealed record Library(
     public static IReadOnlyList<Library> All { get; } =
     [
         new(DataSyncId, "DataSync", "IndexedDB transaction complete, relaxed", [], SupportsTabs: true),
-        new("datasync-strict", "DataSync, strict", "IndexedDB transaction complete, strict (flushed)", [], "strict", SupportsTabs: true),
+        new("datasync-strict", "DataSync, strict", "IndexedDB transaction complete, strict (flushed)", [], "strict", SupportsTabs: true, OnlyWrites: true),
         new(IndexedDbId, "IndexedDB itself", "transaction complete, relaxed", [], SupportsTabs: true),
-        new("idb-strict", "IndexedDB itself, strict", "transaction complete, strict (flushed)", [], SupportsTabs: true),
+        new("idb-strict", "IndexedDB itself, strict", "transaction complete, strict (flushed)", [], SupportsTabs: true, OnlyWrites: true),
         new(MemoryId, "SQLite in memory (oo1)", "not durable: the limit for SQL", ["@sqlite.org/sqlite-wasm"], IsInMemory: true, TabsNote: "in memory"),
         new("sqlite-sahpool", "SQLite on OPFS (opfs-sahpool)", "rollback journal, synchronous=FULL: access handles flushed", ["@sqlite.org/sqlite-wasm"], TabsNote: "one tab at a time"),
         new("wa-idb-batch", "wa-sqlite IDBBatchAtomicVFS", "synchronous=FULL: IndexedDB transaction complete, strict (flushed)", ["@journeyapps/wa-sqlite"], SupportsTabs: true),

@@ -8,9 +8,6 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
 {
     public static IReadOnlyList<Workload> Workloads { get; } = [.. SingleTab.All, .. Opening.All, .. SeveralTabs.All];
 
-    /// <summary>What a library other than DataSync and the limits may take for one workload, in all rounds together.</summary>
-    private static readonly TimeSpan WorkloadLimit = TimeSpan.FromSeconds(25);
-
     private readonly Dictionary<(string Library, string Workload), TimeSpan> spent = [];
     private readonly Dictionary<string, IReadOnlyDictionary<string, string>> downloads = [];
 
@@ -21,6 +18,7 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
     {
         var libraries = Library.All.Where(library => options.Only.Count == 0 || options.Only.Contains(library.Id)).ToList();
         if (libraries.Count == 0) return;
+        if (libraries.Any(library => library.Packages.Length > 0)) await NpmPackages.InstallAsync();
         await using var host = await BenchHost.StartAsync();
         using var playwright = await Playwright.CreateAsync();
         var chromium = await Chromium.FindOrInstallAsync(playwright);
@@ -47,7 +45,7 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
             foreach (var workload in Workloads.Where(workload => options.Runs(workload.Id)))
             {
                 if (results.HasFailed(library.Id, workload.Id)) continue;
-                if (spent.GetValueOrDefault((library.Id, workload.Id)) > WorkloadLimit && !library.IsDataSync && !library.IsLimit) continue;
+                if (spent.GetValueOrDefault((library.Id, workload.Id)) > options.WorkloadLimit && !library.IsDataSync && !library.IsLimit) continue;
                 if (workload.Inapplicable(library) is { } reason)
                 {
                     results.Fail(library.Id, workload.Id, reason);

@@ -14,7 +14,7 @@ internal static class SeveralTabs
     public static IEnumerable<Workload> All { get; } =
     [
         new("w6", "Four tabs × 100 inserts at once", WriteAtOnceAsync, NeedsTabs),
-        new("w7", "The first tab killed, or frozen, while three write", LoseTabsAsync, library => library.IsLimit ? "no leader" : NeedsTabs(library)),
+        new("w7", "The first tab killed, or frozen, while three write", LoseTabsAsync, library => library.IsLimit ? "no leader" : library.OnlyWrites ? "" : NeedsTabs(library)),
         new("w8", "One write on a follower, uncontended", WriteOnFollowerAsync, NeedsTabs),
     ];
 

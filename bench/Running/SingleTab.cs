@@ -9,16 +9,18 @@ internal static class SingleTab
     [
         new("w1", "1,000 single inserts, each awaited durable", run => InPageAsync(run, "w1", Insert), NotInMemory),
         new("w2", "One transaction of 10,000 inserts", run => InPageAsync(run, "w2", Transaction), Always),
-        new("w3", "1,000 selects by key", run => InPageAsync(run, "w3", Points), Always),
-        new("w4", "Scans into objects; sum and count", run => InPageAsync(run, "w4", Scans), Always),
+        new("w3", "1,000 selects by key", run => InPageAsync(run, "w3", Points), Reading),
+        new("w4", "Scans into objects; sum and count", run => InPageAsync(run, "w4", Scans), Reading),
         new("w11", "Microsoft.Data.Sqlite's reader and Dapper on 10,000 rows", run => InPageAsync(run, "w11", Readers), OnlyDataSync),
     ];
 
-    public static string? Always(Library library) => library.OnlyTabs ? "for several tabs only" : null;
+    public static string? Always(Library library) => library.OnlyTabs ? "" : null;
+
+    public static string? Reading(Library library) => library.OnlyWrites ? "" : Always(library);
 
     public static string? NotInMemory(Library library) => library.IsInMemory ? "in memory" : Always(library);
 
-    private static string? OnlyDataSync(Library library) => library.Id == Library.DataSyncId ? null : "DataSync only";
+    private static string? OnlyDataSync(Library library) => library.Id == Library.DataSyncId ? null : "";
 
     private static async Task InPageAsync(WorkloadRun run, string database, Func<WorkloadRun, IPage, Task> work)
     {

@@ -4,7 +4,7 @@ namespace DataSync.Bench;
 /// <param name="Id">For <c>--workloads</c>.</param>
 /// <param name="Title">For people.</param>
 /// <param name="Run">Does it once, for one round.</param>
-/// <param name="Inapplicable">Why it says nothing about a library, or null.</param>
+/// <param name="Inapplicable">Why it says nothing about a library, null where it does; "" leaves the library out of its tables.</param>
 internal sealed record Workload(string Id, string Title, Func<WorkloadRun, Task> Run, Func<Library, string?> Inapplicable);
 
 /// <summary>What a workload works with.</summary>

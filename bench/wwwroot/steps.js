@@ -90,7 +90,7 @@ export class Steps {
   async #ensure(rows) {
     if (await this.#db.count() !== rows) {
       await this.#db.clear();
-      for (let first = 1; first <= rows; first += 10_000) await this.#db.insertMany(makeRows(first, Math.min(10_000, rows - first + 1)));
+      for (let first = 1; first <= rows; first += 10_000) await this.#db.fill(first, Math.min(10_000, rows - first + 1));
     }
   }
 

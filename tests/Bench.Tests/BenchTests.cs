@@ -8,7 +8,7 @@ namespace DataSync.Bench.Tests;
 /// <summary>The bench still runs and its results have sense; how fast anything is does not matter here.</summary>
 public sealed class BenchTests
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
 
     [Fact]
     public async Task The_shortest_run_gives_plausible_results()
@@ -16,15 +16,15 @@ public sealed class BenchTests
         var folder = Directory.CreateTempSubdirectory("datasync-bench-test-").FullName;
         try
         {
-            var (exitCode, output) = await RunAsync("--quick", "--only", "datasync,idb,sqlite-memory", "--workloads", "w1,w2", "--output", folder);
+            var (exitCode, output) = await RunAsync("--quick", "--only", "datasync,idb", "--workloads", "w1,w2", "--output", folder);
             Assert.True(exitCode == 0, output);
             using var results = JsonDocument.Parse(await File.ReadAllTextAsync(Path.Combine(folder, "results.json")));
             var metrics = results.RootElement.GetProperty("metrics").EnumerateArray().ToDictionary(metric => metric.GetProperty("id").GetString()!);
             AssertMeasured(metrics["w1"], "datasync", "idb");
-            AssertMeasured(metrics["w2"], "datasync", "idb", "sqlite-memory");
+            AssertMeasured(metrics["w2"], "datasync", "idb");
             AssertMeasured(metrics["w2.mds"], "datasync");
             var bars = results.RootElement.GetProperty("bars").EnumerateArray().Where(bar => bar.TryGetProperty("isMet", out _)).ToList();
-            Assert.Equal(2, bars.Count);
+            Assert.Single(bars);
             Assert.StartsWith("<svg", await File.ReadAllTextAsync(Path.Combine(folder, "results.svg")), StringComparison.Ordinal);
             Assert.Contains("### Bars", await File.ReadAllTextAsync(Path.Combine(folder, "results.md")), StringComparison.Ordinal);
         }

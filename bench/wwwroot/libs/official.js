@@ -43,17 +43,23 @@ class Database {
     const one = this.#one, rows = [];
     for (const id of ids) {
       one.bind(1, id);
-      if (one.step()) rows.push({ id: one.get(0), name: one.get(1), value: one.get(2), payload: one.get(3) });
-      one.reset();
+      this.#read(one, rows);
     }
     return rows;
   }
 
   scan() {
-    const all = this.#all, rows = [];
-    while (all.step()) rows.push({ id: all.get(0), name: all.get(1), value: all.get(2), payload: all.get(3) });
-    all.reset();
+    const rows = [];
+    this.#read(this.#all, rows);
     return rows;
+  }
+
+  #read(statement, rows) {
+    while (statement.step()) {
+      const [id, name, value, payload] = statement.get([]);
+      rows.push({ id, name, value, payload });
+    }
+    statement.reset();
   }
 
   sum() {
