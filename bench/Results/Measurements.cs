@@ -21,7 +21,7 @@ internal sealed class Measurements
         list.AddRange(values);
     }
 
-    /// <summary>A workload that failed in one round is not tried again.</summary>
+    /// <summary>The first reason stays.</summary>
     public void Fail(string library, string workload, string reason) => failures.TryAdd((library, workload), reason);
 
     public bool HasFailed(string library, string workload) => failures.ContainsKey((library, workload));

@@ -1,7 +1,7 @@
 namespace DataSync.Bench;
 
-/// <summary>What the command line asks for.</summary>
-internal sealed record BenchOptions(int Rounds, bool IsQuick, IReadOnlySet<string> Only, IReadOnlySet<string> Workloads, string OutputFolder, bool WritesReadme)
+/// <summary>What the command line asks for. No round of the browser's part is begun that would not end within the time limit.</summary>
+internal sealed record BenchOptions(int Rounds, TimeSpan TimeLimit, bool IsQuick, IReadOnlySet<string> Only, IReadOnlySet<string> Workloads, string OutputFolder, bool WritesReadme)
 {
     /// <summary>Rows of the table in W2, W3, W5 and W11, and of W4's first scan.</summary>
     public int Rows { get; } = 10_000;

@@ -14,6 +14,9 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
     /// <summary>The browser's version.</summary>
     public string BrowserVersion { get; private set; } = "";
 
+    /// <summary>Less than asked for when the time was up; null when there was nothing to do in a browser.</summary>
+    public int? RoundsDone { get; private set; }
+
     public async Task RunAsync()
     {
         var libraries = Library.All.Where(library => options.Only.Count == 0 || options.Only.Contains(library.Id)).ToList();
@@ -22,8 +25,16 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
         await using var host = await BenchHost.StartAsync();
         using var playwright = await Playwright.CreateAsync();
         var chromium = await Chromium.FindOrInstallAsync(playwright);
+        var (begin, last) = (TimeProvider.System.GetTimestamp(), TimeSpan.Zero);
         for (var round = 1; round <= options.Rounds; round++)
         {
+            var roundBegin = TimeProvider.System.GetTimestamp();
+            if (TimeProvider.System.GetElapsedTime(begin) + last > options.TimeLimit)
+            {
+                tell($"No time for round {round} of {options.Rounds}.");
+                break;
+            }
+
             foreach (var library in libraries)
             {
                 var start = TimeProvider.System.GetTimestamp();
@@ -31,6 +42,9 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
                 if (host.TakeServed() is { Count: > 0 } served) downloads.TryAdd(library.Id, served);
                 tell($"round {round} of {options.Rounds}: {library.Title}, {TimeProvider.System.GetElapsedTime(start).TotalSeconds:0.0} s");
             }
+
+            RoundsDone = round;
+            last = TimeProvider.System.GetElapsedTime(roundBegin);
         }
 
         if (!options.Runs("w10")) return;
@@ -44,8 +58,8 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
         {
             foreach (var workload in Workloads.Where(workload => options.Runs(workload.Id)))
             {
-                if (results.HasFailed(library.Id, workload.Id)) continue;
-                if (spent.GetValueOrDefault((library.Id, workload.Id)) > options.WorkloadLimit && !library.IsDataSync && !library.IsLimit) continue;
+                var isLimited = !library.IsDataSync && !library.IsLimit;
+                if (isLimited && (results.HasFailed(library.Id, workload.Id) || spent.GetValueOrDefault((library.Id, workload.Id)) > options.WorkloadLimit)) continue;
                 if (workload.Inapplicable(library) is { } reason)
                 {
                     results.Fail(library.Id, workload.Id, reason);
@@ -59,7 +73,7 @@ internal sealed class Runner(BenchOptions options, Measurements results, Action<
                     BrowserVersion = browser.Version;
                     await workload.Run(new(browser, options, results, host));
                 }
-                catch (Exception failure) when (failure is BenchException or PlaywrightException or InvalidOperationException)
+                catch (Exception failure)
                 {
                     results.Fail(library.Id, workload.Id, failure.Message.Split('\n')[0]);
                     tell($"  {library.Title}, {workload.Id}: {failure.Message.Split('\n')[0]}");

@@ -53,7 +53,8 @@ internal static class SeveralTabs
 
     private static async Task LoseTabsAsync(WorkloadRun run)
     {
-        for (var i = 0; i < run.Options.Kills; i++) await LoseTabAsync(run, $"w7-kill-{i}", "w7.killed", process => process.Kill(), process => { });
+        var kills = run.Library.IsDataSync ? run.Options.Kills : 1;
+        for (var i = 0; i < kills; i++) await LoseTabAsync(run, $"w7-kill-{i}", "w7.killed", process => process.Kill(), process => { });
         await LoseTabAsync(run, "w7-freeze", "w7.frozen", process => process.Stop(), process => process.Kill());
     }
 
