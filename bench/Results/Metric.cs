@@ -1,0 +1,53 @@
+namespace DataSync.Bench;
+
+/// <summary>What is measured: one block of the results.</summary>
+/// <param name="Id">As the steps name it.</param>
+/// <param name="Workload">Whose failure is told in its place.</param>
+/// <param name="Title">For people.</param>
+/// <param name="Unit">ms, bytes or rows.</param>
+/// <param name="Limit">The library whose value the others' is a multiple of, where there is such a limit.</param>
+/// <param name="LimitMetric">That library's metric, where it is another one.</param>
+/// <param name="IsForAll">Whether a library without a value is named with its reason.</param>
+internal sealed record Metric(string Id, string Workload, string Title, string Unit = "ms", string? Limit = null, string? LimitMetric = null, bool IsForAll = true)
+{
+    /// <summary>Whether it is measured outside the browser.</summary>
+    public bool IsNative => Workload == NativeBench.Id;
+
+    /// <summary>In the order of the results.</summary>
+    public static IReadOnlyList<Metric> All { get; } =
+    [
+        new("w1", "w1", "W1: one insert, awaited durable", Limit: Library.IndexedDbId),
+        new("w2", "w2", "W2: one transaction of 10,000 inserts", Limit: Library.MemoryId),
+        new("w2.mds", "w2", "W2 through Microsoft.Data.Sqlite, a prepared command", Limit: Library.MemoryId, LimitMetric: "w2", IsForAll: false),
+        new("w3", "w3", "W3: 1,000 selects by key", Limit: Library.MemoryId),
+        new("w3.mds", "w3", "W3 through Microsoft.Data.Sqlite, a prepared command", Limit: Library.MemoryId, LimitMetric: "w3", IsForAll: false),
+        new("w4.10k", "w4", "W4: scan of 10,000 rows into objects", Limit: Library.MemoryId),
+        new("w4.10k.mds", "w4", "W4, 10,000 rows, through Microsoft.Data.Sqlite's reader", Limit: Library.MemoryId, LimitMetric: "w4.10k", IsForAll: false),
+        new("w4.100k", "w4", "W4: scan of 100,000 rows into objects", Limit: Library.MemoryId),
+        new("w4.100k.mds", "w4", "W4, 100,000 rows, through Microsoft.Data.Sqlite's reader", Limit: Library.MemoryId, LimitMetric: "w4.100k", IsForAll: false),
+        new("w4.sum", "w4", "W4: count and sum of 100,000 rows", Limit: Library.MemoryId),
+        new("w4.sum.mds", "w4", "W4, count and sum, through Microsoft.Data.Sqlite", Limit: Library.MemoryId, LimitMetric: "w4.sum", IsForAll: false),
+        new("w5.10k", "w5", "W5: open to first answer, 10,000 rows"),
+        new("w5.50mb", "w5", "W5: open to first answer, 50 MB", Limit: Library.IndexedDbId),
+        new("w6.total", "w6", "W6: four tabs × 100 inserts at once, total", Limit: Library.IndexedDbId),
+        new("w6.op", "w6", "W6: one of these inserts", IsForAll: false),
+        new("w6.p99", "w6", "W6: the 99th percentile of these inserts", IsForAll: false),
+        new("w6.lost", "w6", "W6: rows lost", "rows", IsForAll: false),
+        new("w7.killed", "w7", "W7: from the first tab's kill to the next acknowledged write"),
+        new("w7.frozen", "w7", "W7: from the first tab's freeze to the next acknowledged write"),
+        new("w8", "w8", "W8: one insert in the second tab, uncontended"),
+        new("w8.roundtrip", "w8", "W8: one message of 4 KB to another tab and back (BroadcastChannel)", IsForAll: false),
+        new("w9.block.w2", "w2", "W9: longest time in W2 in which the page did nothing else"),
+        new("w9.block.w5", "w5", "W9: longest time in W5 (50 MB) in which the page did nothing else"),
+        new("w9.memory", "w5", "W9: memory of a tab with 50 MB open", "bytes"),
+        new("w10.raw", "w10", "W10: bytes to download beside the .NET runtime, as published", "bytes", IsForAll: false),
+        new("w10.brotli", "w10", "W10: the same with brotli", "bytes", IsForAll: false),
+        new("w11.reader", "w11", "W11: 10,000 rows through Microsoft.Data.Sqlite's reader", Limit: Library.MemoryId, LimitMetric: "w4.10k", IsForAll: false),
+        new("w11.dapper", "w11", "W11: 10,000 rows through Dapper", Limit: Library.MemoryId, LimitMetric: "w4.10k", IsForAll: false),
+        new("native.commit", NativeBench.Id, "Native: commit of one row", Limit: NativeBench.Journal),
+        new("native.transaction", NativeBench.Id, "Native: one transaction of 10,000 rows", Limit: NativeBench.Journal),
+        new("native.points", NativeBench.Id, "Native: 1,000 selects by key", Limit: NativeBench.Journal),
+        new("native.scan", NativeBench.Id, "Native: scan of 100,000 rows", Limit: NativeBench.Journal),
+        new("native.open", NativeBench.Id, "Native: open 50 MB to first answer", Limit: NativeBench.Journal),
+    ];
+}

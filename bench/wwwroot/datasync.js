@@ -1,0 +1,12 @@
+// Starts .NET and offers DataSync's steps (Client/Steps.cs) as the pages of the other libraries offer theirs (page.js).
+import { observe } from './heartbeat.js';
+
+const steps = (async () => {
+  await globalThis.Blazor.start();
+  return (await globalThis.getDotnetRuntime(0).getAssemblyExports('DataSync.Bench.Client')).DataSync.Bench.Client.Steps;
+})();
+
+globalThis.bench = {
+  ready: steps.then(() => true),
+  step: async (name, options) => observe(options, async () => JSON.parse(await (await steps).Run(name, JSON.stringify(options)))),
+};

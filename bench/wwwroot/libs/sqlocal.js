@@ -1,0 +1,62 @@
+// sqlocal: the official build's OPFS VFS in its own worker, asked from the page.
+import { CREATE, INSERT, SELECT_ALL, SELECT_ONE, SUM, fillSql, valuesOf } from '../rows.js';
+import { retryBusy } from '../busy.js';
+
+let SQLocal;
+
+export async function load() {
+  ({ SQLocal } = await import('/npm/sqlocal/dist/index.js'));
+}
+
+export async function open(name) {
+  // A bundler would make the worker; without one it is given.
+  const client = new SQLocal({ databasePath: `${name}.sqlite3`, processor: new Worker('/npm/sqlocal/dist/worker.js', { type: 'module' }) });
+  await retryBusy(() => client.sql(CREATE));
+  return new Database(client);
+}
+
+class Database {
+  #client;
+
+  constructor(client) {
+    this.#client = client;
+  }
+
+  insertOne(row) {
+    return retryBusy(() => this.#client.sql(INSERT, ...valuesOf(row)));
+  }
+
+  async insertMany(rows) {
+    await this.#client.batch(() => rows.map(row => ({ sql: INSERT, params: valuesOf(row) })));
+  }
+
+  async points(ids) {
+    const rows = [];
+    for (const id of ids) rows.push((await this.#client.sql(SELECT_ONE, id))[0]);
+    return rows;
+  }
+
+  scan() {
+    return this.#client.sql(SELECT_ALL);
+  }
+
+  async sum() {
+    return (await this.#client.sql(SUM))[0];
+  }
+
+  async fill(first, count) {
+    await this.#client.sql(fillSql(first, count));
+  }
+
+  async clear() {
+    await this.#client.sql('DELETE FROM t');
+  }
+
+  async count() {
+    return (await retryBusy(() => this.#client.sql('SELECT count(*) AS count FROM t')))[0].count;
+  }
+
+  close() {
+    return this.#client.destroy();
+  }
+}
