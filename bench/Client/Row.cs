@@ -1,5 +1,3 @@
-using DataSync.Vfs;
-
 namespace DataSync.Bench.Client;
 
 /// <summary>A row of <c>t</c>, as every library has it (rows.js).</summary>
@@ -7,6 +5,7 @@ internal sealed record Row(long Id, string Name, double Value, byte[] Payload)
 {
     public const string Create = "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, name TEXT, value REAL, payload BLOB)";
     public const string Insert = "INSERT INTO t(id, name, value, payload) VALUES ($id, $name, $value, $payload)";
+    public const string InsertPositional = "INSERT INTO t(id, name, value, payload) VALUES (?, ?, ?, ?)";
     public const string SelectOne = "SELECT id, name, value, payload FROM t WHERE id = $id";
     public const string SelectAll = "SELECT id, name, value, payload FROM t";
     public const string Sum = "SELECT count(*) AS count, sum(value) AS sum FROM t";
@@ -25,8 +24,6 @@ internal sealed record Row(long Id, string Name, double Value, byte[] Payload)
     }
 
     public static Row[] Make(long first, int count) => [.. Enumerable.Range(0, count).Select(i => Make(first + i))];
-
-    public SqlStatement ToInsert() => new(Insert, new { id = Id, name = Name, value = Value, payload = Payload });
 
     /// <summary>The same keys for every library.</summary>
     public static long[] Keys(int rows, int count)

@@ -18,7 +18,7 @@ internal sealed class Workloads(DataSyncDatabase database)
         database.ExecuteAsync(Row.Insert, new { id = row.Id, name = row.Name, value = row.Value, payload = row.Payload });
 
     /// <summary>W2: one transaction of many inserts.</summary>
-    public Task InsertManyAsync(Row[] rows) => database.ExecuteAsync([.. rows.Select(row => row.ToInsert())]);
+    public Task InsertManyAsync(Row[] rows) => database.ExecuteManyAsync(Row.InsertPositional, [.. rows.Select(row => new object?[] { row.Id, row.Name, row.Value, row.Payload })]);
 
     /// <summary>W2 through Microsoft.Data.Sqlite with a prepared command.</summary>
     public Task InsertManyPreparedAsync(Row[] rows) => database.WriteAsync(connection =>

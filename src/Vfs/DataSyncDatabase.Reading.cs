@@ -53,30 +53,49 @@ public sealed partial class DataSyncDatabase
             return new QueryResult(columns, rows);
         });
 
-    private async Task<TResult> ReadAsync<TResult>(string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read)
+    // Not async where nothing is waited for: that would cost as much as a small query.
+    private Task<TResult> ReadAsync<TResult>(string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read)
     {
         ArgumentNullException.ThrowIfNull(sql);
-        ThrowIfUnusable();
-
-        // A large transaction that is still open has written to the image; its end is near, and waiting in SQLite would block it.
-        while (_pipeline.Storage.DirtyBlocks > 0 && !_interactive.IsCompleted) await _interactive.ConfigureAwait(false);
         try
         {
-            lock (_readLock) return _reader!.Run(sql, parameters, read) ?? empty;
+            ThrowIfUnusable();
+            if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read);
+            lock (_readLock) return Task.FromResult(_reader!.Run(sql, parameters, read) ?? empty);
         }
         catch (SqliteException error) when (error.SqliteErrorCode == SqliteReadOnly)
         {
-            var needsTransaction = SqlText.HasSeveralStatements(sql);
-            var (result, _) = await CommitAsync(
-                writer =>
-                {
-                    if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
-                    var rows = writer.Run(sql, parameters, read) ?? empty;
-                    if (needsTransaction) writer.Execute("COMMIT");
-                    return rows;
-                },
-                CancellationToken.None).ConfigureAwait(false);
-            return result;
+            return WriteAndReadAsync(sql, parameters, empty, read);
         }
+#pragma warning disable CA1031 // It goes to whoever awaits the query.
+        catch (Exception error)
+        {
+            return Task.FromException<TResult>(error);
+        }
+#pragma warning restore CA1031
+    }
+
+    // A large transaction that is still open has written to the image; its end is near, and waiting in SQLite would block it.
+    private bool IsImageDirty => !_interactive.IsCompleted && _pipeline.Storage.DirtyBlocks > 0;
+
+    private async Task<TResult> ReadLaterAsync<TResult>(string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read)
+    {
+        while (IsImageDirty) await _interactive.ConfigureAwait(false);
+        return await ReadAsync(sql, parameters, empty, read).ConfigureAwait(false);
+    }
+
+    private async Task<TResult> WriteAndReadAsync<TResult>(string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read)
+    {
+        var needsTransaction = SqlText.HasSeveralStatements(sql);
+        var (result, _) = await CommitAsync(
+            writer =>
+            {
+                if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
+                var rows = writer.Run(sql, parameters, read) ?? empty;
+                if (needsTransaction) writer.Execute("COMMIT");
+                return rows;
+            },
+            CancellationToken.None).ConfigureAwait(false);
+        return result;
     }
 }

@@ -10,8 +10,8 @@ namespace DataSync.Vfs;
 /// </summary>
 internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors | DynamicallyAccessedMemberTypes.PublicProperties)] T>
 {
-    private readonly ConstructorInfo? _constructor;
-    private readonly (int Column, Type Type)[] _arguments = [];
+    private readonly ConstructorInvoker? _constructor;
+    private readonly (int Column, Type Type, Type Plain)[] _arguments = [];
     private readonly List<(int Column, PropertyInfo Property)> _properties = [];
 
     public RowMapper(IReadOnlyList<string> names)
@@ -19,13 +19,14 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
         if (IsScalar(typeof(T))) return;
         var columns = new Dictionary<string, int>(StringComparer.OrdinalIgnoreCase);
         for (var i = 0; i < names.Count; i++) columns.TryAdd(Plain(names[i]), i);
-        _constructor = typeof(T).GetConstructors()
+        var constructor = typeof(T).GetConstructors()
             .Where(c => c.GetParameters().All(p => columns.ContainsKey(Plain(p.Name!))))
             .MaxBy(c => c.GetParameters().Length)
             ?? throw new InvalidOperationException(
                 $"{typeof(T).Name} has no public constructor whose parameters are all columns; the columns are {string.Join(", ", columns.Keys)}.");
-        var parameters = _constructor.GetParameters();
-        _arguments = [.. parameters.Select(p => (columns[Plain(p.Name!)], p.ParameterType))];
+        _constructor = ConstructorInvoker.Create(constructor);
+        var parameters = constructor.GetParameters();
+        _arguments = [.. parameters.Select(p => (columns[Plain(p.Name!)], p.ParameterType, Underlying(p.ParameterType)))];
         foreach (var property in typeof(T).GetProperties())
         {
             var isArgument = parameters.Any(p => string.Equals(p.Name, property.Name, StringComparison.OrdinalIgnoreCase));
@@ -36,18 +37,24 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
     /// <summary>Makes an object of the row that the statement stands on.</summary>
     public T Map(Statement row)
     {
-        if (_constructor is null) return (T)Read(row, 0, typeof(T))!;
+        if (_constructor is null) return (T)Read(row, 0, typeof(T), Underlying(typeof(T)))!;
         var arguments = new object?[_arguments.Length];
-        for (var i = 0; i < arguments.Length; i++) arguments[i] = Read(row, _arguments[i].Column, _arguments[i].Type);
-        var made = _constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, arguments, CultureInfo.InvariantCulture);
+        for (var i = 0; i < arguments.Length; i++)
+        {
+            var (column, type, plain) = _arguments[i];
+            arguments[i] = Read(row, column, type, plain);
+        }
+
+        var made = _constructor.Invoke(arguments.AsSpan());
         foreach (var (column, property) in _properties)
-            property.SetValue(made, Read(row, column, property.PropertyType), BindingFlags.DoNotWrapExceptions, null, null, CultureInfo.InvariantCulture);
+            property.SetValue(made, Read(row, column, property.PropertyType, Underlying(property.PropertyType)), BindingFlags.DoNotWrapExceptions, null, null, CultureInfo.InvariantCulture);
         return (T)made;
     }
 
-    private static object? Read(Statement row, int column, Type type)
+    private static object? Read(Statement row, int column, Type type, Type plain)
     {
         var value = row.GetValue(column);
+        if (value?.GetType() == plain) return value;
         try
         {
             return Convert(value, type);
@@ -60,9 +67,11 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
 
     private static string Plain(string name) => name.Replace("_", "", StringComparison.Ordinal);
 
+    private static Type Underlying(Type type) => Nullable.GetUnderlyingType(type) ?? type;
+
     private static bool IsScalar(Type type)
     {
-        type = Nullable.GetUnderlyingType(type) ?? type;
+        type = Underlying(type);
         return type.IsPrimitive || type.IsEnum || type == typeof(string) || type == typeof(byte[]) || type == typeof(object) || type == typeof(decimal)
             || type == typeof(DateTime) || type == typeof(DateTimeOffset) || type == typeof(DateOnly) || type == typeof(TimeOnly)
             || type == typeof(TimeSpan) || type == typeof(Guid);
@@ -77,7 +86,7 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
                 : throw new InvalidCastException($"It is NULL; use {type.Name}?.");
         }
 
-        type = Nullable.GetUnderlyingType(type) ?? type;
+        type = Underlying(type);
         if (type.IsInstanceOfType(value)) return value;
         if (type.IsEnum) return value is string name ? Enum.Parse(type, name) : Enum.ToObject(type, value);
         if (type == typeof(Guid) && value is byte[] { Length: 16 } bytes) return new Guid(bytes);

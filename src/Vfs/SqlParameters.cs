@@ -51,7 +51,7 @@ internal sealed class SqlParameters(SqliteConnection connection) : IDisposable
                 foreach (var (name, value) in named) BindName(statement, name, value, bound);
                 break;
             default:
-                foreach (var property in PropertiesOf(parameters)) BindName(statement, property.Name, property.GetValue(parameters), bound);
+                BindProperties(statement, parameters, bound);
                 break;
         }
 
@@ -81,26 +81,43 @@ internal sealed class SqlParameters(SqliteConnection connection) : IDisposable
         for (var i = 0; i < count; i++) BindValue(statement, i + 1, values[i]);
     }
 
+    private void BindProperties(Statement statement, object parameters, bool[] bound)
+    {
+        if (statement.ParameterPlan is not ParameterPlan plan || plan.Type != parameters.GetType())
+        {
+            var properties = PropertiesOf(parameters).Select(property => (Property: property, Index: Find(statement, property.Name))).Where(entry => entry.Index > 0);
+            statement.ParameterPlan = plan = new(parameters.GetType(), [.. properties]);
+        }
+
+        foreach (var (property, index) in plan.Properties)
+        {
+            BindValue(statement, index, property.GetValue(parameters));
+            bound[index - 1] = true;
+        }
+    }
+
     private void BindName(Statement statement, string name, object? value, bool[] bound)
     {
+        if (Find(statement, name) is not (> 0 and var found)) return;
+        BindValue(statement, found, value);
+        bound[found - 1] = true;
+    }
+
+    // The parameter of a name with or without its prefix; 0: there is none.
+    private static int Find(Statement statement, string name)
+    {
         var found = 0;
-        for (var i = 1; i <= bound.Length; i++)
+        for (var i = 1; i <= statement.ParameterCount; i++)
         {
             if (statement.ParameterName(i) is not { } full) continue;
-            if (full == name)
-            {
-                found = i;
-                break;
-            }
+            if (full == name) return i;
 
             if (full[0] == '?' || full.Length != name.Length + 1 || !full.EndsWith(name, StringComparison.Ordinal)) continue;
             if (found != 0) throw new InvalidOperationException($"The name {name} fits several parameters: give it with its prefix.");
             found = i;
         }
 
-        if (found == 0) return;
-        BindValue(statement, found, value);
-        bound[found - 1] = true;
+        return found;
     }
 
     private void BindValue(Statement statement, int index, object? value)
@@ -132,4 +149,6 @@ internal sealed class SqlParameters(SqliteConnection connection) : IDisposable
     [UnconditionalSuppressMessage("Trimming", "IL2111", Justification = "As above.")]
     private static PropertyInfo[] PropertiesOf(object parameters) =>
         Properties.GetOrAdd(parameters.GetType(), static type => [.. type.GetProperties().Where(property => property.GetIndexParameters().Length == 0)]);
+
+    private sealed record ParameterPlan(Type Type, (PropertyInfo Property, int Index)[] Properties);
 }

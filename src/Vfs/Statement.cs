@@ -31,6 +31,9 @@ internal sealed class Statement : IDisposable
     /// <summary>What maps its rows at the moment; forgotten when the columns may have changed.</summary>
     public object? Mapper { get; set; }
 
+    /// <summary>How the parameter object that was used last fits its parameters.</summary>
+    public object? ParameterPlan { get; set; }
+
     /// <summary>Whether somebody is in the middle of using it.</summary>
     public bool IsInUse { get; set; }
 
