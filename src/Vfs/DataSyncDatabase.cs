@@ -78,14 +78,18 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// <param name="logger">Null for none.</param>
     /// <param name="cancellationToken">Stops opening.</param>
     /// <exception cref="StorageException">The store cannot be opened or read; the message says why and what to do.</exception>
-    public static async Task<DataSyncDatabase> OpenAsync(
+    public static Task<DataSyncDatabase> OpenAsync(
         string name, IBlockStore store, ICommitChannel channel, TabCoordinator coordinator, DataSyncOptions? options = null,
-        TimeProvider? timeProvider = null, ILogger? logger = null, CancellationToken cancellationToken = default)
+        TimeProvider? timeProvider = null, ILogger? logger = null, CancellationToken cancellationToken = default) =>
+        OpenAsync(name, store, channel, coordinator, options ?? new(), timeProvider ?? TimeProvider.System, logger ?? NullLogger.Instance, Task.CompletedTask, cancellationToken);
+
+    /// <summary>As the other; SQLite may still be loading while the store is opened and read.</summary>
+    internal static async Task<DataSyncDatabase> OpenAsync(
+        string name, IBlockStore store, ICommitChannel channel, TabCoordinator coordinator, DataSyncOptions options,
+        TimeProvider time, ILogger log, Task sqlite, CancellationToken cancellationToken)
     {
         DataSyncOptions.CheckName(name);
-        options ??= new();
         options.Validate();
-        var (time, log) = (timeProvider ?? TimeProvider.System, logger ?? NullLogger.Instance);
         var pipeline = new CommitPipeline(store, channel, coordinator, options.Pipeline, time, log);
         var database = new DataSyncDatabase(name, pipeline, coordinator, options, time, log);
         try
@@ -93,6 +97,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             // First, so that this hears before the coordinator that the page is left: then nobody leads here any more.
             await database.AutoSync.StartAsync(cancellationToken).ConfigureAwait(false);
             await pipeline.OpenAsync(options.Recovery, cancellationToken).ConfigureAwait(false);
+            await sqlite.WaitAsync(cancellationToken).ConfigureAwait(false);
             BlockVfs.Shared.Register(name, pipeline.Storage);
             database.OpenConnections();
             coordinator.Heartbeat += (_, _) => database.AutoSync.MaybeAutoSync();
@@ -122,7 +127,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(sql);
 
         // One statement is a transaction of its own (and some, such as VACUUM, refuse to be in another).
-        return RunAsync(writer => writer.Execute(sql, parameters), Writer.HasSeveral(sql), cancellationToken);
+        return RunAsync(writer => writer.Execute(sql, parameters), writer => writer.HasSeveral(sql), cancellationToken);
     }
 
     /// <summary>Runs several statements, each with parameters of its own, as one transaction: all or nothing.</summary>
@@ -137,7 +142,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             {
                 foreach (var (sql, parameters) in statements) writer.Execute(sql, parameters);
             },
-            needsTransaction: true,
+            NeedsTransaction,
             cancellationToken);
     }
 
@@ -153,7 +158,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(sql);
         ArgumentNullException.ThrowIfNull(parameterSets);
-        return RunAsync(writer => writer.ExecuteMany(sql, parameterSets), needsTransaction: true, cancellationToken);
+        return RunAsync(writer => writer.ExecuteMany(sql, parameterSets), NeedsTransaction, cancellationToken);
     }
 
     /// <summary>
@@ -166,7 +171,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public Task<ExecuteResult> WriteAsync(Action<SqliteConnection> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        return RunAsync(writer => work(writer.Connection), needsTransaction: true, cancellationToken);
+        return RunAsync(writer => work(writer.Connection), NeedsTransaction, cancellationToken);
     }
 
     /// <summary>
@@ -243,6 +248,8 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
 
     private CachedConnection Writer => _writer ?? throw new ObjectDisposedException(Name, "The database was closed in this tab. Open it again.");
 
+    private static bool NeedsTransaction(CachedConnection writer) => true;
+
     private void OpenConnections()
     {
         _writer = new CachedConnection(Name, _options.ConfigureConnection, "");
@@ -255,15 +262,16 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         _pipeline.ThrowIfUnusable();
     }
 
-    private async Task<ExecuteResult> RunAsync(Action<CachedConnection> work, bool needsTransaction, CancellationToken cancellationToken)
+    private async Task<ExecuteResult> RunAsync(Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, CancellationToken cancellationToken)
     {
         var (result, marker) = await CommitAsync(
             writer =>
             {
                 var before = writer.TotalChanges;
-                if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
+                var needs = needsTransaction(writer);
+                if (needs) writer.Execute("BEGIN IMMEDIATE");
                 work(writer);
-                if (needsTransaction) writer.Execute("COMMIT");
+                if (needs) writer.Execute("COMMIT");
                 return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
             },
             cancellationToken).ConfigureAwait(false);

@@ -66,11 +66,11 @@ public sealed class DataSyncFactory(IJSRuntime js, DataSyncOptions? options = nu
         // The name is free once the one before has closed, if it stopped by itself.
         if (_open.TryGetValue(name, out var stopped) && stopped.IsCompletedSuccessfully)
             await stopped.Result.DisposeAsync().ConfigureAwait(false);
-        await SqliteWasm.InitializeAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+        var sqlite = SqliteWasm.InitializeAsync(); // while the store is opened and read
         var store = new IndexedDbBlockStore(name, new() { Durability = _options.StorageDurability, Checksum = _options.Checksum }, _time);
         var coordination = _options.CoordinationFor(name);
         var coordinator = new TabCoordinator(new BrowserTabPlatform(js), coordination, _time, _logger);
         return await DataSyncDatabase.OpenAsync(
-            name, store, new BroadcastCommitChannel(name), coordinator, _options, _time, _logger, cancellationToken).ConfigureAwait(false);
+            name, store, new BroadcastCommitChannel(name), coordinator, _options, _time, _logger, sqlite, cancellationToken).ConfigureAwait(false);
     }
 }
