@@ -16,7 +16,7 @@ public sealed partial class DataSyncDatabase
     /// </summary>
     /// <param name="sql">The query; of several statements, the rows of the first that has any.</param>
     /// <param name="parameters">As for <see cref="ExecuteAsync(string, object?, CancellationToken)"/>.</param>
-    /// <param name="cancellationToken">Stops between rows.</param>
+    /// <param name="cancellationToken">Stops between rows, and (natively, where another thread can cancel) within a statement.</param>
     /// <exception cref="SqliteException">The SQL failed.</exception>
     /// <exception cref="StorageException">The database has stopped.</exception>
     /// <exception cref="InvalidCastException">A value does not fit the type.</exception>
@@ -33,7 +33,7 @@ public sealed partial class DataSyncDatabase
             }
 
             return rows;
-        });
+        }, cancellationToken);
 
     /// <summary>Runs a query here and returns columns and rows as they are.</summary>
     /// <inheritdoc cref="QueryAsync{T}"/>
@@ -51,18 +51,26 @@ public sealed partial class DataSyncDatabase
             }
 
             return new QueryResult(columns, rows);
-        });
+        }, cancellationToken);
 
-    private async Task<TResult> ReadAsync<TResult>(string sql, object? parameters, Func<SqliteDataReader, TResult> read)
+    private async Task<TResult> ReadAsync<TResult>(string sql, object? parameters, Func<SqliteDataReader, TResult> read, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(sql);
         ThrowIfUnusable();
 
         // A large transaction that is still open has written to the image; its end is near, and waiting in SQLite would block it.
-        while (_pipeline.Storage.DirtyBlocks > 0 && !_interactive.IsCompleted) await _interactive.ConfigureAwait(false);
+        while (_pipeline.Storage.DirtyBlocks > 0 && !_interactive.IsCompleted) await _interactive.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            lock (_readLock) return Run(_reader!);
+            lock (_readLock)
+            {
+                using var interruption = _reader!.InterruptOn(cancellationToken);
+                return Run(_reader);
+            }
+        }
+        catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))
+        {
+            throw new OperationCanceledException(error.Message, error, cancellationToken);
         }
         catch (SqliteException error) when (error.SqliteErrorCode == SqliteReadOnly)
         {
@@ -71,11 +79,12 @@ public sealed partial class DataSyncDatabase
                 writer =>
                 {
                     if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
+                    writer.CheckSchema(_pipeline.Storage);
                     var rows = Run(writer);
                     if (needsTransaction) writer.Execute("COMMIT");
                     return rows;
                 },
-                CancellationToken.None).ConfigureAwait(false);
+                cancellationToken).ConfigureAwait(false);
             return result;
         }
 

@@ -13,9 +13,15 @@ public sealed class LocalDatabase : IBatchOwner, IDisposable
     private int _stored;
 
     public LocalDatabase()
+        : this(new BlockImage())
+    {
+    }
+
+    /// <summary>With what a recovery read; the image is this object's from here on.</summary>
+    public LocalDatabase(BlockImage image)
     {
         Name = $"contract-{Interlocked.Increment(ref count)}.db";
-        Storage = new BlockStorage(this, new BlockImage(), ChecksumKind.FastHash, TabId.New(TimeProvider.System), TimeProvider.System);
+        Storage = new BlockStorage(this, image, ChecksumKind.FastHash, TabId.New(TimeProvider.System), TimeProvider.System);
         BlockVfs.Shared.Register(Name, Storage);
     }
 

@@ -42,6 +42,9 @@ public sealed partial class SqlScript
     /// <summary>What each connection begins with.</summary>
     public IEnumerable<string> Settings => _settings;
 
+    /// <summary>Whether steps follow that belong to the one before.</summary>
+    public bool IsInside => _queue.Count > 0;
+
     /// <summary>The next step; <see cref="Observe"/> has to be told its outcome before another one is asked for.</summary>
     public SqlStep Next()
     {

@@ -17,6 +17,12 @@ public sealed class SqlCoverage
     /// <summary>Steps after which a transaction that goes on had written pages already, its cache being full.</summary>
     public int Spills { get; set; }
 
+    /// <summary>Scripts that ran to their end.</summary>
+    public int Scripts { get; set; }
+
+    /// <summary>Those of them with two sound databases in SQLite's judgement: some schemas it calls unsound on any VFS.</summary>
+    public int Sound { get; set; }
+
     public void Add(SqlKind kind, SqlOutcome outcome)
     {
         ArgumentNullException.ThrowIfNull(outcome);
@@ -35,7 +41,7 @@ public sealed class SqlCoverage
         }
 
         foreach (var (code, count) in other._failures) _failures[code] = _failures.GetValueOrDefault(code) + count;
-        Spills += other.Spills;
+        (Spills, Scripts, Sound) = (Spills + other.Spills, Scripts + other.Scripts, Sound + other.Sound);
     }
 
     /// <summary>Each kind ran often and mostly worked; what is meant to fail mostly failed, and in several ways.</summary>
@@ -52,12 +58,12 @@ public sealed class SqlCoverage
         var ordinary = _counts.Where(entry => entry.Key is not (SqlKind.Mistake or SqlKind.Violation)).Select(entry => entry.Value).ToList();
         Xunit.Assert.True(ordinary.Sum(count => count.Worked) > ordinary.Sum(count => count.Ran) * 0.8, ToString());
         Xunit.Assert.All([Error, Busy, Locked, Constraint, .. least < 100 ? Array.Empty<int>() : [Abort, Mismatch]], code => Xunit.Assert.True(_failures.ContainsKey(code), $"Nothing failed with {code}.\n{this}"));
-        Xunit.Assert.True(Spills >= least, ToString());
+        Xunit.Assert.True(Spills >= least && Sound >= Scripts * 0.99, ToString());
     }
 
     public override string ToString() =>
         string.Join('\n', _counts.OrderBy(entry => entry.Key).Select(entry => string.Create(CultureInfo.InvariantCulture, $"{entry.Key}: {entry.Value.Worked} of {entry.Value.Ran}")))
-        + string.Create(CultureInfo.InvariantCulture, $"\nFailures: {string.Join(", ", _failures.OrderBy(entry => entry.Key))}; spills: {Spills}");
+        + string.Create(CultureInfo.InvariantCulture, $"\nFailures: {string.Join(", ", _failures.OrderBy(entry => entry.Key))}; spills: {Spills}; sound: {Sound} of {Scripts}");
 }
 
 /// <summary>One script, step by step on DataSync and on SQLite's own VFS, each seeing what the other one sees.</summary>
@@ -80,7 +86,7 @@ public sealed class SqlScriptRun(int seed)
         using var reference = new SqlSession(referenceVfs, newFile(), newFile());
         var script = new SqlScript(seed);
         Open();
-        for (var i = 0; i < Steps; i++)
+        for (var i = 0; i < Steps || script.IsInside; i++)
         {
             var step = script.Next();
             _told.Append(step).Append('\n');
@@ -92,8 +98,8 @@ public sealed class SqlScriptRun(int seed)
 
         var dump = reference.Dump();
         AssertSame("the content at the end", dump, tested.Dump());
-        Assert.Equal(2, dump.Split("integrity_check: code 101").Length - 1);
-        Assert.Equal(2, dump.Split("\nok|\n").Length - 1);
+        Coverage.Scripts++;
+        if (dump.Split("\nok|\n").Length == 3) Coverage.Sound++;
         await main.ReopenAsync();
         await aux.ReopenAsync();
         AssertSame("the content after a recovery", dump, tested.Dump());
