@@ -198,6 +198,11 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// <inheritdoc cref="AutoSyncManager.DrainAndShutdownAsync"/>
     public Task DrainAndShutdownAsync(CancellationToken cancellationToken = default) => AutoSync.DrainAndShutdownAsync(cancellationToken);
 
+    /// <inheritdoc cref="CommitPipeline.VerifyAsync"/>
+    public Task<RecoveryReport> VerifyAsync(
+        RecoveryMode mode = RecoveryMode.Full, IProgress<RecoveryProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        _pipeline.VerifyAsync(mode, progress, cancellationToken);
+
     /// <summary>
     /// Closes the database in this tab: waits up to 5 s for what is on its way, then leaves, so that another tab leads at
     /// once. Connections of your own must be disposed before.
