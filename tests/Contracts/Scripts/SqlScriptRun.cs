@@ -98,6 +98,7 @@ public sealed class SqlScriptRun(int seed)
 
         var dump = reference.Dump();
         AssertSame("the content at the end", dump, tested.Dump());
+        Assert.True(tested.MeasureSize() == main.Storage.Size, $"Seed {seed}: the file has {main.Storage.Size} bytes, not as many as its pages.");
         Coverage.Scripts++;
         if (dump.Split("\nok|\n").Length == 3) Coverage.Sound++;
         await main.ReopenAsync();

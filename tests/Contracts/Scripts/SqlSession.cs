@@ -89,6 +89,24 @@ public sealed class SqlSession(string? vfs, string main, string aux) : IDisposab
         void Add(string sql) => text.Append(sql).Append(": ").Append(Run(new(SqlKind.Select, 0, sql)).Text);
     }
 
+    /// <summary>How large the file of the main database must be, by what is in it; on a connection of its own.</summary>
+    public long MeasureSize()
+    {
+        Open(1, []);
+        var size = GetNumber("PRAGMA page_count") * GetNumber("PRAGMA page_size");
+        Dispose();
+        return size;
+
+        long GetNumber(string sql)
+        {
+            raw.sqlite3_prepare_v2(_connections[0], sql, out var statement);
+            raw.sqlite3_step(statement);
+            var number = raw.sqlite3_column_int64(statement, 0);
+            statement.manual_close();
+            return number;
+        }
+    }
+
     private List<string> Names(string schema)
     {
         var names = new List<string>();
