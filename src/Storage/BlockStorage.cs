@@ -157,6 +157,18 @@ public sealed partial class BlockStorage : IDisposable
         return _image.Find((int)(offset / Extent.DataSize)) is { } extent ? extent.RecordAddress + Extent.HeaderSize + within : 0;
     }
 
+    /// <summary>
+    /// A block's version, checksum and time, as of the last commit that the image holds; a freed block keeps the commit that freed it.
+    /// All zero where nothing was ever written.
+    /// </summary>
+    /// <param name="block">Offset in the file / 4096.</param>
+    public BlockMetadata GetMetadata(long block)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(block);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(block, uint.MaxValue);
+        lock (_lock) return _image.Find((int)(block / Extent.BlockCount)) is { } extent ? extent[(int)(block % Extent.BlockCount)] : default;
+    }
+
     /// <summary>Begins a batch. Null when it began, otherwise why this tab may not write now, in words for the user.</summary>
     public string? TryBeginBatch()
     {

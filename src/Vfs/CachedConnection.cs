@@ -1,4 +1,6 @@
+using System.Buffers.Binary;
 using System.Text;
+using DataSync.Storage;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
@@ -15,6 +17,7 @@ internal sealed class CachedConnection : IDisposable
     private readonly Dictionary<string, Statement> _statements = [];
     private readonly SqlParameters _parameters;
     private long _uses;
+    private (int Cookie, long Retractions) _schema;
 
     public CachedConnection(string name, Action<SqliteConnection>? configure, string pragmas)
     {
@@ -125,6 +128,29 @@ internal sealed class CachedConnection : IDisposable
 
         return result;
     }
+
+    /// <summary>
+    /// Makes SQLite read the schema again if it is not the one that this connection has in memory. SQLite itself looks only when a
+    /// statement runs: one that only compiles, such as CREATE INDEX or ADD COLUMN, would fail over what another tab has dropped, or
+    /// over its own first try that was taken back.
+    /// </summary>
+    public void CheckSchema(BlockStorage storage)
+    {
+        Span<byte> cookie = stackalloc byte[4];
+        storage.Read(DatabaseFile.CookieOffset, cookie);
+        var schema = (BinaryPrimitives.ReadInt32BigEndian(cookie), storage.Retractions);
+        if (schema == _schema) return;
+        Execute("SELECT 1 FROM sqlite_schema LIMIT 1");
+        _schema = schema;
+    }
+
+    /// <summary>A token that is cancelled makes the running statement fail; dispose of this when it has ended.</summary>
+    public CancellationTokenRegistration InterruptOn(CancellationToken cancellationToken) =>
+        cancellationToken.UnsafeRegister(static self => raw.sqlite3_interrupt(((SqliteConnection)self!).Handle), Connection);
+
+    /// <summary>Whether a statement failed because its caller wanted that.</summary>
+    public static bool IsInterrupt(SqliteException error, CancellationToken cancellationToken) =>
+        error.SqliteErrorCode == SqliteResult.Interrupt && cancellationToken.IsCancellationRequested;
 
     /// <summary>Ends a transaction that failed, whatever its state.</summary>
     public void Rollback()

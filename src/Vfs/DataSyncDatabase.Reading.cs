@@ -16,7 +16,7 @@ public sealed partial class DataSyncDatabase
     /// </summary>
     /// <param name="sql">The query; of several statements, the rows of the first that has any.</param>
     /// <param name="parameters">As for <see cref="ExecuteAsync(string, object?, CancellationToken)"/>.</param>
-    /// <param name="cancellationToken">Stops between rows.</param>
+    /// <param name="cancellationToken">Stops between rows, and (natively, where another thread can cancel) within a statement.</param>
     /// <exception cref="SqliteException">The SQL failed.</exception>
     /// <exception cref="StorageException">The database has stopped.</exception>
     /// <exception cref="InvalidCastException">A value does not fit the type.</exception>
@@ -33,7 +33,7 @@ public sealed partial class DataSyncDatabase
             }
 
             return rows;
-        });
+        }, cancellationToken);
 
     /// <summary>Runs a query here and returns columns and rows as they are.</summary>
     /// <inheritdoc cref="QueryAsync{T}"/>
@@ -51,21 +51,30 @@ public sealed partial class DataSyncDatabase
             }
 
             return new QueryResult(columns, rows);
-        });
+        }, cancellationToken);
 
     // Not async where nothing is waited for: that would cost as much as a small query.
-    private Task<TResult> ReadAsync<TResult>(string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read)
+    private Task<TResult> ReadAsync<TResult>(
+        string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(sql);
         try
         {
             ThrowIfUnusable();
-            if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read);
-            lock (_readLock) return Task.FromResult(_reader!.Run(sql, parameters, read) ?? empty);
+            if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read, cancellationToken);
+            lock (_readLock)
+            {
+                using var interruption = _reader!.InterruptOn(cancellationToken);
+                return Task.FromResult(_reader.Run(sql, parameters, read) ?? empty);
+            }
+        }
+        catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))
+        {
+            return Task.FromException<TResult>(new OperationCanceledException(error.Message, error, cancellationToken));
         }
         catch (SqliteException error) when (error.SqliteErrorCode == SqliteReadOnly)
         {
-            return WriteAndReadAsync(sql, parameters, empty, read);
+            return WriteAndReadAsync(sql, parameters, empty, read, cancellationToken);
         }
 #pragma warning disable CA1031 // It goes to whoever awaits the query.
         catch (Exception error)
@@ -78,24 +87,27 @@ public sealed partial class DataSyncDatabase
     // A large transaction that is still open has written to the image; its end is near, and waiting in SQLite would block it.
     private bool IsImageDirty => !_interactive.IsCompleted && _pipeline.Storage.DirtyBlocks > 0;
 
-    private async Task<TResult> ReadLaterAsync<TResult>(string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read)
+    private async Task<TResult> ReadLaterAsync<TResult>(
+        string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, CancellationToken cancellationToken)
     {
-        while (IsImageDirty) await _interactive.ConfigureAwait(false);
-        return await ReadAsync(sql, parameters, empty, read).ConfigureAwait(false);
+        while (IsImageDirty) await _interactive.WaitAsync(cancellationToken).ConfigureAwait(false);
+        return await ReadAsync(sql, parameters, empty, read, cancellationToken).ConfigureAwait(false);
     }
 
-    private async Task<TResult> WriteAndReadAsync<TResult>(string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read)
+    private async Task<TResult> WriteAndReadAsync<TResult>(
+        string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, CancellationToken cancellationToken)
     {
         var needsTransaction = SqlText.HasSeveralStatements(sql);
         var (result, _) = await CommitAsync(
             writer =>
             {
                 if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
+                writer.CheckSchema(_pipeline.Storage);
                 var rows = writer.Run(sql, parameters, read) ?? empty;
                 if (needsTransaction) writer.Execute("COMMIT");
                 return rows;
             },
-            CancellationToken.None).ConfigureAwait(false);
+            cancellationToken).ConfigureAwait(false);
         return result;
     }
 }

@@ -119,7 +119,10 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// Null, an object whose properties are the parameters, a dictionary, a sequence of <see cref="SqliteParameter"/>s, or a
     /// sequence of values for <c>?</c>.
     /// </param>
-    /// <param name="cancellationToken">Stops waiting for leave to write; a commit on its way is not taken back.</param>
+    /// <param name="cancellationToken">
+    /// Stops waiting for leave to write, and a statement that runs; a commit on its way is not taken back. (A deferred write's
+    /// statements run to their end.)
+    /// </param>
     /// <exception cref="SqliteException">The SQL failed; nothing was changed.</exception>
     /// <exception cref="StorageException">It could not be made durable; nothing was changed, unless the message says that the outcome is unknown.</exception>
     public Task<ExecuteResult> ExecuteAsync(string sql, object? parameters = null, CancellationToken cancellationToken = default)
@@ -215,6 +218,11 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// <inheritdoc cref="AutoSyncManager.DrainAndShutdownAsync"/>
     public Task DrainAndShutdownAsync(CancellationToken cancellationToken = default) => AutoSync.DrainAndShutdownAsync(cancellationToken);
 
+    /// <inheritdoc cref="CommitPipeline.VerifyAsync"/>
+    public Task<RecoveryReport> VerifyAsync(
+        RecoveryMode mode = RecoveryMode.Full, IProgress<RecoveryProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        _pipeline.VerifyAsync(mode, progress, cancellationToken);
+
     /// <summary>
     /// Closes the database in this tab: waits up to 5 s for what is on its way, then leaves, so that another tab leads at
     /// once. Connections of your own must be disposed before.
@@ -270,6 +278,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
                 var before = writer.TotalChanges;
                 var needs = needsTransaction(writer);
                 if (needs) writer.Execute("BEGIN IMMEDIATE");
+                writer.CheckSchema(_pipeline.Storage);
                 work(writer);
                 if (needs) writer.Execute("COMMIT");
                 return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
@@ -286,7 +295,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         if (AutoSync.Durability == Durability.Deferred)
         {
             T last = default!;
-            var marker = await AutoSync.WriteAsync(attempt => Attempt(work, attempt, out last), cancellationToken).ConfigureAwait(false);
+            var marker = await AutoSync.WriteAsync(attempt => Attempt(work, attempt, out last, CancellationToken.None), cancellationToken).ConfigureAwait(false);
             return (last, marker);
         }
 
@@ -294,7 +303,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         {
             // Twice in the hope that nobody else writes, then with the turn.
             using var turn = await _pipeline.BeginWriteAsync(exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
-            var isRefused = Attempt(work, attempt, out var result);
+            var isRefused = Attempt(work, attempt, out var result, cancellationToken);
             turn.Dispose();
             if (isRefused) continue;
             var outcome = await turn.Outcome.ConfigureAwait(false);
@@ -304,9 +313,10 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     }
 
     /// <returns>Whether the storage refused it for the moment.</returns>
-    private bool Attempt<T>(Func<CachedConnection, T> work, int attempt, out T result)
+    private bool Attempt<T>(Func<CachedConnection, T> work, int attempt, out T result, CancellationToken cancellationToken)
     {
         var writer = Writer;
+        using var interruption = writer.InterruptOn(cancellationToken);
         try
         {
             result = work(writer);
@@ -319,6 +329,11 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             result = default!;
             return true;
         }
+        catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))
+        {
+            writer.Rollback();
+            throw new OperationCanceledException(error.Message, error, cancellationToken);
+        }
         catch
         {
             writer.Rollback();
@@ -326,12 +341,13 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         }
     }
 
-    private static async Task<ExecuteResult> RunInteractiveAsync(CachedConnection writer, Func<SqliteConnection, Task> work)
+    private async Task<ExecuteResult> RunInteractiveAsync(CachedConnection writer, Func<SqliteConnection, Task> work)
     {
         var before = writer.TotalChanges;
         try
         {
             writer.Execute("BEGIN IMMEDIATE");
+            writer.CheckSchema(_pipeline.Storage);
             await work(writer.Connection).ConfigureAwait(false);
             writer.Execute("COMMIT");
             return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);

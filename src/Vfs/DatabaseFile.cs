@@ -15,8 +15,11 @@ namespace DataSync.Vfs;
 /// </remarks>
 internal sealed class DatabaseFile : VfsFile
 {
-    /// <summary>Page 1: the change counter that the pager compares, the schema cookie, the two bytes that say WAL.</summary>
-    private const int VersionOffset = 24, VersionLength = 16, CookieOffset = 40, FormatOffset = 18, MinPageSize = 512;
+    /// <summary>Page 1: the schema cookie.</summary>
+    internal const int CookieOffset = 40;
+
+    /// <summary>Page 1: the change counter that the pager compares, the two bytes that say WAL.</summary>
+    private const int VersionOffset = 24, VersionLength = 16, FormatOffset = 18, MinPageSize = 512;
 
     private readonly string _name;
     private readonly BlockStorage _storage;

@@ -9,22 +9,49 @@ namespace DataSync.Contracts;
 public sealed class LocalDatabase : IBatchOwner, IDisposable
 {
     private static int count;
+    private readonly MemoryBlockStore _store = new(new MemoryBlockMedium());
+    private int _stored;
 
     public LocalDatabase()
+        : this(new BlockImage())
     {
-        Name = $"contract-{++count}.db";
-        Storage = new BlockStorage(this, new BlockImage(), ChecksumKind.FastHash, TabId.New(TimeProvider.System), TimeProvider.System);
+    }
+
+    /// <summary>With what a recovery read; the image is this object's from here on.</summary>
+    public LocalDatabase(BlockImage image)
+    {
+        Name = $"contract-{Interlocked.Increment(ref count)}.db";
+        Storage = new BlockStorage(this, image, ChecksumKind.FastHash, TabId.New(TimeProvider.System), TimeProvider.System);
         BlockVfs.Shared.Register(Name, Storage);
     }
 
     public string Name { get; }
 
-    public BlockStorage Storage { get; }
+    public BlockStorage Storage { get; private set; }
 
     /// <summary>Why no connection may write now; null: it may.</summary>
     public string? Refusal { get; set; }
 
     public List<CommitRecord> Commits { get; } = [];
+
+    /// <summary>Commits count as durable when they are sealed, and cannot be taken back.</summary>
+    public bool IsDurableAtOnce { get; init; }
+
+    /// <summary>Puts the commits into a store and reads it, as whoever opens the database next. No connection may be open.</summary>
+    public async Task ReopenAsync()
+    {
+        var head = await _store.OpenAsync(CancellationToken.None);
+        head = await _store.RaiseEpochAsync(head.Incarnation, default, TabId.New(TimeProvider.System), CancellationToken.None);
+        var fence = new Fence(head.Incarnation, head.Epoch);
+        var commits = Commits[_stored..].ConvertAll(commit => commit.Stamp(fence));
+        if (commits.Count > 0) await _store.AppendAsync(fence, commits, CancellationToken.None);
+        _stored = Commits.Count;
+        var recovered = await Recovery.LoadAsync(_store, head, new(), CancellationToken.None);
+        BlockVfs.Shared.Unregister(Name);
+        Storage.Dispose();
+        Storage = new BlockStorage(this, recovered.Image, ChecksumKind.FastHash, TabId.New(TimeProvider.System), TimeProvider.System);
+        BlockVfs.Shared.Register(Name, Storage);
+    }
 
     /// <summary>Opens a connection that is not pooled.</summary>
     public SqliteConnection Open(string pragmas = "PRAGMA journal_mode=MEMORY; PRAGMA temp_store=MEMORY;", int timeoutSeconds = 1)
@@ -43,7 +70,11 @@ public sealed class LocalDatabase : IBatchOwner, IDisposable
 
     string? IBatchOwner.TryBeginBatch() => Refusal;
 
-    void IBatchOwner.OnSealed(CommitRecord commit) => Commits.Add(commit);
+    void IBatchOwner.OnSealed(CommitRecord commit)
+    {
+        Commits.Add(commit);
+        if (IsDurableAtOnce) Storage.TryConfirm(commit.Position);
+    }
 
     void IBatchOwner.OnBatchEnded()
     {

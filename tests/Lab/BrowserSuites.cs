@@ -1,4 +1,5 @@
 using DataSync.Contracts;
+using DataSync.Contracts.Scripts;
 using DataSync.Vfs;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
@@ -70,4 +71,24 @@ public sealed class BrowserSqliteSpeed : SqliteSpeed
     protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();
 
     protected override void Tell(string line) => Console.WriteLine(line);
+}
+
+public sealed class BrowserSqlScripts : SqlScriptContract
+{
+    private static int files;
+
+    // Files in memory under the build's own VFS for files, with its journals and locks.
+    protected override string? ReferenceVfs => "unix";
+
+    // Two hundred, in parts that a test has time for.
+    [Theory]
+    [InlineData(1)]
+    [InlineData(51)]
+    [InlineData(101)]
+    [InlineData(151)]
+    public Task Fifty_scripts_give_what_they_give_in_memory(int first) => RunAsync(first, 50, least: 3);
+
+    protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();
+
+    protected override string NewReferenceFile() => $"/script-{++files}.db";
 }

@@ -15,6 +15,10 @@ internal static partial class Lab
     [JSExport]
     internal static string Classes() => JsonSerializer.Serialize([.. Suites.Select(type => type.Name)], LabJson.Default.StringArray);
 
+    /// <summary>Sets what a suite reads from the environment where there is one.</summary>
+    [JSExport]
+    internal static void SetVariable(string name, string value) => Environment.SetEnvironmentVariable(name, value);
+
     /// <summary>Runs one suite, or those of its tests whose name contains a text; returns a JSON list of results.</summary>
     [JSExport]
     internal static async Task<string> Run(string className, string? testNamePart)

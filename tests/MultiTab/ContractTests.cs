@@ -12,6 +12,8 @@ namespace DataSync.MultiTab;
 [Collection(BrowserCollection.Name)]
 public sealed class ContractTests(BrowserFixture browser, ITestOutputHelper output)
 {
+    private const string Seeds = "DATASYNC_SQL_SEEDS";
+
     [Fact(Timeout = 300_000)]
     public async Task Contracts_hold_in_the_browser()
     {
@@ -38,6 +40,7 @@ public sealed class ContractTests(BrowserFixture browser, ITestOutputHelper outp
     {
         await using var tabs = await browser.NewTabsAsync(output);
         var page = await tabs.OpenPathAsync("/lab/");
+        if (Environment.GetEnvironmentVariable(Seeds) is { Length: > 0 } seeds) await page.EvaluateAsync("([name, value]) => lab.setVariable(name, value)", new[] { Seeds, seeds });
         var results = (await page.EvaluateAsync("name => lab.run(name)", suite))!.Value.EnumerateArray().ToArray();
         Assert.NotEmpty(results);
         output.WriteLine($"{suite}: {results.Count(IsOk)} of {results.Length} tests passed");

@@ -162,6 +162,14 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         }
     }
 
+    /// <inheritdoc cref="Recovery.VerifyAsync" path="//summary|//param[@name!='store']|//returns|//exception"/>
+    public Task<RecoveryReport> VerifyAsync(
+        RecoveryMode mode = RecoveryMode.Full, IProgress<RecoveryProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ThrowIfUnusable();
+        return Recovery.VerifyAsync(_store, mode, progress, cancellationToken).AsTask();
+    }
+
     /// <summary>Throws what keeps this pipeline from working; returns when nothing does.</summary>
     /// <exception cref="StorageException">The fault.</exception>
     /// <exception cref="ObjectDisposedException">It was disposed.</exception>
@@ -233,7 +241,6 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         // A tab that cannot reach the store must not keep others from leading.
         _gate.Defer(() => _ = _coordinator.DisposeAsync().AsTask());
     }
-
 
     private RetryStrategyOptions MakeRetry(int attempts, TimeSpan delay)
     {

@@ -21,7 +21,8 @@ public sealed class FileDamageTests
         {
             var copy = disk.Clone();
             var (path, bytes) = copy.Files.ElementAt(random.Next(copy.Files.Count));
-            bytes[random.Next(bytes.Length)] ^= (byte)(1 << random.Next(8));
+            var at = random.Next(bytes.Length);
+            bytes[at] ^= (byte)(1 << random.Next(8));
             copy.Damage(path, bytes);
             await using var store = new FileBlockStore(Name, Options, null, copy);
             try
@@ -44,6 +45,12 @@ public sealed class FileDamageTests
                 found++;
                 var finding = error.Report!.Findings[0];
                 Assert.Contains(finding.Where.Split(' ')[0], path, StringComparison.Ordinal);
+                if (finding.Kind == RecoveryFindingKind.CorruptExtent && at >= Extent.HeaderSize)
+                {
+                    var index = long.Parse(finding.Where.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
+                    Assert.Equal([index * Extent.BlockCount + (at - Extent.HeaderSize) / Extent.BlockSize], finding.Blocks);
+                }
+
                 await AssertRepairedAsync(store, copy, bytes);
             }
         }

@@ -28,6 +28,7 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
     private SortedDictionary<string, Content> _names = new(StringComparer.Ordinal);
     private SortedDictionary<string, Content> _durable = new(StringComparer.Ordinal);
     private readonly List<(string From, string To)> _renames = [];
+    private readonly TaskCompletionSource<string> _fired = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _stopped;
 
     /// <summary>Steps taken so far.</summary>
@@ -86,6 +87,25 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
             _durable = new(_names, StringComparer.Ordinal);
             (_stopped, FailAt) = (false, 0);
         }
+    }
+
+    /// <summary>Completes when the step at <see cref="FailAt"/> was reached, with the path that it touches.</summary>
+    public Task<string> Fired => _fired.Task;
+
+    /// <summary>The disk that the next process finds, while threads of the stopped one may still hold this one.</summary>
+    public SimulatedDisk CutAway(PowerCut kind, int seed)
+    {
+        var next = new SimulatedDisk(seed);
+        lock (_lock)
+        {
+            if (!_stopped) throw new InvalidOperationException("The process has not stopped.");
+            next._names = new(_names, StringComparer.Ordinal);
+            next._durable = new(_durable, StringComparer.Ordinal);
+            next._renames.AddRange(_renames);
+        }
+
+        next.Cut(kind);
+        return next;
     }
 
     /// <summary>Another disk with the same files, all durable.</summary>
@@ -217,8 +237,9 @@ internal sealed class SimulatedDisk(int seed = 0) : IFileLayer
         {
             HasFired = true;
             if (FailsAfterwards) action?.Invoke();
+            _stopped = Failure is null;
+            _fired.TrySetResult(path);
             if (Failure is { } failure) throw failure;
-            _stopped = true;
             throw new ProcessStoppedException();
         }
 

@@ -1,0 +1,43 @@
+using DataSync.Coordination;
+using DataSync.Storage;
+
+namespace DataSync.Vfs.Tests.Native;
+
+/// <summary>One process's tabs: databases over stores, with a real election, real threads and the real clock.</summary>
+internal sealed class NativeTabs : IDisposable
+{
+    /// <summary>More than anything here may take; what hangs fails with it.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private static int count;
+    private readonly InMemoryBrowser _browser = new();
+    private readonly InMemoryCommitBus _bus = new();
+    private readonly string _scope = $"scope-{Interlocked.Increment(ref count)}";
+
+    static NativeTabs() => NativeSqlite.RegisterAsync().GetAwaiter().GetResult();
+
+    /// <summary>Opens one more tab; each has its own name, as one process registers a name once.</summary>
+    public async Task<DataSyncDatabase> OpenAsync(IBlockStore store, DataSyncOptions? options = null)
+    {
+        options ??= new();
+        var coordinator = new TabCoordinator(_browser.OpenTab(), new CoordinationOptions { Scope = _scope });
+        return await DataSyncDatabase.OpenAsync($"native-{Interlocked.Increment(ref count)}.db", store, _bus.CreateChannel(), coordinator, options);
+    }
+
+    /// <summary>Waits until a tab shows a commit.</summary>
+    public static async Task WaitForAsync(DataSyncDatabase database, long marker)
+    {
+        var shown = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        database.Committed += OnCommitted;
+        if (database.Marker >= marker) shown.TrySetResult();
+        await shown.Task.WaitAsync(Patience);
+        database.Committed -= OnCommitted;
+
+        void OnCommitted(object? sender, CommittedEventArgs e)
+        {
+            if (e.Position.Marker >= marker) shown.TrySetResult();
+        }
+    }
+
+    public void Dispose() => _browser.Dispose();
+}
