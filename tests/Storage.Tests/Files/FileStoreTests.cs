@@ -1,5 +1,6 @@
 using DataSync.Contracts;
 using DataSync.Coordination;
+using DataSync.Coordination.Tests;
 using Xunit;
 
 namespace DataSync.Storage.Tests.Files;
