@@ -100,7 +100,7 @@ internal sealed class CrashContext : IAsyncDisposable
 
     private static async Task RunAsync(IPage page, string name, int from, Action onAcknowledged)
     {
-        await page.EvaluateAsync("name => lab.script('Open', name, 3)", name);
+        await page.EvaluateAsync("name => lab.script('Open', name, 2)", name);
         var count = await page!.EvaluateAsync<int>("lab.script('Length')");
         for (var i = from; i < count; i++)
         {

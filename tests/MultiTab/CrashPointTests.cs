@@ -96,7 +96,7 @@ public sealed class CrashPointTests(BrowserFixture browser, ITestOutputHelper ou
     {
         await using var tabs = await browser.NewTabsAsync(output);
         var page = await tabs.OpenPathAsync("/lab/");
-        await page.EvaluateAsync("lab.script('Open', 'through', 3)");
+        await page.EvaluateAsync("lab.script('Open', 'through', 2)");
         var states = new List<string> { await page.EvaluateAsync<string>("lab.script('Look')") };
         var count = await page.EvaluateAsync<int>("lab.script('Length')");
         for (var i = 0; i < count; i++)
