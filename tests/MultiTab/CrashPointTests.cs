@@ -80,7 +80,15 @@ public sealed class CrashPointTests(BrowserFixture browser, ITestOutputHelper ou
             points[worker] = context.Steps;
             while (Volatile.Read(ref end) == 0 && Interlocked.Increment(ref next) is var at && at < MostPoints)
             {
-                if (!await context.EndAtAsync(at)) Volatile.Write(ref end, at);
+                var goesOn = false;
+                try
+                {
+                    goesOn = await context.EndAtAsync(at);
+                }
+                finally
+                {
+                    if (!goesOn) Volatile.Write(ref end, at);
+                }
             }
         }));
 

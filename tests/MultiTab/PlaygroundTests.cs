@@ -68,9 +68,9 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
         await Expect(Value(page, "datasync.commits")).ToHaveTextAsync("5");
         await Expect(Value(page, "datasync.log.records")).ToHaveTextAsync("5");
         await Expect(Value(page, "datasync.coordination.members")).ToHaveTextAsync("2");
-        await Expect(page.Locator("[data-instrument='datasync.commit.duration'] .rate")).ToContainTextAsync("1 in all");
+        await Expect(page.Locator("[data-instrument='datasync.commit.duration'] .rate")).ToContainTextAsync("1×");
         await other.BringToFrontAsync();
-        await Expect(other.Locator("[data-instrument='datasync.commit.duration'] .rate")).ToContainTextAsync("4 in all");
+        await Expect(other.Locator("[data-instrument='datasync.commit.duration'] .rate")).ToContainTextAsync("4×");
         await page.BringToFrontAsync();
         await Expect(page.Locator("#messages")).ToContainTextAsync("leads with epoch 1");
         await Expect(page.Locator("[data-instrument='datasync.commits'] .rate")).ToHaveTextAsync("0/s");
