@@ -19,6 +19,7 @@ internal static partial class CrashScript
         [Fill(1, 300_000, '1'), Fill(2, 20, '2'), Fill(3, 20, '3'), Count],
         [Fill(4, 9_000, '4'), new("UPDATE t SET data = CAST('new' AS BLOB) WHERE id = 2"), new("DELETE FROM t WHERE id IN (1, 3)"), Count],
         [new("VACUUM")],
+        [Fill(5, 20, '5'), Count],
     ];
 
     private static DataSyncDatabase? database;

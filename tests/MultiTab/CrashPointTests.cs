@@ -64,7 +64,7 @@ public sealed class CrashPointTests(BrowserFixture browser, ITestOutputHelper ou
         };
         """;
 
-    [Theory(Timeout = 300_000)]
+    [Theory(Timeout = 600_000)]
     [InlineData(false)]
     [InlineData(true)]
     public async Task A_page_that_ends_at_any_request_leaves_what_was_acknowledged_or_that_plus_the_commit_in_flight(bool aborts)
