@@ -43,7 +43,7 @@ internal sealed class CrashContext : IAsyncDisposable
         await page!.EvaluateAsync("next => { Object.assign(fault, next, { steps: [], appended: 0 }); }", new { db = "datasync:" + name, at = point, aborts });
         var acknowledged = 0;
         var run = RunAsync(page!, name, 0, () => acknowledged++);
-        if (await Task.WhenAny(told, run).WaitAsync(StepLimit) == run && !told.IsCompleted && run.IsCompletedSuccessfully)
+        if (await Task.WhenAny(told, run).WaitAsync(StepLimit) == run && run.IsCompletedSuccessfully && await page!.EvaluateAsync<int>("fault.steps.length") < point)
         {
             Assert.Equal(states.Length - 1, await page!.EvaluateAsync<int>("fault.appended"));
             return false;
