@@ -3,6 +3,7 @@ using DataSync.Storage;
 using Microsoft.AspNetCore.Components.Web;
 using Microsoft.AspNetCore.Components.WebAssembly.Hosting;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 var builder = WebAssemblyHostBuilder.CreateDefault(args);
 await Page.ImportAsync();
@@ -11,6 +12,9 @@ var opening = new OpeningProgress();
 builder.Services.AddSingleton(options);
 builder.Services.AddSingleton(opening);
 builder.Services.AddScoped<Session>();
+var logger = new PageLogger(TimeProvider.System);
+builder.Services.AddSingleton(logger);
+builder.Logging.AddProvider(logger);
 builder.Services.AddDataSync(dataSync =>
 {
     dataSync.Database(options.Database);

@@ -32,6 +32,9 @@ public sealed class Session(DataSyncFactory factory, PageOptions options, TimePr
 
     public LatencyHistory Latency { get; } = new();
 
+    /// <summary>What DataSync's meters say of this database.</summary>
+    public LiveMetrics Metrics { get; } = new(options.Database, time);
+
     /// <summary>The tabs that committed in the last moment.</summary>
     public IReadOnlySet<TabId> RecentWriters => lastCommits.Where(commit => time.GetElapsedTime(commit.Value) < RecentLimit).Select(commit => commit.Key).ToHashSet();
 
@@ -50,6 +53,7 @@ public sealed class Session(DataSyncFactory factory, PageOptions options, TimePr
             Database.Faulted += (_, fault) => OnFaulted(fault);
             Database.Coordinator.LeadershipChanged += (_, change) => OnLeadershipChanged(change);
             Database.Coordinator.MembersChanged += (_, _) => OnMembersChanged();
+            Database.Coordinator.Heartbeat += (_, _) => Page.RequestRefresh(); // rates fall when nothing happens
             Log.Add("note", $"opened {options.Database} at marker {Database.Marker} in {time.GetElapsedTime(start).TotalMilliseconds:0} ms");
             if (Database.RecoveryReport is { Findings.Count: > 0 } report)
             {
@@ -113,6 +117,7 @@ public sealed class Session(DataSyncFactory factory, PageOptions options, TimePr
     {
         Page.Refresh -= OnRefresh;
         await CloseAsync();
+        Metrics.Dispose();
     }
 
     private void OnRefresh()

@@ -5,7 +5,10 @@ namespace DataSync.Cli;
 /// <summary>What <c>info --json</c> writes.</summary>
 internal sealed record InfoResult(
     string Directory, Guid Incarnation, int Format, string Checksum, long Epoch, string? Holder, long Marker, string Commit, long CheckpointMarker,
-    long SizeBytes, int Extents, int LogRecords, long LogBytes, int Findings);
+    long SizeBytes, int Extents, int LogRecords, long LogBytes, int Findings, IReadOnlyList<QuarantinedResult> Quarantine);
+
+/// <summary>A file that a repair kept aside.</summary>
+internal sealed record QuarantinedResult(string Name, long Bytes);
 
 /// <summary>What <c>verify --json</c> and <c>repair --json</c> write.</summary>
 internal sealed record VerifyResult(

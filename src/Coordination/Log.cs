@@ -35,4 +35,7 @@ internal static partial class Log
 
     [LoggerMessage(1009, LogLevel.Debug, "The page of scope {Scope} did not answer")]
     public static partial void PlatformFailed(ILogger logger, Exception exception, string scope);
+
+    [LoggerMessage(1010, LogLevel.Debug, "Tab {Tab} gave up taking over scope {Scope} under epoch {Epoch}: it closes, or lost the lease")]
+    public static partial void TakeOverGivenUp(ILogger logger, TabId tab, string scope, Epoch epoch);
 }

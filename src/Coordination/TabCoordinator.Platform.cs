@@ -59,7 +59,10 @@ public sealed partial class TabCoordinator
             catch (Exception exception)
 #pragma warning restore CA1031
             {
-                Log.TakeOverFailed(_logger, exception, Id, Scope, effect.Epoch);
+                if (WasGivenUp(takeover, exception))
+                    Log.TakeOverGivenUp(_logger, Id, Scope, effect.Epoch);
+                else
+                    Log.TakeOverFailed(_logger, exception, Id, Scope, effect.Epoch);
                 answer = ElectionEvent.Refused(effect.Ticket);
             }
 
@@ -68,6 +71,16 @@ public sealed partial class TabCoordinator
         }
 
         Dispatch(answer);
+    }
+
+    /// <summary>Whether this tab itself ended the attempt (the page closes, or lost the lease) rather than failed at it.</summary>
+    private bool WasGivenUp(CancellationTokenSource takeover, Exception exception)
+    {
+        lock (_gate)
+        {
+            var stoppedByApplication = exception is OperationCanceledException && !takeover.IsCancellationRequested;
+            return _closing || _takeover != takeover || stoppedByApplication;
+        }
     }
 
     private async Task WatchAsync(TabId? tab)

@@ -17,6 +17,9 @@ internal static partial class Log
     [LoggerMessage(2003, LogLevel.Information, "{Scope}: the connection to the store was lost, opening it again")]
     public static partial void Reopening(ILogger logger, string scope);
 
+    [LoggerMessage(2004, LogLevel.Warning, "{Scope}: a read of the store failed and is tried again: {Reason}")]
+    public static partial void ReadFailed(ILogger logger, string scope, string reason);
+
     [LoggerMessage(2010, LogLevel.Information, "{Scope}: leads with epoch {Epoch} from marker {Marker}")]
     public static partial void Leading(ILogger logger, string scope, long epoch, long marker);
 

@@ -40,6 +40,9 @@ public enum StorageErrorCode
 
     /// <summary>See <see cref="StoreInUseException"/>.</summary>
     InUse,
+
+    /// <summary>See <see cref="CommitTooLargeException"/>.</summary>
+    TooLarge,
 }
 
 /// <summary>Something that storage could not do. What was acknowledged before is kept; the message says what to do.</summary>
@@ -73,6 +76,7 @@ public class StorageException : Exception
         StorageErrorCode.Format => new StoreFormatException(0, message),
         StorageErrorCode.NoLeader => new NoLeaderException(message),
         StorageErrorCode.Stale => new StaleCommitException(0, message),
+        StorageErrorCode.TooLarge => new CommitTooLargeException(message),
         StorageErrorCode.InUse => new StoreInUseException(null, null, message),
         _ => new StorageException(message),
     };
@@ -104,6 +108,13 @@ public sealed class MarkerConflictException(long marker, string? message = null)
 /// <summary>The platform gives no more room. Nothing was written; free space or ask the user for persistent storage.</summary>
 public sealed class StorageQuotaException(string? message = null, Exception? innerException = null) : StorageException(
     StorageErrorCode.Quota, message ?? "There is no room left for this origin's storage, so the commit was not written. Delete data or free disk space, then try again.", innerException);
+
+/// <summary>
+/// One transaction changes more than the platform stores in one record (in Chromium 127 MB). Nothing was written; split the
+/// transaction.
+/// </summary>
+public sealed class CommitTooLargeException(string? message = null) : StorageException(
+    StorageErrorCode.TooLarge, message ?? "The transaction changes more than the browser stores at once (in Chromium 127 MB). Nothing was written; split it into smaller ones.", null);
 
 /// <summary>The platform has no storage here, or does not allow it (private mode, blocked cookies, no permission).</summary>
 public sealed class StorageUnavailableException(string? message = null, Exception? innerException = null) : StorageException(

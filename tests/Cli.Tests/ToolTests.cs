@@ -81,6 +81,9 @@ public sealed class ToolTests : IDisposable
         Assert.True(repaired.GetProperty("isRepaired").GetBoolean());
         Assert.Equal("log 2", repaired.GetProperty("findings")[0].GetProperty("where").GetString());
         Assert.Equal(bytes, await File.ReadAllBytesAsync(Path.Combine(Store, "quarantine", "2.commit")));
+        var kept = Assert.Single((await RunJsonAsync("info", Store)).GetProperty("quarantine").EnumerateArray());
+        Assert.Equal(("2.commit", bytes.Length), (kept.GetProperty("name").GetString(), kept.GetProperty("bytes").GetInt32()));
+        Assert.Contains("2.commit", (await RunAsync("info", Store)).Output, StringComparison.Ordinal);
         var verified = await RunJsonAsync("verify", Store, "--sample");
         Assert.True(verified.GetProperty("isSound").GetBoolean());
         var again = await RunJsonAsync("repair", Store);

@@ -14,21 +14,23 @@ public abstract class StoreSuite : IAsyncLifetime
 
     protected static TabId Tab { get; } = TabId.New(TimeProvider.System);
 
-    /// <summary>A new store object on this test's database, not yet open.</summary>
-    protected abstract IBlockStore NewStore();
+    /// <summary>Where this test's stores come from; the same at every call.</summary>
+    protected abstract IStoreSource Source { get; }
 
-    /// <summary>The bytes of a stored record, past the store; for the head its text.</summary>
-    protected abstract ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key);
-
-    /// <summary>Replaces the bytes of a stored record, or removes it, past the store.</summary>
-    protected abstract ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes);
-
-    public virtual Task InitializeAsync() => Task.CompletedTask;
+    public virtual Task InitializeAsync() => Source.LoadAsync();
 
     public virtual async Task DisposeAsync()
     {
         foreach (var store in _stores) await store.DisposeAsync();
+        await Source.RemoveAsync();
     }
+
+    /// <summary>A new store object on this test's database, not yet open.</summary>
+    protected virtual IBlockStore NewStore() => Source.NewStore();
+
+    protected ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => Source.GetRecordAsync(kind, key);
+
+    protected ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => Source.SetRecordAsync(kind, key, bytes);
 
     protected async Task<(IBlockStore Store, Head Head)> OpenAsync()
     {
@@ -113,6 +115,25 @@ public abstract class StoreSuite : IAsyncLifetime
     /// <summary>The head that folds the log up to a commit.</summary>
     protected static async Task<Head> HeadAtAsync(IBlockStore store, Position position, long fileSize, params CommitId[] recent) =>
         (await StoreContent.ReadAsync(store)).Head with { Checkpoint = position, FileSize = fileSize, RecentCommits = recent };
+}
+
+/// <summary>Gives a suite one database for each test, and a way to its records past the store.</summary>
+public interface IStoreSource
+{
+    /// <summary>Called before anything else.</summary>
+    Task LoadAsync() => Task.CompletedTask;
+
+    /// <summary>A new store object on the database, not yet open.</summary>
+    IBlockStore NewStore();
+
+    /// <summary>The bytes of a stored record, past the store; for the head its text.</summary>
+    ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key);
+
+    /// <summary>Replaces the bytes of a stored record, or removes it, past the store.</summary>
+    ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes);
+
+    /// <summary>Removes the database.</summary>
+    Task RemoveAsync() => Task.CompletedTask;
 }
 
 /// <summary>All that a store handed over, in the order in which it did.</summary>

@@ -13,6 +13,9 @@ internal sealed class Profile : IDisposable
 
     public List<Tab> Tabs { get; } = [];
 
+    /// <summary>What all tabs log.</summary>
+    public ListLogger Logger { get; } = new();
+
     public string? LeaseText
     {
         get => Browser.ReadLease(Scope);
@@ -33,7 +36,7 @@ internal sealed class Profile : IDisposable
     {
         Run(0.002);
         var platform = Browser.OpenTab();
-        var tab = new Tab(platform, new TabCoordinator(platform, new CoordinationOptions { Scope = Scope }, platform.Clock) { Elected = elected });
+        var tab = new Tab(platform, new TabCoordinator(platform, new CoordinationOptions { Scope = Scope }, platform.Clock, Logger) { Elected = elected });
         Tabs.Add(tab);
         return tab;
     }

@@ -10,6 +10,8 @@ public sealed class IndexedDbFailures : StoreSuite
     private readonly IndexedDbSource _source = new();
     private readonly IndexedDbOptions _options = new() { BlockedTimeout = TimeSpan.FromMilliseconds(300) };
 
+    protected override IStoreSource Source => _source;
+
     [Theory]
     [InlineData("missing", "NotSupportedError")]
     [InlineData("throws", "SecurityError")]
@@ -54,6 +56,17 @@ public sealed class IndexedDbFailures : StoreSuite
         Assert.Equal([1], (await StoreContent.ReadAsync(store)).Markers);
         await store.AppendAsync(fence, chain[1..], None);
         Assert.Equal([1, 2, 3], (await StoreContent.ReadAsync(store)).Markers);
+    }
+
+    [Fact]
+    public async Task A_commit_larger_than_the_browser_takes_says_so_and_writes_nothing()
+    {
+        var (store, fence) = await LeadAsync();
+        uint[] blocks = [.. Enumerable.Range(0, 33_000).Select(id => (uint)id)];
+        var error = await Assert.ThrowsAsync<CommitTooLargeException>(async () => await store.AppendAsync(fence, [Commit(fence, Position.Start, blocks)], None));
+        Assert.Contains("split", error.Message, StringComparison.Ordinal);
+        Assert.Empty((await StoreContent.ReadAsync(store)).Log);
+        await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None);
     }
 
     [Fact]
@@ -131,25 +144,14 @@ public sealed class IndexedDbFailures : StoreSuite
         Assert.Equal(await BrowserStorage.RequestPersistenceAsync(None), (await BrowserStorage.EstimateAsync(None)).IsPersistent);
     }
 
-    public override async Task InitializeAsync()
-    {
-        await IndexedDbSource.LoadAsync();
-        await base.InitializeAsync();
-    }
-
     public override async Task DisposeAsync()
     {
         IndexedDbSource.Allow();
         IndexedDbSource.StopAborting();
         await base.DisposeAsync();
-        await IndexedDbSource.RemoveAsync(_source.Database);
     }
 
     protected override IBlockStore NewStore() => _source.NewStore(_options);
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
 
     private sealed class FailingSink(int after, CancellationTokenSource? cancel = null) : IStoreReadSink
     {

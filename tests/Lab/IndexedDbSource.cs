@@ -1,19 +1,24 @@
 using System.Runtime.InteropServices.JavaScript;
+using DataSync.Contracts;
 using DataSync.Storage;
 
 namespace DataSync.Lab;
 
 /// <summary>Gives a suite one IndexedDB database for each test, and a way to it past DataSync.</summary>
-internal sealed partial class IndexedDbSource
+internal sealed partial class IndexedDbSource(string? name = null) : IStoreSource
 {
     private const string Module = "raw-store";
 
-    private readonly string _name = "lab-" + Guid.NewGuid().ToString("N");
+    private readonly string _name = name ?? "lab-" + Guid.NewGuid().ToString("N");
 
     /// <summary>The name of the browser's database.</summary>
     public string Database => "datasync:" + _name;
 
     public static Task LoadAsync() => JSHost.ImportAsync(Module, "../raw-store.js");
+
+    Task IStoreSource.LoadAsync() => LoadAsync();
+
+    Task IStoreSource.RemoveAsync() => RemoveAsync(Database);
 
     public IBlockStore NewStore() => NewStore(new());
 

@@ -6,53 +6,19 @@ namespace DataSync.Lab;
 
 public sealed class IndexedDbBlocks : BlockStoreContract
 {
-    private readonly IndexedDbSource _source = new();
-
-    public override async Task InitializeAsync()
-    {
-        await IndexedDbSource.LoadAsync();
-        await base.InitializeAsync();
-    }
-
-    public override async Task DisposeAsync()
-    {
-        await base.DisposeAsync();
-        await IndexedDbSource.RemoveAsync(_source.Database);
-    }
-
-    protected override IBlockStore NewStore() => _source.NewStore();
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
+    protected override IStoreSource Source { get; } = new IndexedDbSource();
 }
 
 public sealed class IndexedDbCheckpoints : CheckpointContract
 {
-    private readonly IndexedDbSource _source = new();
-
-    public override async Task InitializeAsync()
-    {
-        await IndexedDbSource.LoadAsync();
-        await base.InitializeAsync();
-    }
-
-    public override async Task DisposeAsync()
-    {
-        await base.DisposeAsync();
-        await IndexedDbSource.RemoveAsync(_source.Database);
-    }
-
-    protected override IBlockStore NewStore() => _source.NewStore();
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
+    protected override IStoreSource Source { get; } = new IndexedDbSource();
 }
 
 public sealed class IndexedDbRecovery : RecoveryContract
 {
     private readonly IndexedDbSource _source = new();
+
+    protected override IStoreSource Source => _source;
 
     [Theory]
     [InlineData("\"text\"")]
@@ -78,22 +44,4 @@ public sealed class IndexedDbRecovery : RecoveryContract
         using var repaired = await AssertRepairedAsync(store, fence, chain[4].Position, rolledBack: 0);
         Assert.Equal(1, await IndexedDbSource.CountQuarantinedAsync(_source.Database));
     }
-
-    public override async Task InitializeAsync()
-    {
-        await IndexedDbSource.LoadAsync();
-        await base.InitializeAsync();
-    }
-
-    public override async Task DisposeAsync()
-    {
-        await base.DisposeAsync();
-        await IndexedDbSource.RemoveAsync(_source.Database);
-    }
-
-    protected override IBlockStore NewStore() => _source.NewStore();
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
 }

@@ -63,9 +63,5 @@ public sealed partial class StoreProbes : StoreSuite
         }
     }
 
-    protected override IBlockStore NewStore() => new IndexedDbBlockStore("probe");
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => throw new NotSupportedException();
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => throw new NotSupportedException();
+    protected override IStoreSource Source { get; } = new IndexedDbSource("probe");
 }

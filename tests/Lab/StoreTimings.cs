@@ -17,19 +17,16 @@ public sealed partial class StoreTimings : StoreSuite
     internal static async Task<string> Run()
     {
         var timings = new StoreTimings();
-        await IndexedDbSource.LoadAsync();
+        await timings.InitializeAsync();
         foreach (var durability in Enum.GetValues<StorageDurability>()) await timings.TimeAppendsAsync(durability);
         await timings.TimeLoadAsync();
         await timings.DisposeAsync();
-        await IndexedDbSource.RemoveAsync(timings._source.Database);
         return timings._report.ToString();
     }
 
+    protected override IStoreSource Source => _source;
+
     protected override IBlockStore NewStore() => _source.NewStore(new() { Durability = _durability });
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => throw new NotSupportedException();
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => throw new NotSupportedException();
 
     private async Task TimeAppendsAsync(StorageDurability durability)
     {

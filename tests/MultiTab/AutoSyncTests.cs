@@ -104,6 +104,45 @@ public sealed class AutoSyncTests(BrowserFixture browser, ITestOutputHelper outp
         foreach (var name in new[] { "a", "b" }) Assert.Equal(Enumerable.Range(1, 20).Select(i => $"{name}{i}"), rows.Where(v => v.StartsWith(name, StringComparison.Ordinal)));
     }
 
+    [Theory(Timeout = 60_000)]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_database_that_is_closed_in_the_middle_of_writing_keeps_what_it_acknowledged(bool isLeader)
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var (writer, reader) = await OpenAsync(tabs, Held, isLeader);
+        var acknowledged = await writer.CallAsync<int[]>("""
+            (async () => {
+              const ended = [], calls = [];
+              for (let i = 1; i <= 40; i++) {
+                calls.push(datasync.execute('INSERT INTO t VALUES (?)', [i]).then(() => ended.push(i), () => { }));
+                if (i % 10 === 0) await calls[i - 1];
+                if (i === 25) calls.push(datasync.close());
+              }
+              await Promise.all(calls);
+              return ended;
+            })()
+            """);
+        Assert.True(acknowledged.Length >= 20, $"{acknowledged.Length} were acknowledged");
+        await reader.WaitForStatusAsync("s.members.length === 1 && s.role === 'leader'");
+        var kept = (await reader.QueryAsync<Row>("SELECT v FROM t ORDER BY rowid")).Select(row => row.V).ToArray();
+        Assert.Equal(Enumerable.Range(1, kept.Length), kept);
+        Assert.Empty(acknowledged.Except(kept));
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_leader_that_is_killed_takes_nothing_with_it_that_another_tab_holds()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var (writer, leader) = await OpenAsync(tabs, Held, isWriterLeader: false);
+        Assert.Equal(5, (await writer.CallAsync<DeferredStatus>(InsertFive)).DirtyCommits);
+        (await RendererProcess.OfEachAsync([writer, leader]))[1].Kill();
+        await writer.CallAsync<object>("datasync.sync()");
+        Assert.Equal(0, (await writer.CallAsync<DeferredStatus>("datasync.status()")).DirtyCommits);
+        var next = await tabs.OpenDatabaseAsync();
+        Assert.Equal(Enumerable.Range(1, 5), (await next.QueryAsync<Row>("SELECT v FROM t ORDER BY rowid")).Select(row => row.V));
+    }
+
     // Asks in the page itself, since the test's own waiting is not seen by a hidden tab's timers.
     private static string WaitForRows(int count) => $$"""
         (async () => {

@@ -54,6 +54,31 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task The_page_shows_the_meters_and_the_log_live()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var page = await tabs.OpenDatabaseAsync();
+        await Expect(page.Locator("#role")).ToHaveTextAsync("Leader");
+        var other = await tabs.OpenDatabaseAsync();
+        await page.ExecuteAsync("CREATE TABLE t(id INTEGER PRIMARY KEY)");
+        for (var i = 1; i <= 4; i++) await other.ExecuteAsync($"INSERT INTO t VALUES ({i})");
+        await page.WaitForMarkerAsync(5);
+
+        // Each counts what it shows; the log's length is told with the heartbeat.
+        await Expect(Value(page, "datasync.commits")).ToHaveTextAsync("5");
+        await Expect(Value(page, "datasync.log.records")).ToHaveTextAsync("5");
+        await Expect(Value(page, "datasync.coordination.members")).ToHaveTextAsync("2");
+        await Expect(page.Locator("[data-instrument='datasync.commit.duration'] .rate")).ToContainTextAsync("1×");
+        await other.BringToFrontAsync();
+        await Expect(other.Locator("[data-instrument='datasync.commit.duration'] .rate")).ToContainTextAsync("4×");
+        await page.BringToFrontAsync();
+        await Expect(page.Locator("#messages")).ToContainTextAsync("leads with epoch 1");
+        await Expect(page.Locator("[data-instrument='datasync.commits'] .rate")).ToHaveTextAsync("0/s");
+
+        static ILocator Value(IPage page, string instrument) => page.Locator($"[data-instrument='{instrument}'] b");
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task A_tab_that_asks_for_leadership_gets_it()
     {
         await using var tabs = await browser.NewTabsAsync(output);

@@ -4,7 +4,7 @@ using Xunit;
 namespace DataSync.Storage.Tests;
 
 /// <summary>Gives a suite one medium in memory for each test.</summary>
-internal sealed class MemorySource
+internal sealed class MemorySource : IStoreSource
 {
     public MemoryBlockMedium Medium { get; } = new();
 
@@ -23,6 +23,8 @@ public sealed class MemoryBlockStoreTests : BlockStoreContract
 {
     private readonly MemorySource _source = new();
 
+    protected override IStoreSource Source => _source;
+
     [Fact]
     public async Task A_medium_that_is_disconnected_closes_its_stores()
     {
@@ -35,28 +37,18 @@ public sealed class MemoryBlockStoreTests : BlockStoreContract
         await Assert.ThrowsAsync<StorageClosedException>(async () => await store.AppendAsync(fence, [Commit(fence, Position.Start, 0)], None));
         Assert.Equal(fence.Incarnation, (await store.OpenAsync(None)).Incarnation);
     }
-
-    protected override IBlockStore NewStore() => _source.NewStore();
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
 }
 
 public sealed class MemoryCheckpointTests : CheckpointContract
 {
-    private readonly MemorySource _source = new();
-
-    protected override IBlockStore NewStore() => _source.NewStore();
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
+    protected override IStoreSource Source { get; } = new MemorySource();
 }
 
 public sealed class MemoryRecoveryTests : RecoveryContract
 {
     private readonly MemorySource _source = new();
+
+    protected override IStoreSource Source => _source;
 
     [Theory]
     [InlineData(0)]
@@ -120,12 +112,6 @@ public sealed class MemoryRecoveryTests : RecoveryContract
             _source.Medium.Quarantine.Select(record => (record.Kind, record.Key)));
         Assert.Equal(chain[4].Bytes.ToArray(), _source.Medium.Quarantine[2].Bytes.ToArray());
     }
-
-    protected override IBlockStore NewStore() => _source.NewStore();
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
 
     /// <summary>Some bytes of an extent's header mean nothing, and a flip there changes nothing.</summary>
     private static bool IsSound(byte[] bytes, Fence fence)

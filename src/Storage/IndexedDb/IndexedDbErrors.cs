@@ -21,9 +21,8 @@ internal static class IndexedDbErrors
             "NotFoundError" => new CorruptStoreException(
                 null, "The browser database is not laid out as DataSync's. Delete it, or choose another name.") { PlatformName = name },
 
-            // Chromium takes 127 MB at most in one value.
-            _ when message.Contains("too large", StringComparison.Ordinal) => new StorageException(
-                $"The transaction changes more than the browser stores at once ({message}). Nothing was written; split it.") { PlatformName = name },
+            // Chromium takes 127 MB at most in one value, and has no name for this error alone.
+            _ when message.Contains("too large", StringComparison.Ordinal) => new CommitTooLargeException() { PlatformName = name },
             _ => new StorageException($"The browser's storage failed ({name}: {message}). Nothing was written; try again.") { PlatformName = name },
         },
     };

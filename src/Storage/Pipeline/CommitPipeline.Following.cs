@@ -146,7 +146,7 @@ public sealed partial class CommitPipeline
         while (true)
         {
             _metrics.OnCatchUp();
-            var error = await TryAsync(ReadBehindAsync).ConfigureAwait(false);
+            var error = await TryAsync(ReadPatientlyAsync).ConfigureAwait(false);
             var again = _gate.Run(() =>
             {
                 if (error is StorageClosedException { Reason: StoreClosedReason.Lost }) StartReopen();

@@ -1,5 +1,4 @@
 using DataSync.Coordination;
-using Polly;
 
 namespace DataSync.Storage;
 
@@ -285,27 +284,6 @@ public sealed partial class CommitPipeline : ILeaderOutput
         {
             Resign();
             _ = ReopenAsync();
-        });
-    }
-
-    private async Task ReopenAsync()
-    {
-        Log.Reopening(_logger, _coordinator.Scope);
-        var policy = MakeRetry(6, TimeSpan.FromMilliseconds(50));
-        policy.ShouldHandle = new PredicateBuilder().Handle<StorageUnavailableException>().Handle<StorageClosedException>();
-        var retry = new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).Build();
-        var error = await TryAsync(() => retry.ExecuteAsync(
-            async token =>
-            {
-                var head = await _store.OpenAsync(token).ConfigureAwait(false);
-                if (head.Incarnation != _incarnation) throw new StoreReplacedException();
-            },
-            _closing.Token).AsTask()).ConfigureAwait(false);
-        _gate.Run(() =>
-        {
-            _reopening = false;
-            if (error is not null) FaultNow(error);
-            else StartCatchUp();
         });
     }
 }

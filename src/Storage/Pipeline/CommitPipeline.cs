@@ -67,6 +67,7 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         _gate = new PipelineGate(sources.Later);
         _metrics = new StorageMetrics(coordinator.Scope);
         _resend = MakeResendPolicy();
+        (_read, _reopen) = (MakeReadPolicy(), MakeReopenPolicy());
     }
 
     /// <summary>A commit of any tab became durable and is in this tab's image. Raised in the order of the markers.</summary>

@@ -41,7 +41,11 @@ export function attempt(work, action) {
 export function refuse(work, outcome, number, error) {
   if (work.outcome) return;
   work.outcome = [outcome, number, error];
-  work.transaction.abort();
+  try {
+    work.transaction.abort();
+  } catch {
+    // The browser ended it already; its event comes.
+  }
 }
 
 /**
@@ -70,5 +74,5 @@ export function stream(work, name, after, first, deliver, done) {
 }
 
 function settle(work) {
-  if (--work.pending === 0 && !work.outcome) work.transaction.commit?.();
+  if (--work.pending === 0 && !work.outcome) attempt(work, () => work.transaction.commit?.());
 }

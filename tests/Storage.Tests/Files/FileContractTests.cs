@@ -4,53 +4,17 @@ namespace DataSync.Storage.Tests.Files;
 
 public abstract class BlockStoreOnFiles(bool inMemory) : BlockStoreContract
 {
-    private readonly FileSource _source = new(inMemory);
-
-    public override async Task DisposeAsync()
-    {
-        await base.DisposeAsync();
-        _source.Remove();
-    }
-
-    protected override IBlockStore NewStore() => _source.NewStore();
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
+    protected override IStoreSource Source { get; } = new FileSource(inMemory);
 }
 
 public abstract class CheckpointOnFiles(bool inMemory) : CheckpointContract
 {
-    private readonly FileSource _source = new(inMemory);
-
-    public override async Task DisposeAsync()
-    {
-        await base.DisposeAsync();
-        _source.Remove();
-    }
-
-    protected override IBlockStore NewStore() => _source.NewStore();
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
+    protected override IStoreSource Source { get; } = new FileSource(inMemory);
 }
 
 public abstract class RecoveryOnFiles(bool inMemory) : RecoveryContract
 {
-    private readonly FileSource _source = new(inMemory);
-
-    public override async Task DisposeAsync()
-    {
-        await base.DisposeAsync();
-        _source.Remove();
-    }
-
-    protected override IBlockStore NewStore() => _source.NewStore();
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
+    protected override IStoreSource Source { get; } = new FileSource(inMemory);
 }
 
 public sealed class DiskBlockStoreTests() : BlockStoreOnFiles(inMemory: false);

@@ -4,7 +4,7 @@ using DataSync.Contracts;
 namespace DataSync.Storage.Tests.Files;
 
 /// <summary>Gives a suite one directory for each test, and reaches into its files past the store.</summary>
-internal sealed class FileSource
+internal sealed class FileSource : IStoreSource
 {
     public const string Name = "app.db";
 
@@ -26,6 +26,8 @@ internal sealed class FileSource
     public string Mirror { get; }
 
     public FileBlockStore NewStore() => new(Name, Options);
+
+    IBlockStore IStoreSource.NewStore() => NewStore();
 
     public string PathOf(StoreRecordKind kind, long key) => Path.Combine(Directory, kind switch
     {
@@ -60,6 +62,12 @@ internal sealed class FileSource
         }
 
         return files;
+    }
+
+    Task IStoreSource.RemoveAsync()
+    {
+        Remove();
+        return Task.CompletedTask;
     }
 
     public void Remove()

@@ -1,5 +1,6 @@
 using DataSync.Contracts;
 using DataSync.Coordination;
+using DataSync.Coordination.Tests;
 using Xunit;
 
 namespace DataSync.Storage.Tests.Files;
@@ -9,6 +10,8 @@ public sealed class FileStoreTests : StoreSuite
 {
     private readonly FileSource _source = new();
     private readonly ListLogger _logger = new();
+
+    protected override IStoreSource Source => _source;
 
     private string Log => Path.Combine(_source.Directory, "log");
 
@@ -199,17 +202,7 @@ public sealed class FileStoreTests : StoreSuite
             async () => await Recovery.VerifyAsync(store, cancellationToken: new CancellationToken(canceled: true)));
     }
 
-    public override async Task DisposeAsync()
-    {
-        await base.DisposeAsync();
-        _source.Remove();
-    }
-
     protected override IBlockStore NewStore() => new FileBlockStore(FileSource.Name, _source.Options, _logger);
-
-    protected override ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => _source.GetRecordAsync(kind, key);
-
-    protected override ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => _source.SetRecordAsync(kind, key, bytes);
 
     private sealed class Progress(List<RecoveryProgress> list) : IProgress<RecoveryProgress>
     {

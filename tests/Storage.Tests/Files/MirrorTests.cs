@@ -1,4 +1,5 @@
 using DataSync.Coordination;
+using DataSync.Coordination.Tests;
 using Xunit;
 
 namespace DataSync.Storage.Tests.Files;

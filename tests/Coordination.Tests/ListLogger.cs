@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 
-namespace DataSync.Storage.Tests.Files;
+namespace DataSync.Coordination.Tests;
 
 /// <summary>Keeps what is logged.</summary>
 internal sealed class ListLogger : ILogger

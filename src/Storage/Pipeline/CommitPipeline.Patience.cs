@@ -1,0 +1,64 @@
+using Polly;
+
+namespace DataSync.Storage;
+
+// A store that fails for a moment: reading and opening are tried again a few times before this tab stops for good.
+public sealed partial class CommitPipeline
+{
+    /// <summary>About ten seconds in all, since the waits double.</summary>
+    private const int MaxReadRetries = 8;
+
+    private const int MaxReopenRetries = 6;
+
+    private static readonly TimeSpan FirstRetryDelay = TimeSpan.FromMilliseconds(50);
+
+    private readonly ResiliencePipeline _read;
+    private readonly ResiliencePipeline _reopen;
+
+    /// <summary>
+    /// Whether the same call may succeed a moment later. What the browser gives no reason for, or no room for, may; damage, another
+    /// store and a newer format stay. A lost connection is opened again first.
+    /// </summary>
+    private static bool IsPassing(StorageException error) => error.Code is StorageErrorCode.Other or StorageErrorCode.Quota or StorageErrorCode.Unavailable;
+
+    private ResiliencePipeline MakeReadPolicy()
+    {
+        var policy = MakeRetry(MaxReadRetries, FirstRetryDelay);
+        policy.ShouldHandle = new PredicateBuilder().Handle<StorageException>(IsPassing);
+        policy.OnRetry = retry =>
+        {
+            Log.ReadFailed(_logger, _coordinator.Scope, retry.Outcome.Exception!.Message);
+            return default;
+        };
+        return new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).Build();
+    }
+
+    private ResiliencePipeline MakeReopenPolicy()
+    {
+        var policy = MakeRetry(MaxReopenRetries, FirstRetryDelay);
+        policy.ShouldHandle = new PredicateBuilder().Handle<StorageException>(error => IsPassing(error) || error is StorageClosedException);
+        return new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).Build();
+    }
+
+    private Task ReadPatientlyAsync() => _read.ExecuteAsync(async _ => await ReadBehindAsync().ConfigureAwait(false), _closing.Token).AsTask();
+
+    // Open again only when it can be read as well: a connection that is lost with every read would be opened over and over.
+    private async Task ReopenAsync()
+    {
+        Log.Reopening(_logger, _coordinator.Scope);
+        var error = await TryAsync(() => _reopen.ExecuteAsync(
+            async token =>
+            {
+                var head = await _store.OpenAsync(token).ConfigureAwait(false);
+                if (head.Incarnation != _incarnation) throw new StoreReplacedException();
+                await ReadBehindAsync().ConfigureAwait(false);
+            },
+            _closing.Token).AsTask()).ConfigureAwait(false);
+        _gate.Run(() =>
+        {
+            _reopening = false;
+            if (error is not null) FaultNow(error);
+            else StartCatchUp();
+        });
+    }
+}
