@@ -57,8 +57,8 @@ public sealed record FaultEvent(TimeSpan At, TimeSpan For, Fault Fault, int Pick
 /// <summary>All that a seed decides.</summary>
 public sealed record ChaosScript(int Seed, TimeSpan Duration, int Tabs, IReadOnlyList<FaultEvent> Faults)
 {
-    /// <summary>Chromium believes in room that it once saw for 30 s, so the room is little from the beginning.</summary>
-    private static readonly TimeSpan DeletionPause = TimeSpan.FromSeconds(12);
+    /// <summary>Long enough for a history to be worth losing.</summary>
+    private static readonly TimeSpan DeletionPause = TimeSpan.FromSeconds(25);
 
     /// <summary>Every second seed has little room at first, three of four delete the database.</summary>
     public static ChaosScript Create(int seed, TimeSpan duration)
@@ -66,21 +66,15 @@ public sealed record ChaosScript(int Seed, TimeSpan Duration, int Tabs, IReadOnl
         var dice = new Random(seed);
         var faults = new List<FaultEvent>();
         if (seed % 2 == 1) faults.AddRange(Shortages(dice, duration));
+        if (seed % 4 != 1) faults.AddRange(Deletions(dice, duration));
 
         var at = Seconds(1 + dice.NextDouble());
-        var lastDeletion = TimeSpan.Zero;
         var bag = new Stack<Fault>();
         while (at < duration)
         {
             // Every kind comes before any comes twice.
             if (bag.Count == 0) bag = new(Shuffled(dice));
             var fault = bag.Pop();
-            if (fault == Fault.Delete)
-            {
-                if (seed % 4 == 1 || at - lastDeletion < DeletionPause) continue;
-                lastDeletion = at;
-            }
-
             faults.Add(new(at, Length(fault, dice), fault, dice.Next(1000), dice.Next(1000)));
             at += Seconds(0.15 + 1.3 * dice.NextDouble());
         }
@@ -88,15 +82,21 @@ public sealed record ChaosScript(int Seed, TimeSpan Duration, int Tabs, IReadOnl
         return new(seed, duration, 4 + dice.Next(3), faults);
     }
 
+    /// <summary>Chromium believes in the room that it once saw for up to 30 s. So it is little before the first tab opens, and again at half time.</summary>
     private static IEnumerable<FaultEvent> Shortages(Random dice, TimeSpan duration)
     {
         yield return new(TimeSpan.Zero, duration * (0.25 + 0.15 * dice.NextDouble()), Fault.Quota, 0, dice.Next(1000));
         yield return new(duration * 0.5, duration * 0.45, Fault.Quota, 0, dice.Next(1000));
     }
 
+    private static IEnumerable<FaultEvent> Deletions(Random dice, TimeSpan duration)
+    {
+        for (var at = DeletionPause * (0.2 + 0.6 * dice.NextDouble()); at < duration; at += DeletionPause) yield return new(at, TimeSpan.Zero, Fault.Delete, 0, 0);
+    }
+
     private static Fault[] Shuffled(Random dice)
     {
-        Fault[] kinds = [.. Enum.GetValues<Fault>().Where(kind => kind != Fault.Quota), Fault.Open, Fault.Stop];
+        Fault[] kinds = [.. Enum.GetValues<Fault>().Where(kind => kind is not (Fault.Quota or Fault.Delete)), Fault.Open, Fault.Stop];
         dice.Shuffle(kinds);
         return kinds;
     }

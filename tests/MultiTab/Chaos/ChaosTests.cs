@@ -42,7 +42,7 @@ public sealed class ChaosTests(BrowserFixture browser, ITestOutputHelper output)
 
         output.WriteLine(ChaosFigures.Table(runs));
         Assert.Empty(failures);
-        Assert.True(sum.Acknowledged > 100 * Seeds, $"Only {sum.Acknowledged} writes were acknowledged.");
+        Assert.True(sum.Acknowledged > 50 * Seeds, $"Only {sum.Acknowledged} writes were acknowledged.");
 
         // A few seeds reach everything; a single one, run again on its own, need not.
         if (Seeds < 4) return;
