@@ -31,11 +31,11 @@ internal sealed partial class ChaosRun
             await TendAsync();
             var working = tabs.Where(tab => tab.Page!.Generation.Length > 0 && !tab.NeedsReload).ToArray();
             return working.Length == tabs.Count && Array.TrueForAll(working, tab => HasWrittenSince(tab, lifted));
-        });
+        }, () => DescribeAsync(tab => !HasWrittenSince(tab, lifted)));
         Figures.FullRecovery = time.GetElapsedTime(lifted);
 
         writer.IsOver = true;
-        await SucceedAsync("every write to be answered", AnswerLimit, () => Task.FromResult(tabs.TrueForAll(tab => tab.Page!.Working.IsCompleted)));
+        await SucceedAsync("every write to be answered", AnswerLimit, () => Task.FromResult(tabs.TrueForAll(tab => tab.Page!.Working.IsCompleted)), () => DescribeAsync(tab => !tab.Page!.Working.IsCompleted));
         foreach (var tab in tabs) await tab.Page!.Working;
         await AgreeAsync();
 
@@ -86,7 +86,7 @@ internal sealed partial class ChaosRun
                 && status["members"]!.AsArray().Count == tabs.Count
                 && JsonNode.DeepEquals(status["marker"], statuses[0]["marker"])
                 && JsonNode.DeepEquals(status["epoch"], statuses[0]["epoch"]));
-        }, () => said);
+        }, () => Task.FromResult(said));
     }
 
     /// <summary>Every tab reads everything; all must be the same, and whole.</summary>
@@ -107,13 +107,33 @@ internal sealed partial class ChaosRun
         if (History.KnownRows(fresh.Page.Generation) != total) History.Violate("a tab shows more than a new one");
     }
 
-    private async Task SucceedAsync(string what, TimeSpan limit, Func<Task<bool>> condition, Func<string>? state = null)
+    private async Task SucceedAsync(string what, TimeSpan limit, Func<Task<bool>> condition, Func<Task<string>>? state = null)
     {
         for (var start = time.GetTimestamp(); time.GetElapsedTime(start) < limit; await Task.Delay(Tick, time))
         {
             if (await condition()) return;
         }
 
-        throw new TimeoutException(string.Create(CultureInfo.InvariantCulture, $"{limit.TotalSeconds} s were not enough for {what}. {state?.Invoke()}"));
+        var said = state is null ? "" : await state();
+        throw new TimeoutException(string.Create(CultureInfo.InvariantCulture, $"{limit.TotalSeconds} s were not enough for {what}. {said}"));
+    }
+
+    /// <summary>Where the tabs stand that are waited for.</summary>
+    private async Task<string> DescribeAsync(Func<ChaosTab, bool> isLate)
+    {
+        var lines = new List<string>();
+        foreach (var tab in tabs.Where(isLate))
+        {
+            try
+            {
+                lines.Add($"{tab.Page!.Name}: {await tab.Raw.EvaluateAsync("chaos.state()").WaitAsync(TimeSpan.FromSeconds(5))}");
+            }
+            catch (Exception error) when (error is TimeoutException or InvalidOperationException)
+            {
+                lines.Add($"{tab.Page!.Name}: {error.Message}");
+            }
+        }
+
+        return string.Join("; ", lines);
     }
 }

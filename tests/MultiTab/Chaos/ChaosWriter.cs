@@ -92,6 +92,8 @@ internal sealed class ChaosWriter(ChaosHistory history, ChaosLog log, TimeProvid
         if (answer["error"] is { } error || answer["generation"] is null)
         {
             log.Write(page.Name, $"did not open: {answer["error"]}: {answer["message"]}");
+            // Full or deleted under it: a user loads it again. Anything else is wrong.
+            if (!IsExpected((string?)answer["error"])) history.Violate($"{page.Name} did not open: {answer["error"]}: {answer["message"]}");
             tab.NeedsReload = true;
             return false;
         }
@@ -116,6 +118,13 @@ internal sealed class ChaosWriter(ChaosHistory history, ChaosLog log, TimeProvid
             }
         }
     }
+
+    private bool IsExpected(string? error) => error switch
+    {
+        "StorageQuotaException" => MayBeRefused,
+        "StorageClosedException" or "StoreReplacedException" => MayBeDeleted,
+        _ => false,
+    };
 
     private void Settle(ChaosTab tab, ChaosPage page, Operation operation, JsonNode answer)
     {

@@ -21,6 +21,8 @@
     /** Waits for the database, makes the tables if nobody has, and says which history this is. */
     async open() {
       try {
+        // A page that the browser loads by itself is asked before its modules have run.
+        while (!globalThis.datasync) await new Promise(done => setTimeout(done, 50));
         await datasync.ready;
         if (await generation() === null) {
           await datasync.transaction(schema);
@@ -55,6 +57,9 @@
         return { error: error.name, message: error.message };
       }
     },
+
+    /** Where a page stands that does not get on. */
+    state: () => `${document.readyState}, ${document.visibilityState}, froze ${chaos.freezes} times, ${chaos.ticks} ticks, ${globalThis.datasync ? 'script' : 'no script'}, ${[...answers].length} writes: ${document.body?.innerText.slice(0, 300)}`,
 
     /** Whether the database is whole: its own check, the index, the trigger's count. */
     async check() {
