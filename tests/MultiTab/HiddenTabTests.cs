@@ -12,7 +12,7 @@ namespace DataSync.MultiTab;
 public sealed class HiddenTabTests(BrowserFixture browser, ITestOutputHelper output)
 {
     /// <summary>Longer than it takes Chromium to let a hidden page's chained timers run once a minute only.</summary>
-    private static readonly TimeSpan Hidden = TimeSpan.FromSeconds(72);
+    private static readonly TimeSpan Hidden = TimeSpan.FromSeconds(75);
 
     /// <summary>Notes how late a timer of the page's main thread comes, and what becomes of the page's visibility.</summary>
     private const string Watch = """
@@ -46,20 +46,21 @@ public sealed class HiddenTabTests(BrowserFixture browser, ITestOutputHelper out
         var before = await StatusAsync(leader);
         Assert.Equal("leader", before.Role);
 
-        // Side by side, both are visible: how fast a follower writes when nothing is throttled.
-        var beside = await chromium.OpenBlankAsync(inNewWindow: true);
-        await beside.NavigateAsync(browser.Url + "/");
-        Assert.Equal("visible visible", $"{await leader.EvaluateAsync("document.visibilityState")} {await beside.EvaluateAsync("document.visibilityState")}");
-        var usual = await WriteAsync(beside, TimeSpan.FromSeconds(3));
-        await beside.CloseAsync();
+        // Another tab in the leader's window, to hide it later, and a writer in a window of its own.
+        var cover = await chromium.OpenBlankAsync();
+        await leader.ActivateAsync();
+        var writer = await chromium.OpenBlankAsync(inNewWindow: true);
+        await writer.NavigateAsync(browser.Url + "/");
+        Assert.Equal("visible visible", await VisibilityAsync(leader, writer));
+        var usual = await WriteAsync(writer, TimeSpan.FromSeconds(5));
 
         await leader.EvaluateAsync(Watch);
-        var front = await chromium.OpenAsync();
-        Assert.Equal("hidden visible", $"{await leader.EvaluateAsync("document.visibilityState")} {await front.EvaluateAsync("document.visibilityState")}");
+        await cover.ActivateAsync();
+        Assert.Equal("hidden visible", await VisibilityAsync(leader, writer));
         var start = await NowAsync(leader);
         var hidden = new List<double>();
         // In pieces, since the browser's protocol waits for no answer longer than 30 s.
-        while (await NowAsync(leader) - start < Hidden.TotalMilliseconds) hidden.AddRange(await WriteAsync(front, TimeSpan.FromSeconds(12)));
+        while (await NowAsync(leader) - start < Hidden.TotalMilliseconds) hidden.AddRange(await WriteAsync(writer, TimeSpan.FromSeconds(12)));
 
         var seen = await leader.EvaluateAsync("({ ...seen, now: document.visibilityState })");
         Assert.Equal("hidden", (string?)seen!["now"]);
@@ -70,10 +71,10 @@ public sealed class HiddenTabTests(BrowserFixture browser, ITestOutputHelper out
             $"The hidden page's timer of 50 ms came {ticks.Length - 1} times in {(ticks[^1] - start) / 1000:0} s, seconds apart: {string.Join(' ', gaps.Select(gap => $"{gap / 1000:0.0}"))}"));
         output.WriteLine($"Writes of a follower while the leader is visible: {Describe(usual)}; hidden: {Describe(hidden)}");
 
-        // Once a second, and for chained timers once a minute after a while.
-        Assert.All(gaps.Skip(2).SkipLast(1), gap => Assert.True(gap > 500, $"A timer of the hidden page came after {gap} ms."));
-        Assert.True(gaps.Max() > 10_000, $"The longest time without a timer was {gaps.Max():0} ms: the page was not throttled as a user's is.");
-        var after = await StatusAsync(front);
+        // Once a second and, after a minute, once a minute: the moment of that is the browser's. Unthrottled it would be 20 a second.
+        Assert.InRange(ticks.Length, 30, 1.2 * Hidden.TotalSeconds);
+        Assert.InRange(ticks.Count(at => at - start > 63_000), 0, 4);
+        var after = await StatusAsync(writer);
         Assert.Equal((before.Id, before.Epoch), (after.LeaderId, after.Epoch));
         Assert.True(hidden.Count > 200, $"{hidden.Count} writes");
         Assert.Equal(usual.Length + hidden.Count, (int?)await leader.EvaluateAsync("datasync.query('SELECT count(*) AS n FROM t').then(rows => rows[0].n)"));
@@ -82,6 +83,9 @@ public sealed class HiddenTabTests(BrowserFixture browser, ITestOutputHelper out
         Assert.True(Median(hidden) < Math.Max(50, 3 * Median(usual)), Describe(hidden));
         Assert.True(hidden.Count(ms => ms > 500) <= hidden.Count / 50, Describe(hidden));
     }
+
+    private static async Task<string> VisibilityAsync(params IEnumerable<RawTab> tabs) =>
+        string.Join(' ', await Task.WhenAll(tabs.Select(tab => tab.EvaluateAsync("document.visibilityState"))));
 
     private static async Task<double[]> WriteAsync(RawTab tab, TimeSpan time)
     {

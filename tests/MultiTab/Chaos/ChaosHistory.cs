@@ -240,8 +240,9 @@ public sealed class ChaosHistory
     {
         if (operation.Outcome == Outcome.Refused) Violate($"{operation} was refused and is there");
         if (operation.Generation != generation) Violate($"{operation} is in history {generation}");
-        // Cut off only where a reader's rows end, which they never do within a transaction.
-        if (first + operation.Parts > rows.Count || rows[first].Parts != operation.Parts) Violate($"{operation} is there in part");
+        // Readers never see the beginning of a transaction only, so nothing is cut off at the end either.
+        var whole = Enumerable.Range(1, operation.Parts).Select(part => (operation.Writer, operation.N, part, operation.Parts));
+        if (!rows.Skip(first).Take(operation.Parts).Select(row => (row.Writer, row.N, row.Part, row.Parts)).SequenceEqual(whole)) Violate($"{operation} is there in part");
     }
 
     /// <summary>Nothing that began after another one's answer comes before it; markers rise.</summary>
