@@ -84,6 +84,47 @@ public sealed class HiddenTabTests(BrowserFixture browser, ITestOutputHelper out
         Assert.True(hidden.Count(ms => ms > 500) <= hidden.Count / 50, Describe(hidden));
     }
 
+    [Fact(Timeout = 90_000)]
+    public async Task A_page_that_comes_back_out_of_the_browsers_cache_goes_on()
+    {
+        await using var chromium = await browser.StartRawAsync(output);
+        var tab = await chromium.OpenAsync();
+        await tab.EvaluateAsync("datasync.ready.then(() => datasync.execute('CREATE TABLE t(v)')).then(() => datasync.execute('INSERT INTO t VALUES (1)'))");
+        var before = await StatusAsync(tab);
+        await tab.EvaluateAsync("globalThis.shown = new Promise(done => addEventListener('pageshow', event => done(event.persisted))), true");
+
+        // Another site; and nobody else has the database open: a message or a wait for a lock would end the page's stay in the cache.
+        await tab.NavigateAsync(browser.Url.Replace("127.0.0.1", "localhost", StringComparison.Ordinal) + "/page.css");
+        await tab.GoBackAsync();
+        await WaitForAsync(tab, "typeof datasync === 'object'");
+
+        Assert.True((bool?)await tab.EvaluateAsync("globalThis.shown ?? false"), "The page was loaded anew.");
+        await tab.EvaluateAsync("datasync.execute('INSERT INTO t VALUES (2)')");
+        var after = await StatusAsync(tab);
+        Assert.Equal((before.Id, "leader", before.Marker + 1), (after.Id, after.Role, after.Marker));
+        Assert.True(after.Epoch > before.Epoch, "It led on as if it had not been away.");
+        Assert.Equal(2, (int?)await tab.EvaluateAsync("datasync.query('SELECT count(*) AS n FROM t').then(rows => rows[0].n)"));
+    }
+
+    /// <summary>Asks until an expression holds: while a page is being replaced there may be nothing to ask.</summary>
+    private static async Task WaitForAsync(RawTab tab, string condition)
+    {
+        var time = TimeProvider.System;
+        for (var start = time.GetTimestamp(); ; await Task.Delay(TimeSpan.FromMilliseconds(50), time))
+        {
+            try
+            {
+                if ((bool?)await tab.EvaluateAsync(condition) == true) return;
+            }
+            catch (InvalidOperationException) when (time.GetElapsedTime(start) < TimeSpan.FromSeconds(20))
+            {
+                // It went just now.
+            }
+
+            Assert.True(time.GetElapsedTime(start) < TimeSpan.FromSeconds(20), $"This does not hold: {condition}");
+        }
+    }
+
     private static async Task<string> VisibilityAsync(params IEnumerable<RawTab> tabs) =>
         string.Join(' ', await Task.WhenAll(tabs.Select(tab => tab.EvaluateAsync("document.visibilityState"))));
 
