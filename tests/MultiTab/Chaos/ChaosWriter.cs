@@ -11,16 +11,18 @@ internal sealed class ChaosWriter(ChaosHistory history, ChaosLog log, TimeProvid
 
     private const int HugeBytes = 1_500_000;
 
-    /// <summary>Answers that a page may give when something of the kind was done; any other is a violation.</summary>
     private readonly Dictionary<string, int> refusals = [];
 
     /// <summary>There is little room: some writes are huge.</summary>
     public bool IsShort { get; set; }
 
+    /// <summary>There was little room once, so pages may say so.</summary>
     public bool MayBeRefused { get; set; }
 
+    /// <summary>The database was deleted once, so pages may say so.</summary>
     public bool MayBeDeleted { get; set; }
 
+    /// <summary>Everybody ends after what they are at.</summary>
     public volatile bool IsOver;
 
     /// <summary>How often each error was an answer.</summary>
@@ -119,9 +121,11 @@ internal sealed class ChaosWriter(ChaosHistory history, ChaosLog log, TimeProvid
         }
     }
 
+    /// <summary>Whether what was done explains the error; any other is a violation.</summary>
     private bool IsExpected(string? error) => error switch
     {
-        "StorageQuotaException" => MayBeRefused,
+        // In a full store what a write is built on fails, time and again, so that it is told that it is stale.
+        "StorageQuotaException" or "StaleCommitException" => MayBeRefused,
         "StorageClosedException" or "StoreReplacedException" => MayBeDeleted,
         _ => false,
     };
@@ -146,21 +150,10 @@ internal sealed class ChaosWriter(ChaosHistory history, ChaosLog log, TimeProvid
         var (error, message) = (answer["error"]!.GetValue<string>(), answer["message"]!.GetValue<string>());
         lock (refusals) refusals[error] = refusals.GetValueOrDefault(error) + 1;
         log.Write(page.Name, $"{operation.N} failed: {error}: {message}");
-        switch (error)
-        {
-            case "StorageQuotaException" when MayBeRefused:
-                history.Refuse(operation, now);
-                break;
-            case "StorageClosedException" or "StoreReplacedException" when MayBeDeleted:
-                tab.NeedsReload = true; // what it was at went down with the database, before or after it was written
-                break;
-            case "NoLeaderException":
-                break;
-            default:
-                history.Refuse(operation, now);
-                history.Violate($"{operation} failed with {error}: {message}");
-                break;
-        }
+        if (error is "NoLeaderException") return; // unknown, as it says
+        if (error is "StorageClosedException" or "StoreReplacedException") tab.NeedsReload = true; // it went down with the database, written or not
+        else history.Refuse(operation, now);
+        if (!IsExpected(error)) history.Violate($"{operation} failed with {error}: {message}");
     }
 
     private int Bytes(Random dice) => dice.Next(1000) switch
