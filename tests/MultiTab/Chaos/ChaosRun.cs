@@ -88,6 +88,7 @@ internal sealed partial class ChaosRun : IAsyncDisposable
         {
             await CatchUpAsync(time.GetElapsedTime(start));
             await TendAsync();
+            await FindProcessesAsync();
         }
 
         async Task CatchUpAsync(TimeSpan now)
@@ -114,7 +115,6 @@ internal sealed partial class ChaosRun : IAsyncDisposable
         }
 
         if (tabs.Count < FewestTabs) await OpenAsync(inNewWindow: false);
-        await FindProcessesAsync();
     }
 
     private async Task<ChaosTab> OpenAsync(bool inNewWindow)
