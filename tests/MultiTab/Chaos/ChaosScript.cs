@@ -91,7 +91,8 @@ public sealed record ChaosScript(int Seed, TimeSpan Duration, int Tabs, IReadOnl
 
     private static IEnumerable<FaultEvent> Deletions(Random dice, TimeSpan duration)
     {
-        for (var at = DeletionPause * (0.2 + 0.6 * dice.NextDouble()); at < duration; at += DeletionPause) yield return new(at, TimeSpan.Zero, Fault.Delete, 0, 0);
+        var first = DeletionPause < duration ? DeletionPause : duration;
+        for (var at = first * (0.2 + 0.6 * dice.NextDouble()); at < duration; at += DeletionPause) yield return new(at, TimeSpan.Zero, Fault.Delete, 0, 0);
     }
 
     private static Fault[] Shuffled(Random dice)
