@@ -154,10 +154,11 @@ internal sealed partial class ChaosRun
 
     private async Task<Func<Task>?> FreezeAsync(FaultEvent fault)
     {
+        // A page that is frozen while it still loads the .NET runtime stays at that for ever, before any of DataSync's code runs.
         var hidden = new List<ChaosTab>();
         foreach (var each in tabs.Where(IsUp))
         {
-            if ((string?)await each.Raw.EvaluateAsync("document.visibilityState") == "hidden") hidden.Add(each);
+            if ((bool?)await each.Raw.EvaluateAsync("document.hidden && !document.querySelector('#app > p.loading')") == true) hidden.Add(each);
         }
 
         if (await PickLeaderAsync(fault, hidden.Contains) is not { } tab) return null;
