@@ -56,6 +56,7 @@ public sealed partial class CommitPipeline
         }
 
         DropAcceptedTail();
+        if (_readers.Count > 0) SettleReaders();
         if (!IsUnsettled) WakeSettleWaiters();
     }
 

@@ -135,6 +135,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
         }
 
         EndOverdue();
+        if (_readers.Count > 0) SettleReaders();
         var late = _pending.Exists(p => !p.IsHeld && IsLate(p.Since)) || (_turnRequest is { } request && IsLate(request.Since));
         if (!late || _resending) return;
         _resending = true;

@@ -11,6 +11,7 @@ public sealed partial class CommitPipeline
     private readonly ResiliencePipeline _resend;
     private readonly List<TaskCompletionSource> _durableWaiters = [];
     private readonly List<TaskCompletionSource> _answerWaiters = [];
+    private readonly List<Reader> _readers = [];
     private bool _resending;
 
     private ResiliencePipeline MakeResendPolicy()
@@ -52,6 +53,42 @@ public sealed partial class CommitPipeline
 
     private bool IsAnswered => _turnRequest is null && _pending.TrueForAll(p => p.IsHeld);
 
+    /// <summary>
+    /// What becomes of work that wrote nothing. With the turn it could read what was accepted and not durable yet: it stands
+    /// with that, and is run again without it.
+    /// </summary>
+    internal Task<CommitOutcome> ObserveRead(Position? at) => _gate.Run(() =>
+    {
+        var position = at ?? Storage.Durable;
+        if (OutcomeOfRead(position) is { } outcome) return Task.FromResult(outcome);
+        ThrowIfUnusable();
+        var reader = new Reader(position, _time.GetTimestamp());
+        _readers.Add(reader);
+        return reader.Outcome.Task;
+    });
+
+    private CommitOutcome? OutcomeOfRead(Position at) => Storage.Durable == at ? new(IsStale: false, at)
+        : Storage.Durable.Marker >= at.Marker ? new(IsStale: _ledger!.Find(at.Commit) is null, Storage.Durable)
+        : null;
+
+    // Nobody tells this tab that a commit of another one failed; so what does not come soon is taken for failed, and read again.
+    private void SettleReaders()
+    {
+        foreach (var reader in _readers.ToList())
+        {
+            var outcome = OutcomeOfRead(reader.At);
+            if (outcome is null && !IsLate(reader.Since)) continue;
+            _readers.Remove(reader);
+            _gate.Defer(() => reader.Outcome.TrySetResult(outcome ?? new(IsStale: true, reader.At)));
+        }
+    }
+
+    private void FailReaders(StorageException error)
+    {
+        foreach (var reader in _readers) _gate.Defer(() => reader.Outcome.TrySetException(error));
+        _readers.Clear();
+    }
+
     private static TaskCompletionSource AddWaiter(List<TaskCompletionSource> waiters)
     {
         waiters.RemoveAll(w => w.Task.IsCompleted);
@@ -84,5 +121,10 @@ public sealed partial class CommitPipeline
             _gate.Defer(() => request.Grant.TrySetException(new NoLeaderException()));
             WakeAnswered();
         }
+    }
+
+    private sealed record Reader(Position At, long Since)
+    {
+        public TaskCompletionSource<CommitOutcome> Outcome { get; } = new();
     }
 }

@@ -62,6 +62,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         if (turn.IsReleased) return;
         turn.IsReleased = true;
         if (_turn != turn) return;
+        if (turn.Pending is null && _storage is { ChainLength: > 0 }) turn.ReadAt = Storage.Top;
         ReturnTurn(turn);
         _turn = null;
         Drain();
@@ -378,6 +379,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         foreach (var (_, ready) in _writers) _gate.Defer(() => ready.TrySetException(error));
         _writers.Clear();
         WakeSettleWaiters(error);
+        FailReaders(error);
         CompleteAll(_catchUpWaiters);
         WakeAnswered();
         _gate.Defer(() => _opened.TrySetException(error));

@@ -13,11 +13,15 @@ public sealed class WriteTurn : IDisposable
     /// <summary>
     /// What became of the commit that was sealed while the turn was held: committed, or stale (then the work must be run
     /// again). Fails with a <see cref="StorageException"/> when the commit was rejected or its outcome cannot be learnt.
-    /// Completed, at the image's own position, when nothing was written.
+    /// When nothing was written: completed, at the image's own position, as soon as what the work could read is durable; stale
+    /// if that never will be.
     /// </summary>
-    public Task<CommitOutcome> Outcome => Pending is { } pending ? _pipeline.Observe(pending) : Task.FromResult(new CommitOutcome(IsStale: false, _pipeline.Storage.Durable));
+    public Task<CommitOutcome> Outcome => Pending is { } pending ? _pipeline.Observe(pending) : _pipeline.ObserveRead(ReadAt);
 
     internal PendingCommit? Pending { get; set; }
+
+    /// <summary>What work that wrote nothing saw, where that was not durable yet.</summary>
+    internal Position? ReadAt { get; set; }
 
     /// <summary>The leader's number for the turn; 0 when the work is done without one, in the hope that nobody else writes.</summary>
     internal long Number { get; set; }

@@ -61,12 +61,18 @@ public sealed class RawChromium : IAsyncDisposable
     /// <summary>Opens the playground in a new tab, in front or behind the others, and waits until the page has loaded.</summary>
     public async Task<RawTab> OpenAsync(string query = "", bool inBackground = false)
     {
-        var target = await Connection.SendAsync("Target.createTarget", new { url = "about:blank", background = inBackground });
-        var targetId = target["targetId"]!.GetValue<string>();
-        var attached = await Connection.SendAsync("Target.attachToTarget", new { targetId, flatten = true });
-        var tab = new RawTab(Connection, targetId, attached["sessionId"]!.GetValue<string>(), log);
+        var tab = await OpenBlankAsync(inBackground);
         await tab.NavigateAsync($"{baseUrl}/?{query}");
         return tab;
+    }
+
+    /// <summary>Opens an empty tab. One in a new window hides none of the others.</summary>
+    public async Task<RawTab> OpenBlankAsync(bool inBackground = false, bool inNewWindow = false)
+    {
+        var target = await Connection.SendAsync("Target.createTarget", new { url = "about:blank", background = inBackground, newWindow = inNewWindow });
+        var targetId = target["targetId"]!.GetValue<string>();
+        var attached = await Connection.SendAsync("Target.attachToTarget", new { targetId, flatten = true });
+        return new RawTab(Connection, targetId, attached["sessionId"]!.GetValue<string>(), log);
     }
 
     public async ValueTask DisposeAsync()
@@ -89,6 +95,7 @@ public sealed class RawTab
 {
     private readonly CdpConnection connection;
     private readonly string sessionId;
+    private bool isEnabled;
 
     internal RawTab(CdpConnection connection, string targetId, string sessionId, TestLog log)
     {
@@ -96,14 +103,19 @@ public sealed class RawTab
         TargetId = targetId;
         connection.Event += (session, method, parameters) =>
         {
-            if (session == sessionId && method is "Runtime.consoleAPICalled" or "Runtime.exceptionThrown")
+            if (session != sessionId) return;
+            if (method == "Inspector.targetCrashed") Crashed?.Invoke();
+            if (method is "Runtime.consoleAPICalled" or "Runtime.exceptionThrown")
             {
-                log.Write($"{targetId[..4]} {method}: {parameters.ToJsonString()}");
+                log.Write($"{targetId[..4]} {Describe(parameters)}");
             }
         };
     }
 
     public string TargetId { get; }
+
+    /// <summary>The renderer of this tab has crashed or was killed.</summary>
+    public event Action? Crashed;
 
     /// <summary>Sends a command of the devtools protocol to this tab.</summary>
     public Task<JsonNode> SendAsync(string method, object? parameters = null) => connection.SendAsync(method, parameters, sessionId);
@@ -125,6 +137,15 @@ public sealed class RawTab
 
     public Task CloseAsync() => connection.SendAsync("Target.closeTarget", new { targetId = TargetId });
 
+    /// <summary>What a page wrote to its console, or an exception that nobody caught, in one line.</summary>
+    private static string Describe(JsonNode parameters)
+    {
+        var text = parameters["args"]?.AsArray() is { } values
+            ? string.Join(' ', values.Select(value => value!["value"]?.ToString() ?? value["description"]?.ToString()))
+            : $"{parameters["exceptionDetails"]?["exception"]?["description"] ?? parameters["exceptionDetails"]?["text"]}";
+        return $"{parameters["type"] ?? "exception"}: {text.ReplaceLineEndings(" ")}";
+    }
+
     internal async Task NavigateAsync(string url)
     {
         var loaded = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -137,10 +158,24 @@ public sealed class RawTab
         }
 
         connection.Event += OnEvent;
-        await SendAsync("Page.enable");
-        await SendAsync("Runtime.enable");
+        if (!isEnabled)
+        {
+            // Once: a tab whose renderer has crashed answers to nothing but where to go.
+            await SendAsync("Page.enable");
+            await SendAsync("Runtime.enable");
+            isEnabled = true;
+        }
+
         await SendAsync("Page.navigate", new { url });
         await loaded.Task.WaitAsync(TimeSpan.FromSeconds(30));
         connection.Event -= OnEvent;
+    }
+
+    /// <summary>Goes back one page, which the browser may have kept. Whether it had shows in the page's own <c>pageshow</c>.</summary>
+    public async Task GoBackAsync()
+    {
+        var history = await SendAsync("Page.getNavigationHistory");
+        var entry = history["entries"]![history["currentIndex"]!.GetValue<int>() - 1]!["id"]!.GetValue<int>();
+        await SendAsync("Page.navigateToHistoryEntry", new { entryId = entry });
     }
 }
