@@ -81,7 +81,7 @@ internal sealed class SimTab : ILogger
             CommittedMarker = Pipeline.Position.Marker;
             Trace($"is open at {_world.Describe(Pipeline.Position)}");
         }
-        catch (Exception error) when (error is StorageException or OperationCanceledException or CoordinationException)
+        catch (Exception error) when (error is StorageException or OperationCanceledException or CoordinationException or SimStoreException)
         {
             _world.Coverage.Hit("open failed");
             Trace($"could not open: {error.Message}");
