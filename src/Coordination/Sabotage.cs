@@ -13,6 +13,16 @@ internal enum Guard
     AppendFailure = 32,
     Resend = 64,
     DurableBeforeAnswer = 128,
+    StoreIncarnation = 256,
+    MessageIncarnation = 512,
+    Marker = 1024,
+    CommitId = 2048,
+    LogBeforeStale = 4096,
+    LeaderDeadline = 8192,
+    EpochOnRelease = 1 << 14,
+    PageCache = 1 << 15,
+    CheckpointFailure = 1 << 16,
+    RerunsFirst = 1 << 17,
 }
 
 /// <summary>Which guards are missing on this thread: none, but in tests.</summary>

@@ -32,7 +32,7 @@ public sealed partial class CommitPipeline
 
         _gate.Run(() =>
         {
-            if (_closed || _fault is not null || _ledger is null || message.Incarnation != _incarnation) return;
+            if (_closed || _fault is not null || _ledger is null || (message.Incarnation != _incarnation && !Sabotage.IsMissing(Guard.MessageIncarnation))) return;
             if (message.To != default && message.To != _coordinator.Id) return;
             Handle(message);
         });
@@ -99,7 +99,7 @@ public sealed partial class CommitPipeline
     private void Refuse(int index, StorageErrorCode code, string text, long durable)
     {
         // The marker that it hoped for is taken: by whom, the log tells (it may be this very commit, sent twice).
-        if (durable >= _pending[index].Commit.Marker)
+        if (durable >= _pending[index].Commit.Marker && !Sabotage.IsMissing(Guard.LogBeforeStale))
         {
             if (_ledger!.End.Marker < durable) StartCatchUp();
             return;
