@@ -17,12 +17,11 @@ internal enum Guard
     MessageIncarnation = 512,
     Marker = 1024,
     CommitId = 2048,
-    LogBeforeStale = 4096,
-    LeaderDeadline = 8192,
-    EpochOnRelease = 1 << 14,
-    PageCache = 1 << 15,
-    CheckpointFailure = 1 << 16,
-    RerunsFirst = 1 << 17,
+    LeaderDeadline = 4096,
+    EpochOnRelease = 8192,
+    PageCache = 1 << 14,
+    CheckpointFailure = 1 << 15,
+    RerunsFirst = 1 << 16,
 }
 
 /// <summary>Which guards are missing on this thread: none, but in tests.</summary>

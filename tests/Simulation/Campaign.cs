@@ -7,7 +7,7 @@ internal static class Campaign
 {
     public sealed record Result(long Runs, long Acknowledged, Coverage Coverage, IReadOnlyList<(ulong Seed, Violation Violation)> Failures);
 
-    public static Result Run(ulong from, long seeds, int threads, int maxFailures, Action<long>? progress = null, Guard removed = Guard.None)
+    public static Result Run(ulong from, long seeds, int threads, int maxFailures, Action<long>? progress = null, Guard removed = Guard.None, ActionKind? focus = null)
     {
         Coverage.Start();
         var coverage = new Coverage();
@@ -30,7 +30,7 @@ internal static class Campaign
             {
                 var seed = from + (ulong)index;
                 underWay[me] = (seed, Environment.TickCount64);
-                using var world = new World(Scenario.Generate(seed));
+                using var world = new World(Scenario.Generate(seed, focus));
                 var violation = world.Run();
                 lock (gate)
                 {

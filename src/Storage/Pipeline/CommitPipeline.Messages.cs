@@ -99,7 +99,7 @@ public sealed partial class CommitPipeline
     private void Refuse(int index, StorageErrorCode code, string text, long durable)
     {
         // The marker that it hoped for is taken: by whom, the log tells (it may be this very commit, sent twice).
-        if (durable >= _pending[index].Commit.Marker && !Sabotage.IsMissing(Guard.LogBeforeStale))
+        if (durable >= _pending[index].Commit.Marker)
         {
             if (_ledger!.End.Marker < durable) StartCatchUp();
             return;
