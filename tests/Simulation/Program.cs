@@ -17,7 +17,11 @@ internal static class Program
         var result = Campaign.Run((ulong)from, seeds, threads, (int)stop, done =>
             Console.Error.WriteLine($"{done:N0} seeds, {stopwatch.Elapsed.TotalSeconds:0} s"));
         Console.WriteLine(result.Coverage.ToTable());
-        Console.WriteLine($"{result.Runs:N0} seeds in {stopwatch.Elapsed.TotalSeconds:0.0} s, {result.Acknowledged:N0} writes acknowledged, {result.Failures.Count} seeds failed");
+        var faults = result.Coverage.Counts.Where(c => c.Key.StartsWith("fault ", StringComparison.Ordinal)).ToList();
+        Console.WriteLine();
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{result.Runs:N0} seeds from {from:N0} on, in {stopwatch.Elapsed.TotalSeconds:0} s on {threads} threads: {result.Operations:N0} writes asked for, {result.Acknowledged:N0} acknowledged as durable, "
+            + $"{result.Coverage.Counts.GetValueOrDefault("acknowledged early"):N0} before they were, {result.Commits:N0} commits, {faults.Sum(f => f.Value):N0} faults of {faults.Count} kinds, {result.Failures.Count} violations"));
         foreach (var (seed, violation) in result.Failures) Console.WriteLine($"seed {seed}: {violation}");
         return result.Failures.Count == 0 ? 0 : Replay(result.Failures[0].Seed, shrink: true);
     }

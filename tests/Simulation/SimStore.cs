@@ -78,7 +78,8 @@ internal sealed class SimStore(World world, Dice dice)
 
     private (StoreEffect Effect, double Ms)? Take(SimTab tab, StoreOperation operation, Func<StoreEffect, bool> fits)
     {
-        var index = _planned.FindIndex(p => p.Tab == tab && (p.Operation is null || p.Operation == operation) && fits(p.Effect));
+        // What is planned for an opening meets the next tab of the slot, too.
+        var index = _planned.FindIndex(p => (p.Tab == tab || (p.Operation == StoreOperation.Open && p.Tab.Slot == tab.Slot)) && (p.Operation is null || p.Operation == operation) && fits(p.Effect));
         if (index < 0) return null;
         var (_, _, effect, ms) = _planned[index];
         _planned.RemoveAt(index);

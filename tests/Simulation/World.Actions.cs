@@ -92,7 +92,7 @@ internal sealed partial class World
                 Trace(tab, $"is cut off from the data channel until {_isolatedUntil[tab]:0.#}");
                 break;
             case ActionKind.StoreFault:
-                PlanStoreFault(tab, dice);
+                for (var i = dice.From(1, 3); i > 0; i--) PlanStoreFault(tab, dice);
                 break;
         }
     }
@@ -113,13 +113,13 @@ internal sealed partial class World
     {
         // Most interesting where the leader writes.
         if (dice.Chance(0.6)) tab = LiveTabs.FirstOrDefault(t => t.IsOpen && t.Pipeline.IsLeading) ?? tab;
-        StoreOperation? operation = dice.Below(8) switch
+        StoreOperation? operation = dice.Below(10) switch
         {
-            0 => StoreOperation.RaiseEpoch,
-            1 => StoreOperation.Read,
-            2 => StoreOperation.Checkpoint,
-            3 => StoreOperation.Open,
-            4 => null,
+            0 or 1 => StoreOperation.RaiseEpoch,
+            2 => StoreOperation.Read,
+            3 or 4 => StoreOperation.Checkpoint,
+            5 => StoreOperation.Open,
+            6 => null,
             _ => StoreOperation.Append,
         };
         var effect = (StoreEffect)dice.Below(Enum.GetValues<StoreEffect>().Length);
@@ -231,6 +231,8 @@ internal sealed partial class World
     public void Leave(SimTab tab, ActionKind how)
     {
         if (tab.IsGone) return;
+        if (how == ActionKind.Close && tab.IsUsable) tab.Triggers.OnLeft();
+        if (tab.IsGone) return; // it crashed in the middle of that
         tab.IsGone = true;
         Coverage.Hit($"fault tab {how}");
         if (tab.IsOpen && tab.Pipeline.IsLeading) Coverage.Hit($"fault leader {how}");
@@ -248,7 +250,6 @@ internal sealed partial class World
         }
         else
         {
-            if (tab.IsUsable) tab.Triggers.OnLeft();
             tab.Platform.Close();
         }
     }
