@@ -12,6 +12,7 @@ public sealed class SabotageTests(ITestOutputHelper output)
     /// <summary>Guards that few seeds put to the test, and the fault that does.</summary>
     private static readonly Dictionary<Guard, ActionKind> Focus = new()
     {
+        [Guard.CatchUpBeforeLeading] = ActionKind.NetStorm,
         [Guard.CheckpointFailure] = ActionKind.QuotaWindow,
         [Guard.LeaderDeadline] = ActionKind.Hang,
         [Guard.MessageIncarnation] = ActionKind.ReplaceStore,
