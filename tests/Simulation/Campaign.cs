@@ -7,7 +7,7 @@ internal static class Campaign
 {
     public sealed record Result(long Runs, long Operations, long Commits, long Acknowledged, Coverage Coverage, IReadOnlyList<(ulong Seed, Violation Violation)> Failures);
 
-    public static Result Run(ulong from, long seeds, int threads, int maxFailures, Action<long>? progress = null, Guard removed = Guard.None, ActionKind? focus = null)
+    public static Result Run(ulong from, long seeds, int threads, int maxFailures, Action<string>? progress = null, Guard removed = Guard.None, ActionKind? focus = null)
     {
         Coverage.Start();
         var coverage = new Coverage();
@@ -38,8 +38,13 @@ internal static class Campaign
                     acknowledged += world.Acknowledged;
                     operations += world.OperationCount;
                     commits += world.DurableCount;
-                    if (violation is not null) failures.Add((seed, violation));
-                    if (++done % 1_000 == 0) progress?.Invoke(done);
+                    if (violation is not null)
+                    {
+                        failures.Add((seed, violation));
+                        progress?.Invoke($"seed {seed}: {violation}");
+                    }
+
+                    if (++done % 1_000 == 0) progress?.Invoke($"{done:N0} seeds");
                 }
             }
         }

@@ -18,7 +18,7 @@ internal static class Program
         var removed = Enum.Parse<Guard>(Word(args, "--without") ?? nameof(Guard.None));
         var focus = Word(args, "--focus") is { } kind ? Enum.Parse<ActionKind>(kind) : default(ActionKind?);
         var result = Campaign.Run(
-            (ulong)from, seeds, threads, (int)stop, done => Console.Error.WriteLine($"{done:N0} seeds, {stopwatch.Elapsed.TotalSeconds:0} s"), removed, focus);
+            (ulong)from, seeds, threads, (int)stop, news => Console.Error.WriteLine($"{stopwatch.Elapsed.TotalSeconds,6:0} s  {news}"), removed, focus);
         Console.WriteLine(result.Coverage.ToTable());
         var faults = result.Coverage.Counts.Where(c => c.Key.StartsWith("fault ", StringComparison.Ordinal)).ToList();
         Console.WriteLine();
