@@ -176,10 +176,13 @@ public static class LeaseElection
         /// <summary>Takes in the record's text: another holder, a renewal, a release, or nothing legible.</summary>
         private void Observe(string? text)
         {
-            if (_s.Observed && text == _s.Text)
+            // A text that was seen while the own write was under way is judged when that has failed.
+            var isNew = !_s.Observed || text != _s.Text;
+            if (!isNew && !_s.Holding)
                 return;
             var first = !_s.Observed;
-            Note(text);
+            if (isNew)
+                Note(text);
             if (_s.Holding)
             {
                 // While the own write is under way its answer decides; before it, this may be an old text.

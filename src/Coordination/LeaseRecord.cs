@@ -33,7 +33,7 @@ public readonly record struct LeaseRecord(TabId? Holder, Epoch Epoch, long Renew
     private const int MaxLength = 1024;
 
     /// <summary>The same lease without a holder; the epoch stays.</summary>
-    public LeaseRecord Released(TabId? successor = null) => new(null, Epoch, Renewal + 1, false, successor);
+    public LeaseRecord Released(TabId? successor = null) => new(null, Sabotage.IsMissing(Guard.EpochOnRelease) ? default : Epoch, Renewal + 1, false, successor);
 
     /// <summary>Writes the record as one line of JSON.</summary>
     public string ToText()

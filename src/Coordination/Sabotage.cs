@@ -13,6 +13,15 @@ internal enum Guard
     AppendFailure = 32,
     Resend = 64,
     DurableBeforeAnswer = 128,
+    StoreIncarnation = 256,
+    MessageIncarnation = 512,
+    Marker = 1024,
+    CommitId = 2048,
+    LeaderDeadline = 4096,
+    EpochOnRelease = 8192,
+    PageCache = 1 << 14,
+    CheckpointFailure = 1 << 15,
+    RerunsFirst = 1 << 16,
 }
 
 /// <summary>Which guards are missing on this thread: none, but in tests.</summary>

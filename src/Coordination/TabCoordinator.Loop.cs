@@ -33,7 +33,7 @@ public sealed partial class TabCoordinator
     /// <summary>Timers count whole milliseconds and cut the rest off; one more makes sure that the moment has come.</summary>
     private TimeSpan DueIn(TimeSpan at) => TimeSpan.FromMilliseconds(Math.Max(0, Math.Floor((at - Now).TotalMilliseconds)) + 1);
 
-    private LeaderLease? HeldLease() => _lease is not null && Now < _state.Deadline ? _lease : null;
+    private LeaderLease? HeldLease() => _lease is not null && (Now < _state.Deadline || Sabotage.IsMissing(Guard.LeaderDeadline)) ? _lease : null;
 
     private void Dispatch(ElectionEvent happened)
     {

@@ -17,7 +17,7 @@ internal static class StoreRules
 
     public static void CheckFence(Head head, Fence fence)
     {
-        if (head.Incarnation != fence.Incarnation) throw new StoreReplacedException();
+        if (head.Incarnation != fence.Incarnation && !Sabotage.IsMissing(Guard.StoreIncarnation)) throw new StoreReplacedException();
         if (head.Epoch != fence.Epoch && !Sabotage.IsMissing(Guard.StoreEpoch)) throw new FencedException(fence.Epoch, head.Epoch);
     }
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
+using DataSync.Coordination;
 using DataSync.Storage;
 using Microsoft.Extensions.Logging;
 
@@ -188,7 +189,7 @@ internal sealed class DatabaseFile : VfsFile
         if (!_locks.TryShare()) return VfsFailure.Report(SqliteResult.Busy, $"Another connection of this tab is writing to '{_name}'.");
         _storage.EnterRead();
         Level = LockLevel.Shared;
-        _isCacheOld = _storage.Generation != _cacheGeneration;
+        _isCacheOld = _storage.Generation != _cacheGeneration && !Sabotage.IsMissing(Guard.PageCache);
         _isSchemaOld = _storage.Retractions != _schemaRetractions;
         return SqliteResult.Ok;
     }

@@ -62,6 +62,7 @@ public sealed class LeaseElectionTests
     [InlineData("LEAD @1 tick", "set:B1", TabRole.Leader, "a heartbeat renews")]
     [InlineData("LEAD @0.3 tick", "", TabRole.Leader, "not more often than needed")]
     [InlineData("LEAD @1 tick fail:a2", "lost:1 watch:A", TabRole.Follower, "a renewal that finds a newer epoch ends it")]
+    [InlineData("LEAD @1 tick see:a2 fail:a2", "lost:1 watch:A", TabRole.Follower, "also when that was seen while the renewal was under way")]
     [InlineData("LEAD @1 tick fail:none", "set:B1", TabRole.Leader, "a wiped record is written again under the same epoch")]
     [InlineData("LEAD see:junk", "set:B1", TabRole.Leader, "garbage too")]
     [InlineData("LEAD see:a0", "set:B1", TabRole.Leader, "an older epoch is overwritten")]

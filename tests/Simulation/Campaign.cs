@@ -5,14 +5,14 @@ namespace DataSync.Simulation;
 /// <summary>Many seeds on a few threads; each run stays on one.</summary>
 internal static class Campaign
 {
-    public sealed record Result(long Runs, long Acknowledged, Coverage Coverage, IReadOnlyList<(ulong Seed, Violation Violation)> Failures);
+    public sealed record Result(long Runs, long Operations, long Commits, long Acknowledged, Coverage Coverage, IReadOnlyList<(ulong Seed, Violation Violation)> Failures);
 
-    public static Result Run(ulong from, long seeds, int threads, int maxFailures, Action<long>? progress = null, Guard removed = Guard.None)
+    public static Result Run(ulong from, long seeds, int threads, int maxFailures, Action<string>? progress = null, Guard removed = Guard.None, ActionKind? focus = null)
     {
         Coverage.Start();
         var coverage = new Coverage();
         var failures = new List<(ulong, Violation)>();
-        long next = -1, done = 0, acknowledged = 0;
+        long next = -1, done = 0, acknowledged = 0, operations = 0, commits = 0;
         var gate = new Lock();
         var underWay = new (ulong Seed, long Since)[threads];
         var worker = -1;
@@ -20,7 +20,7 @@ internal static class Campaign
         using var watchdog = new Timer(_ => Watch(underWay), null, 5000, 5000);
         foreach (var thread in workers) thread.Start();
         foreach (var thread in workers) thread.Join();
-        return new Result(done, acknowledged, coverage, [.. failures.OrderBy(f => f.Item1)]);
+        return new Result(done, operations, commits, acknowledged, coverage, [.. failures.OrderBy(f => f.Item1)]);
 
         void Work()
         {
@@ -30,14 +30,21 @@ internal static class Campaign
             {
                 var seed = from + (ulong)index;
                 underWay[me] = (seed, Environment.TickCount64);
-                using var world = new World(Scenario.Generate(seed));
+                using var world = new World(Scenario.Generate(seed, focus));
                 var violation = world.Run();
                 lock (gate)
                 {
                     coverage.Add(world.Coverage);
                     acknowledged += world.Acknowledged;
-                    if (violation is not null) failures.Add((seed, violation));
-                    if (++done % 1_000 == 0) progress?.Invoke(done);
+                    operations += world.OperationCount;
+                    commits += world.DurableCount;
+                    if (violation is not null)
+                    {
+                        failures.Add((seed, violation));
+                        progress?.Invoke($"seed {seed}: {violation}");
+                    }
+
+                    if (++done % 1_000 == 0) progress?.Invoke($"{done:N0} seeds");
                 }
             }
         }

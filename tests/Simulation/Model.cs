@@ -97,7 +97,18 @@ internal sealed class StoreLife(Guid incarnation)
 {
     private readonly Dictionary<CommitId, long> _markers = [];
 
+    /// <summary>A store made from a copy of another: the same history, so far.</summary>
+    public StoreLife(Guid incarnation, StoreLife original)
+        : this(incarnation)
+    {
+        foreach (var position in original.History.Skip(1)) Add(position);
+        (Copied, Epoch, Checkpoint) = (History.Count - 1, original.Epoch, original.End.Marker);
+    }
+
     public Guid Incarnation { get; } = incarnation;
+
+    /// <summary>How many commits it took over from another store.</summary>
+    public int Copied { get; }
 
     public List<Position> History { get; } = [Position.Start];
 
@@ -122,7 +133,10 @@ internal enum OperationState
 {
     Running,
 
-    /// <summary>Acknowledged.</summary>
+    /// <summary>Acknowledged before it is durable.</summary>
+    Deferred,
+
+    /// <summary>Acknowledged, and durable.</summary>
     Done,
 
     /// <summary>Failed, or withdrawn: nothing of it may ever become durable.</summary>
@@ -157,6 +171,18 @@ internal sealed class Operation(int number, SimTab tab, double startMs, StoreLif
     public ModelCommit? Durable { get; set; }
 
     public bool IsProbe { get; init; }
+
+    /// <summary>Its place among all beginnings and early acknowledgements of the run.</summary>
+    public required long StartOrder { get; init; }
+
+    /// <summary>As <see cref="StartOrder"/>, when it was acknowledged before it was durable; otherwise 0.</summary>
+    public long AckOrder { get; set; }
+
+    /// <summary>A sync told of its failure before it was acknowledged.</summary>
+    public bool IsTakenBack { get; set; }
+
+    /// <summary>Whether its application still waits for its fate.</summary>
+    public bool IsOpen => State == OperationState.Running || (State == OperationState.Deferred && Durable is null);
 
     /// <summary>A synchronous write whose outcome nobody has asked for.</summary>
     public bool IsUnflushed { get; set; }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using DataSync.Coordination;
 
 namespace DataSync.Simulation;
 
@@ -14,17 +15,24 @@ internal static class Program
         if (args.Contains("--seed")) return Replay((ulong)Get(args, "--seed", 0), args.Contains("--shrink"), args.Contains("--live"));
         var stopwatch = Stopwatch.StartNew();
         var stop = Get(args, "--failures", 1);
-        var result = Campaign.Run((ulong)from, seeds, threads, (int)stop, done =>
-            Console.Error.WriteLine($"{done:N0} seeds, {stopwatch.Elapsed.TotalSeconds:0} s"));
+        var removed = Enum.Parse<Guard>(Word(args, "--without") ?? nameof(Guard.None));
+        var focus = Word(args, "--focus") is { } kind ? Enum.Parse<ActionKind>(kind) : default(ActionKind?);
+        var result = Campaign.Run(
+            (ulong)from, seeds, threads, (int)stop, news => Console.Error.WriteLine($"{stopwatch.Elapsed.TotalSeconds,6:0} s  {news}"), removed, focus);
         Console.WriteLine(result.Coverage.ToTable());
-        Console.WriteLine($"{result.Runs:N0} seeds in {stopwatch.Elapsed.TotalSeconds:0.0} s, {result.Acknowledged:N0} writes acknowledged, {result.Failures.Count} seeds failed");
+        var faults = result.Coverage.Counts.Where(c => c.Key.StartsWith("fault ", StringComparison.Ordinal)).ToList();
+        Console.WriteLine();
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{result.Runs:N0} seeds from {from:N0} on, in {stopwatch.Elapsed.TotalSeconds:0} s on {threads} threads: {result.Operations:N0} writes asked for, {result.Acknowledged:N0} acknowledged as durable, "
+            + $"{result.Coverage.Counts.GetValueOrDefault("acknowledged early"):N0} before they were, {result.Commits:N0} commits, {faults.Sum(f => f.Value):N0} faults of {faults.Count} kinds, {result.Failures.Count} violations"));
         foreach (var (seed, violation) in result.Failures) Console.WriteLine($"seed {seed}: {violation}");
-        return result.Failures.Count == 0 ? 0 : Replay(result.Failures[0].Seed, shrink: true);
+        Sabotage.Remove(removed);
+        return result.Failures.Count == 0 ? 0 : Replay(result.Failures[0].Seed, shrink: true, focus: focus);
     }
 
-    private static int Replay(ulong seed, bool shrink, bool live = false)
+    private static int Replay(ulong seed, bool shrink, bool live = false, ActionKind? focus = null)
     {
-        var scenario = Scenario.Generate(seed);
+        var scenario = Scenario.Generate(seed, focus);
         if (shrink) scenario = Shrinker.Shrink(scenario);
         using var world = new World(scenario, traces: true) { Live = live ? Console.Error.WriteLine : null };
         var violation = world.Run();
@@ -34,6 +42,8 @@ internal static class Program
         Console.WriteLine(violation is null ? $"seed {seed}: no violation" : $"seed {seed}: {violation}");
         return violation is null ? 0 : 1;
     }
+
+    private static string? Word(string[] args, string name) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : null;
 
     private static long Get(string[] args, string name, long otherwise)
     {

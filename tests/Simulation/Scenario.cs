@@ -1,3 +1,5 @@
+using DataSync.Storage;
+
 namespace DataSync.Simulation;
 
 internal enum ActionKind
@@ -6,6 +8,7 @@ internal enum ActionKind
     Write,
     SyncWrite,
     Read,
+    Sync,
     Flush,
 
     // What happens to tabs.
@@ -15,6 +18,9 @@ internal enum ActionKind
     Dispose,
     Hang,
     Freeze,
+    Cache,
+    Drain,
+    Hide,
     Resign,
     RequestLeadership,
 
@@ -28,9 +34,12 @@ internal enum ActionKind
     SlowStore,
     DeleteStore,
     EvictStore,
+    ReplaceStore,
+    StrayAppend,
     ForgeLease,
     ClearLease,
     LeaseStorageFails,
+    LockTrouble,
     WallJump,
 }
 
@@ -71,11 +80,21 @@ internal sealed record Scenario
 
     public required double WriteTimeoutMs { get; init; }
 
+    /// <summary>One bit for each slot whose tabs defer their writes.</summary>
+    public required int DeferredSlots { get; init; }
+
+    public required double SyncIntervalMs { get; init; }
+
+    public required int SyncBytes { get; init; }
+
     public required double DurationMs { get; init; }
 
     public required IReadOnlyList<SimAction> Actions { get; init; }
 
-    public static Scenario Generate(ulong seed)
+    /// <summary>Makes a run from a seed.</summary>
+    /// <param name="seed">Decides everything.</param>
+    /// <param name="focus">A kind of fault that comes more often than it would, for guards that only it puts to the test.</param>
+    public static Scenario Generate(ulong seed, ActionKind? focus = null)
     {
         var dice = new Dice(seed * 0x9E3779B97F4A7C15 + 1);
         var tabs = dice.Pick(1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7);
@@ -84,6 +103,7 @@ internal sealed record Scenario
         AddOpenings(dice.Fork(1), tabs, duration, actions);
         AddWork(dice.Fork(2), tabs, duration, actions);
         AddFaults(dice.Fork(3), tabs, duration, actions);
+        for (var i = 0; focus is { } kind && i < 6; i++) actions.Add(new(dice.From(0, duration), kind, dice.Below(tabs), dice.Next()));
         actions.Sort((a, b) => a.AtMs.CompareTo(b.AtMs));
         var turnDeadline = dice.Pick(100, 400, 1000, 5000);
         return new Scenario
@@ -103,8 +123,21 @@ internal sealed record Scenario
             WriteTimeoutMs = turnDeadline + dice.Pick(2000, 6000, 10000, 25000),
             DurationMs = duration,
             Actions = actions,
+            DeferredSlots = dice.Chance(0.4) ? dice.From(1, 127) | 1 << dice.Below(tabs) : 0,
+            SyncIntervalMs = dice.Pick(10, 100, 700, 2000),
+            SyncBytes = dice.Pick(4096, 20_000, 100_000, 2 << 20),
         };
     }
+
+    /// <summary>How a tab of this slot defers its writes; null when it does not.</summary>
+    public SyncPolicy? PolicyOf(int slot) => (DeferredSlots >> slot & 1) == 0 ? null : new SyncPolicy
+    {
+        Interval = World.Ms(SyncIntervalMs),
+        Debounce = World.Ms(Math.Max(1, SyncIntervalMs / (1 + (long)(Seed % 4) * 5))),
+        DirtyBytes = SyncBytes,
+        DirtyBlocks = Seed % 3 == 0 ? 8 : 512,
+        BackpressureBytes = SyncBytes * (1 + (long)(Seed % 2) * 3),
+    };
 
     private static void AddOpenings(Dice dice, int tabs, double duration, List<SimAction> actions)
     {
@@ -130,7 +163,7 @@ internal sealed record Scenario
             for (var i = 0; i < count; i++)
             {
                 var slot = one >= 0 ? one : dice.Below(tabs);
-                var kind = dice.Below(12) switch { 0 => ActionKind.Read, 1 when syncs => ActionKind.SyncWrite, 2 when syncs => ActionKind.Flush, _ => ActionKind.Write };
+                var kind = dice.Below(12) switch { 0 => ActionKind.Read, 1 when syncs => ActionKind.SyncWrite, 2 when syncs => ActionKind.Flush, 3 when syncs => ActionKind.Sync, _ => ActionKind.Write };
                 actions.Add(new(at, kind, slot, dice.Next()));
                 at += gap * dice.Fraction();
             }
@@ -156,7 +189,8 @@ internal sealed record Scenario
 
     private static bool IsEnabled(ActionKind kind, Dice dice) => dice.Chance(kind switch
     {
-        ActionKind.DeleteStore or ActionKind.EvictStore => 0.06,
+        ActionKind.DeleteStore or ActionKind.EvictStore or ActionKind.ReplaceStore => 0.06,
+        ActionKind.StrayAppend => 0.1,
         ActionKind.StoreFault => 0.6,
         ActionKind.Open or ActionKind.Crash or ActionKind.Hang => 0.45,
         _ => 0.25,

@@ -6,12 +6,14 @@ namespace DataSync.Simulation;
 internal sealed class SimBus(World world)
 {
     private readonly List<Channel> _channels = [];
+    private long _sent;
 
     public ICommitChannel CreateChannel(SimTab tab) => new Channel(this, tab);
 
     private sealed class Channel(SimBus bus, SimTab tab) : ICommitChannel
     {
         private readonly Dictionary<Channel, double> _lastDue = [];
+        private (Channel? From, long Number) _last;
 
         public event Action<byte[]>? Received;
 
@@ -47,12 +49,15 @@ internal sealed class SimBus(World world)
             }
 
             // A tab that hangs gets it later, one that is gone never.
-            tab.Platform.Clock.CreateTimer(_ => Receive(from, message), null, World.Ms(due - bus.World.Clock.NowMs), Timeout.InfiniteTimeSpan);
+            var number = bus._sent++;
+            tab.Platform.Clock.CreateTimer(_ => Receive(from, message, number), null, World.Ms(due - bus.World.Clock.NowMs), Timeout.InfiniteTimeSpan);
         }
 
-        private void Receive(Channel from, byte[] message)
+        private void Receive(Channel from, byte[] message, long number)
         {
             if (!bus._channels.Contains(this)) return;
+            if (_last.Number > number && _last.From != from) bus.World.Coverage.Hit("fault message overtook one of another sender");
+            _last = (from, number);
             if (bus.World.IsTracing) bus.World.Trace(tab, $"receives {bus.World.Describe(message)} from {from.Tab.Name}");
             Received?.Invoke(message.ToArray());
         }

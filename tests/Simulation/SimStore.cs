@@ -14,6 +14,8 @@ internal enum StoreEffect
     CrashAfter,
     HangBefore,
     HangAfter,
+    FreezeBefore,
+    CacheAfter,
     HoldBefore,
     HoldAfter,
 }
@@ -45,9 +47,10 @@ internal sealed class SimStore(World world, Dice dice)
     public async Task BeforeAsync(SimTab tab, StoreCall call)
     {
         world.CheckThread();
+        if (call.Operation == StoreOperation.Append) world.CheckDeadline(tab);
         tab.Trace($"store {call.Operation} {call.Number} begins");
         await PassAsync(tab);
-        var effect = Take(tab, call.Operation, e => e is not (StoreEffect.LoseAfter or StoreEffect.CrashAfter or StoreEffect.HangAfter or StoreEffect.HoldAfter));
+        var effect = Take(tab, call.Operation, e => !IsAfter(e));
         if (call.Operation is StoreOperation.Append or StoreOperation.Checkpoint && world.Clock.NowMs < QuotaUntilMs)
             await ApplyAsync(tab, call, (StoreEffect.Quota, 0));
         if (effect is { } found) await ApplyAsync(tab, call, found);
@@ -58,11 +61,14 @@ internal sealed class SimStore(World world, Dice dice)
     {
         world.Observe(tab, call);
         if (call.Operation == StoreOperation.Append && call.Commits.Count > 1) world.Coverage.Hit("state group commit");
-        if (Take(tab, call.Operation, e => e is StoreEffect.LoseAfter or StoreEffect.CrashAfter or StoreEffect.HangAfter or StoreEffect.HoldAfter) is { } found)
+        if (Take(tab, call.Operation, IsAfter) is { } found)
             await ApplyAsync(tab, call, found);
         await PassAsync(tab);
         tab.Trace($"store {call.Operation} {call.Number} ends");
     }
+
+    private static bool IsAfter(StoreEffect effect) =>
+        effect is StoreEffect.LoseAfter or StoreEffect.CrashAfter or StoreEffect.HangAfter or StoreEffect.CacheAfter or StoreEffect.HoldAfter;
 
     private Task PassAsync(SimTab tab)
     {
@@ -72,7 +78,8 @@ internal sealed class SimStore(World world, Dice dice)
 
     private (StoreEffect Effect, double Ms)? Take(SimTab tab, StoreOperation operation, Func<StoreEffect, bool> fits)
     {
-        var index = _planned.FindIndex(p => p.Tab == tab && (p.Operation is null || p.Operation == operation) && fits(p.Effect));
+        // What is planned for an opening meets the next tab of the slot, too.
+        var index = _planned.FindIndex(p => (p.Tab == tab || (p.Operation == StoreOperation.Open && p.Tab.Slot == tab.Slot)) && (p.Operation is null || p.Operation == operation) && fits(p.Effect));
         if (index < 0) return null;
         var (_, _, effect, ms) = _planned[index];
         _planned.RemoveAt(index);
@@ -102,6 +109,10 @@ internal sealed class SimStore(World world, Dice dice)
                 break;
             case StoreEffect.HangBefore or StoreEffect.HangAfter:
                 world.Stop(tab, ActionKind.Hang, fault.Ms);
+                await tab.DelayAsync(0);
+                break;
+            case StoreEffect.FreezeBefore or StoreEffect.CacheAfter:
+                world.Stop(tab, fault.Effect == StoreEffect.FreezeBefore ? ActionKind.Freeze : ActionKind.Cache, fault.Ms);
                 await tab.DelayAsync(0);
                 break;
             default:

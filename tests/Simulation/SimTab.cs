@@ -1,33 +1,34 @@
-using System.Buffers.Binary;
 using DataSync.Contracts;
 using DataSync.Coordination;
 using DataSync.Storage;
+using DataSync.Vfs;
 using Microsoft.Extensions.Logging;
 
 namespace DataSync.Simulation;
 
-/// <summary>One tab: the real coordinator and pipeline over simulated surroundings, and an application that reads and writes.</summary>
-internal sealed class SimTab : ILogger
+/// <summary>One tab: the real coordinator, pipeline and database files over simulated surroundings, and an application that reads and writes.</summary>
+internal sealed partial class SimTab : ILogger
 {
     private const int MaxAttempts = 40;
     private readonly World _world;
-    private readonly TimeProvider _clock;
     private readonly List<TaskCompletionSource> _waitForReaders = [];
     private readonly List<Operation> _unflushed = [];
+    private SimConnection? _reader, _writer;
     private (Operation? Operation, Position Base, ModelImage Image)? _sealing;
     private int _readers;
     private int _commits;
     private bool _flushing;
 
-    public SimTab(World world, int slot, string name, double drift)
+    public SimTab(World world, int slot, string name, double drift, SyncPolicy? deferred)
     {
         (_world, Slot, Name) = (world, slot, name);
         Platform = world.Browser.OpenTab();
-        _clock = drift == 0 ? Platform.Clock : new DriftingClock(Platform.Clock, 1 + drift);
-        Coordinator = new TabCoordinator(Platform, new CoordinationOptions { Scope = World.Scope }, _clock, this);
+        Clock = drift == 0 ? Platform.Clock : new DriftingClock(Platform.Clock, 1 + drift);
+        Page = new SimPlatform(world, this, Platform);
+        Coordinator = new TabCoordinator(Page, new CoordinationOptions { Scope = World.Scope }, Clock, this);
         Inner = new MemoryBlockStore(world.Medium);
         Store = new FaultyBlockStore(Inner) { Before = call => world.Store.BeforeAsync(this, call), After = call => world.Store.AfterAsync(this, call) };
-        Pipeline = new CommitPipeline(Store, world.Bus.CreateChannel(this), Coordinator, world.Options, _clock, this, new PipelineSources
+        Pipeline = new CommitPipeline(Store, world.Bus.CreateChannel(this), Coordinator, world.Options, Clock, this, new PipelineSources
         {
             NewCommitId = NewCommitId,
             Jitter = world.Jitter.Fraction,
@@ -35,6 +36,11 @@ internal sealed class SimTab : ILogger
         });
         Pipeline.Committed += OnCommitted;
         Pipeline.Faulted += (_, e) => world.OnFaulted(this, e.Error);
+        Triggers = new SimTriggers(Clock);
+        Policy = deferred ?? new SyncPolicy();
+        Sync = new AutoSyncManager(
+            Pipeline, World.Scope, deferred is null ? Durability.Immediate : Durability.Deferred, Policy, Triggers, this, MaxAttempts);
+        WatchSyncs();
     }
 
     public int Slot { get; }
@@ -42,6 +48,11 @@ internal sealed class SimTab : ILogger
     public string Name { get; }
 
     public InMemoryTabPlatform Platform { get; }
+
+    public SimPlatform Page { get; }
+
+    /// <summary>The tab's own clock, which may drift.</summary>
+    public TimeProvider Clock { get; }
 
     public TabCoordinator Coordinator { get; }
 
@@ -51,10 +62,21 @@ internal sealed class SimTab : ILogger
 
     public CommitPipeline Pipeline { get; }
 
+    public AutoSyncManager Sync { get; }
+
+    public SimTriggers Triggers { get; }
+
+    public SyncPolicy Policy { get; }
+
+    public bool IsDeferred => Sync.Durability == Durability.Deferred;
+
     /// <summary>Crashed, closed or disposed.</summary>
     public bool IsGone { get; set; }
 
     public bool IsStopped { get; set; }
+
+    /// <summary>Stopped in the back/forward cache: no message reaches it.</summary>
+    public bool IsCached { get; set; }
 
     public bool IsOpen { get; private set; }
 
@@ -77,11 +99,15 @@ internal sealed class SimTab : ILogger
         try
         {
             await Pipeline.OpenAsync();
+            var locks = new VfsLock();
+            (_reader, _writer) = (new SimConnection(World.Scope, Pipeline.Storage, locks, this), new SimConnection(World.Scope, Pipeline.Storage, locks, this));
+            await Sync.StartAsync(default);
+            Coordinator.Heartbeat += (_, _) => Sync.MaybeAutoSync();
             IsOpen = true;
             CommittedMarker = Pipeline.Position.Marker;
-            Trace($"is open at {_world.Describe(Pipeline.Position)}");
+            Trace($"is open at {_world.Describe(Pipeline.Position)}{(IsDeferred ? ", its writes are deferred" : "")}");
         }
-        catch (Exception error) when (error is StorageException or OperationCanceledException or CoordinationException)
+        catch (Exception error) when (error is StorageException or OperationCanceledException or CoordinationException or SimStoreException)
         {
             _world.Coverage.Hit("open failed");
             Trace($"could not open: {error.Message}");
@@ -89,12 +115,18 @@ internal sealed class SimTab : ILogger
         }
     }
 
-    public async Task WriteAsync(Operation operation, WritePlan plan)
+    public Task WriteAsync(Operation operation, WritePlan plan) => GuardAsync(operation, async () =>
+    {
+        using var cancellation = plan.CancelAfterMs > 0 ? new CancellationTokenSource(World.Ms(plan.CancelAfterMs), Clock) : null;
+        await WriteAsync(operation, plan, cancellation?.Token ?? default);
+    });
+
+    /// <summary>Whatever a write ends with, the application learns it.</summary>
+    private async Task GuardAsync(Operation operation, Func<Task> write)
     {
         try
         {
-            using var cancellation = plan.CancelAfterMs > 0 ? new CancellationTokenSource(World.Ms(plan.CancelAfterMs), _clock) : null;
-            await WriteAsync(operation, plan, cancellation?.Token ?? default);
+            await write();
         }
         catch (StorageException error) when (error is NoLeaderException or StorageClosedException || Fault is not null)
         {
@@ -108,9 +140,9 @@ internal sealed class SimTab : ILogger
         {
             _world.End(operation, OperationState.Failed, "cancelled");
         }
-        catch (WorkFailedException)
+        catch (WorkFailedException error)
         {
-            _world.End(operation, OperationState.Failed, "rolled back");
+            _world.End(operation, OperationState.Failed, error.Message);
         }
         catch (ObjectDisposedException error) when (error.ObjectName?.Contains("Extent", StringComparison.Ordinal) != true)
         {
@@ -124,9 +156,10 @@ internal sealed class SimTab : ILogger
 
     private async Task WriteAsync(Operation operation, WritePlan plan, CancellationToken cancellationToken)
     {
+        using var admission = Sync.Admit();
         for (var attempt = 1; attempt <= MaxAttempts; attempt++)
         {
-            var turn = await Pipeline.BeginWriteAsync(plan.IsExclusive || attempt > 2, cancellationToken);
+            var turn = await Sync.BeginWriteAsync(plan.IsExclusive || attempt > 2, cancellationToken);
             var before = operation.Commits.Count;
             string? refusal;
             try
@@ -159,7 +192,7 @@ internal sealed class SimTab : ILogger
         throw new StaleCommitException(MaxAttempts);
     }
 
-    /// <summary>One transaction, as SQLite would do it: it holds its read and its batch until it is over.</summary>
+    /// <summary>One transaction that takes time, as SQLite would do it.</summary>
     private async Task<string?> RunAsync(Operation operation, WritePlan plan)
     {
         while (_readers > 0)
@@ -171,90 +204,101 @@ internal sealed class SimTab : ILogger
             await gone.Task;
         }
 
+        if (TryBegin(operation, plan) is { } refusal) return refusal;
+        if (plan.HoldMs > 0)
+        {
+            _world.Coverage.Hit("transaction held open");
+            await HoldAsync(plan.HoldMs);
+        }
+
+        Finish(operation, plan);
+        return null;
+    }
+
+    private string? TryBegin(Operation operation, WritePlan plan)
+    {
         var storage = Pipeline.Storage;
-        storage.EnterRead();
-        try
+        if (_writer!.TryBegin() is { } refusal) return refusal;
+        _world.CheckImage(this, "at the start of a transaction");
+        var image = _world.ImageAt(storage.Top).Copy();
+        CheckPages(_writer, image, "at the start of a transaction");
+        _sealing = (operation, storage.Top, image);
+        plan.First(_writer, image, operation.Number);
+        return null;
+    }
+
+    private void Finish(Operation operation, WritePlan plan)
+    {
+        plan.Second(_writer!, _sealing!.Value.Image, operation.Number);
+        if (plan.RollsBack)
         {
-            if (storage.TryBeginBatch() is { } refusal) return refusal;
-            _world.CheckImage(this, "at the start of a transaction");
-            var image = _world.ImageAt(storage.Top).Copy();
-            _sealing = (operation, storage.Top, image);
-            plan.First(storage, image, operation.Number);
-            if (plan.HoldMs > 0)
-            {
-                _world.Coverage.Hit("transaction held open");
-                await HoldAsync(plan.HoldMs);
-            }
-
-            plan.Second(storage, image, operation.Number);
-            if (plan.RollsBack)
-            {
-                _world.Coverage.Hit("transaction rolled back");
-                storage.RollbackBatch();
-                _sealing = null;
-                throw new WorkFailedException();
-            }
-
-            storage.CommitBatch();
+            _world.Coverage.Hit("transaction rolled back");
+            _writer!.Rollback();
             _sealing = null;
-            return null;
+            throw new WorkFailedException("rolled back");
         }
-        finally
-        {
-            storage.ExitRead();
-        }
+
+        _writer!.Commit();
+        _sealing = null;
+    }
+
+    private void CheckPages(SimConnection connection, ModelImage image, string when)
+    {
+        if (connection.Compare(image) is { } difference) _world.Fail("S5", $"{Name} {when}: SQLite sees {difference}");
     }
 
     /// <summary>A write that nobody awaits, as from synchronous code; only the leader may.</summary>
     public void WriteAtOnce(Operation operation, WritePlan plan)
     {
-        var storage = Pipeline.Storage;
-        if (_readers > 0 || storage.InBatch)
+        if (_readers > 0 || Pipeline.Storage.InBatch)
         {
             _world.End(operation, OperationState.Failed, "busy");
             return;
         }
 
-        storage.EnterRead();
-        var refusal = storage.TryBeginBatch();
+        var refusal = TryBegin(operation, plan);
         if (refusal is null)
         {
-            _world.CheckImage(this, "at the start of a synchronous transaction");
-            var image = _world.ImageAt(storage.Top).Copy();
-            _sealing = (operation, storage.Top, image);
-            plan.First(storage, image, operation.Number);
-            plan.Second(storage, image, operation.Number);
-            if (plan.RollsBack) storage.RollbackBatch();
-            else storage.CommitBatch();
-            _sealing = null;
+            try
+            {
+                Finish(operation, plan);
+            }
+            catch (WorkFailedException)
+            {
+                // It was rolled back.
+            }
         }
 
-        storage.ExitRead();
         _world.Coverage.Hit(refusal is null ? "synchronous write" : "synchronous write refused");
-        if (refusal is not null || operation.Commits.Count == 0) _world.End(operation, OperationState.Failed, refusal is null ? "nothing written" : "refused");
-        else
+        if (refusal is not null || operation.Commits.Count == 0)
         {
-            operation.IsUnflushed = true;
-            _unflushed.Add(operation);
+            _world.End(operation, OperationState.Failed, refusal is null ? "nothing written" : "refused");
+            return;
         }
+
+        operation.IsUnflushed = true;
+        _unflushed.Add(operation);
     }
 
-    /// <summary>After a flush without an error, every synchronous write before it is durable.</summary>
+    /// <summary>After a flush without an error, everything that was written before it is durable.</summary>
     public async Task FlushAsync()
     {
         if (_flushing) return;
         _flushing = true;
         var flushed = _unflushed.ToList();
+        var deferred = Deferred;
         _unflushed.Clear();
         foreach (var operation in flushed) operation.IsUnflushed = false;
         try
         {
-            await Pipeline.FlushAsync();
+            await Sync.ForceSyncAsync();
             foreach (var operation in flushed) _world.Acknowledge(operation, new Position(operation.Commits[^1].Base.Marker + 1, operation.Commits[^1].Id));
+            _world.OnSynced(deferred, "ForceSyncAsync");
         }
-        catch (Exception error) when (error is StorageException or ObjectDisposedException)
+        catch (Exception error) when (error is StorageException or ObjectDisposedException or WorkFailedException or OperationCanceledException)
         {
             // One of them failed, or one that was written meanwhile; which, it does not say.
+            Trace($"a flush failed: {error.Message}");
             flushed.AddRange(_unflushed);
             _unflushed.Clear();
             foreach (var operation in flushed) _world.End(operation, OperationState.Unknown, error.GetType().Name);
@@ -266,16 +310,16 @@ internal sealed class SimTab : ILogger
     public async Task ReadAsync(double ms)
     {
         var storage = Pipeline.Storage;
-        if (storage.InBatch) return;
+        if (storage.InBatch || !_reader!.TryRead()) return;
         _readers++;
-        storage.EnterRead();
         var (top, image) = (storage.Top, _world.ImageAt(storage.Top));
         _world.CheckImage(this, "at the start of a read");
+        CheckPages(_reader, image, "at the start of a read");
         await HoldAsync(ms);
         if (storage.Top != top) _world.Fail("S5", $"{Name}: the image moved from {_world.Describe(top)} to {_world.Describe(storage.Top)} under a reader");
         else if (image.Compare(storage) is { } difference) _world.Fail("S5", $"{Name}: the image changed under a reader: {difference}");
         _readers--;
-        storage.ExitRead();
+        _reader.EndRead();
         if (_readers > 0) return;
         var waiting = _waitForReaders.ToList();
         _waitForReaders.Clear();
@@ -327,81 +371,5 @@ internal sealed class SimTab : ILogger
     }
 }
 
-internal sealed class WorkFailedException : Exception;
-
-/// <summary>What one transaction does; the same to the database and to the reference.</summary>
-internal sealed class WritePlan
-{
-    private readonly ulong _seed;
-
-    public WritePlan(ulong seed)
-    {
-        var dice = new Dice(seed);
-        IsExclusive = dice.Chance(0.3);
-        RollsBack = dice.Chance(0.06);
-        HoldMs = dice.Chance(0.15) ? dice.From(0.1, dice.Pick(2, 50, 700.0)) : 0;
-        ThinkMs = dice.Chance(0.1) ? dice.From(0.1, dice.Pick(2, 50, 300.0)) : 0;
-        CancelAfterMs = dice.Chance(0.05) ? dice.From(0.1, dice.Pick(2, 50, 700.0)) : 0;
-        _seed = dice.Next();
-    }
-
-    public bool IsExclusive { get; init; }
-
-    public bool RollsBack { get; init; }
-
-    public double HoldMs { get; init; }
-
-    public double ThinkMs { get; init; }
-
-    public double CancelAfterMs { get; init; }
-
-    /// <summary>Counts up in block 0 and appends the operation's number to the list behind the count.</summary>
-    public void First(BlockStorage storage, ModelImage image, int operation)
-    {
-        Span<byte> number = stackalloc byte[8];
-        storage.Read(0, number);
-        var count = BinaryPrimitives.ReadInt64LittleEndian(number);
-        BinaryPrimitives.WriteInt64LittleEndian(number, count + 1);
-        Write(storage, image, 0, number);
-        BinaryPrimitives.WriteInt64LittleEndian(number, operation);
-        Write(storage, image, 8 + count % 1000 * 8, number);
-    }
-
-    public void Second(BlockStorage storage, ModelImage image, int operation)
-    {
-        var dice = new Dice(_seed);
-        for (var i = dice.From(0, 3); i > 0; i--)
-        {
-            var block = ModelImage.BlockIds[dice.From(1, ModelImage.BlockIds.Length - 1)];
-            switch (dice.Below(8))
-            {
-                case 0:
-                    var size = (long)block * Extent.BlockSize + (dice.Chance(0.2) ? dice.Below(Extent.BlockSize) : 0);
-                    storage.Truncate(size);
-                    image.Truncate(size);
-                    break;
-                case 1:
-                    // Across the border of two blocks, where both are kept.
-                    var at = (long)(block is 6 or 66 ? block - 1 : block) * Extent.BlockSize + Extent.BlockSize - 20;
-                    Write(storage, image, at, Pattern(operation, i, 40));
-                    break;
-                default:
-                    Write(storage, image, (long)block * Extent.BlockSize, Pattern(operation, i, Extent.BlockSize));
-                    break;
-            }
-        }
-    }
-
-    private static byte[] Pattern(int operation, int salt, int length)
-    {
-        var bytes = new byte[length];
-        for (var i = 0; i + 4 <= length; i += 4) BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(i), operation << 8 | salt + 1);
-        return bytes;
-    }
-
-    private static void Write(BlockStorage storage, ModelImage image, long offset, ReadOnlySpan<byte> bytes)
-    {
-        storage.Write(offset, bytes);
-        image.Write(offset, bytes);
-    }
-}
+/// <summary>What the application's own work ends with.</summary>
+internal sealed class WorkFailedException(string message) : Exception(message);

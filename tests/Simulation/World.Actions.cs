@@ -30,6 +30,9 @@ internal sealed partial class World
             case ActionKind.Write:
                 StartWrite(tab, new WritePlan(dice.Next()));
                 break;
+            case ActionKind.Sync:
+                _ = tab.SyncAsync();
+                break;
             case ActionKind.SyncWrite:
                 tab.WriteAtOnce(NewOperation(tab, false), new WritePlan(dice.Next()) { HoldMs = 0 });
                 break;
@@ -46,8 +49,9 @@ internal sealed partial class World
     private Operation StartWrite(SimTab tab, WritePlan plan, bool isProbe = false)
     {
         var operation = NewOperation(tab, isProbe);
-        Coverage.Hit(plan.IsExclusive ? "write exclusive" : "write");
-        _ = tab.WriteAsync(operation, plan);
+        var isDeferred = tab.IsDeferred && plan.HoldMs == 0 && plan.ThinkMs == 0;
+        Coverage.Hit(isDeferred ? "write deferred" : plan.IsExclusive ? "write exclusive" : "write");
+        _ = isDeferred ? tab.WriteDeferredAsync(operation, plan) : tab.WriteAsync(operation, plan);
         return operation;
     }
 
@@ -59,7 +63,17 @@ internal sealed partial class World
                 Leave(tab, kind);
                 if (dice.Chance(0.6)) Clock.At(Clock.NowMs + dice.From(2, 1500.0), () => Open(tab.Slot));
                 break;
-            case ActionKind.Hang or ActionKind.Freeze when !tab.IsStopped:
+            case ActionKind.Drain when tab is { IsOpen: true, IsStopped: false }:
+                Coverage.Hit("fault tab Drain");
+                Trace(tab, "drains and shuts down");
+                _ = tab.DrainAsync();
+                Clock.At(Clock.NowMs + dice.From(2, 3000.0), () => Open(tab.Slot));
+                break;
+            case ActionKind.Hide when !tab.IsStopped:
+                SetHidden(tab, true);
+                Clock.At(Clock.NowMs + dice.From(1, dice.Pick(20, 700, 4000.0)), () => SetHidden(tab, false));
+                break;
+            case ActionKind.Hang or ActionKind.Freeze or ActionKind.Cache when !tab.IsStopped:
                 Stop(tab, kind, dice.From(1, dice.Pick(20, 700, 4000, 7500.0)));
                 break;
             case ActionKind.Resign when tab is { IsOpen: true, IsStopped: false }:
@@ -78,7 +92,7 @@ internal sealed partial class World
                 Trace(tab, $"is cut off from the data channel until {_isolatedUntil[tab]:0.#}");
                 break;
             case ActionKind.StoreFault:
-                PlanStoreFault(tab, dice);
+                for (var i = dice.From(1, 3); i > 0; i--) PlanStoreFault(tab, dice);
                 break;
         }
     }
@@ -99,13 +113,13 @@ internal sealed partial class World
     {
         // Most interesting where the leader writes.
         if (dice.Chance(0.6)) tab = LiveTabs.FirstOrDefault(t => t.IsOpen && t.Pipeline.IsLeading) ?? tab;
-        StoreOperation? operation = dice.Below(8) switch
+        StoreOperation? operation = dice.Below(10) switch
         {
-            0 => StoreOperation.RaiseEpoch,
-            1 => StoreOperation.Read,
-            2 => StoreOperation.Checkpoint,
-            3 => StoreOperation.Open,
-            4 => null,
+            0 or 1 => StoreOperation.RaiseEpoch,
+            2 => StoreOperation.Read,
+            3 or 4 => StoreOperation.Checkpoint,
+            5 => StoreOperation.Open,
+            6 => null,
             _ => StoreOperation.Append,
         };
         var effect = (StoreEffect)dice.Below(Enum.GetValues<StoreEffect>().Length);
@@ -142,9 +156,19 @@ internal sealed partial class World
             case ActionKind.EvictStore:
                 DeleteStore(isEvicted: true);
                 break;
+            case ActionKind.ReplaceStore:
+                ReplaceStore();
+                break;
+            case ActionKind.StrayAppend:
+                StrayAppend(dice);
+                break;
+            case ActionKind.LockTrouble:
+                Announce("fault lock grants late or lost");
+                _lockTroubleUntilMs = Clock.NowMs + dice.From(10, dice.Pick(500, 3000, 8000.0));
+                break;
             case ActionKind.ForgeLease:
                 Announce("fault lease forged");
-                Browser.WriteLease(Scope, Forge(dice));
+                Forge(dice);
                 break;
             case ActionKind.ClearLease:
                 Announce("fault lease cleared");
@@ -168,10 +192,10 @@ internal sealed partial class World
         Trace(null, fault);
     }
 
-    private string Forge(Dice dice)
+    private void Forge(Dice dice)
     {
         var some = _tabs.Count > 0 ? _tabs[dice.Below(_tabs.Count)].Coordinator.Id : default(TabId?);
-        return dice.Below(5) switch
+        var text = dice.Below(5) switch
         {
             0 => "garbage",
             1 => new LeaseRecord(TabId.New(Clock), new Epoch(dice.Below(50)), dice.Below(9), Leading: true).ToText(),
@@ -179,28 +203,8 @@ internal sealed partial class World
             3 => new LeaseRecord(some, new Epoch(dice.Below(100)), dice.Below(9), Leading: dice.Chance(0.5)).ToText(),
             _ => "{\"v\":99}",
         };
-    }
-
-    private void DeleteStore(bool isEvicted)
-    {
-        if (Medium.GetRecord(StoreRecordKind.Head, 0) is null) return;
-        Announce(isEvicted ? "fault store evicted" : "fault store deleted");
-        if (_life is not null) _life.IsOver = true;
-        _life = null;
-        if (isEvicted)
-        {
-            // Evicted without a word: the connections are lost, and an empty store is found afterwards.
-            for (var marker = 0; marker < 5000 && Medium.Log.Count > 0; marker++) Medium.SetRecord(StoreRecordKind.Log, Medium.Log.First().Key, null);
-            while (Medium.Extents.Count > 0) Medium.SetRecord(StoreRecordKind.Extent, Medium.Extents.First().Key, null);
-            Medium.SetRecord(StoreRecordKind.Head, 0, null);
-            Medium.Disconnect();
-            return;
-        }
-
-        var eraser = new MemoryBlockStore(Medium);
-        _ = eraser.OpenAsync(default).AsTask();
-        _ = eraser.DeleteAsync(default).AsTask();
-        _ = eraser.DisposeAsync().AsTask();
+        _forged.Add(text);
+        Browser.WriteLease(Scope, text);
     }
 
     public void Open(int slot)
@@ -214,7 +218,10 @@ internal sealed partial class World
             return;
         }
 
-        var tab = new SimTab(this, slot, $"T{slot}{(char)('a' + _names++ % 26)}", _scenario.Drift == 0 ? 0 : _drift.From(-_scenario.Drift, _scenario.Drift));
+        if (_scenario.Drift > 0) Coverage.Hit("fault clock drifts");
+        if (_slots[slot] is not null) Coverage.Hit("fault tab reopened");
+        var drift = _scenario.Drift == 0 ? 0 : _drift.From(-_scenario.Drift, _scenario.Drift);
+        var tab = new SimTab(this, slot, $"T{slot}{(char)('a' + _names++ % 26)}", drift, _scenario.PolicyOf(slot));
         _slots[slot] = tab;
         _tabs.Add(tab);
         Trace(tab, "opens");
@@ -224,6 +231,8 @@ internal sealed partial class World
     public void Leave(SimTab tab, ActionKind how)
     {
         if (tab.IsGone) return;
+        if (how == ActionKind.Close && tab.IsUsable) tab.Triggers.OnLeft();
+        if (tab.IsGone) return; // it crashed in the middle of that
         tab.IsGone = true;
         Coverage.Hit($"fault tab {how}");
         if (tab.IsOpen && tab.Pipeline.IsLeading) Coverage.Hit($"fault leader {how}");
@@ -235,6 +244,7 @@ internal sealed partial class World
         }
         else if (how == ActionKind.Dispose)
         {
+            tab.Sync.Dispose();
             _ = tab.Pipeline.DisposeAsync().AsTask();
             _ = tab.Coordinator.DisposeAsync().AsTask();
         }
@@ -244,10 +254,18 @@ internal sealed partial class World
         }
     }
 
+    private void SetHidden(SimTab tab, bool isHidden)
+    {
+        if (tab.IsGone || tab.IsStopped || tab.Triggers.IsHidden == isHidden) return;
+        Trace(tab, isHidden ? "is hidden" : "is shown");
+        if (isHidden) Coverage.Hit("fault tab Hide");
+        tab.Triggers.Hide(isHidden);
+    }
+
     public void Stop(SimTab tab, ActionKind how, double ms)
     {
         if (tab.IsGone || tab.IsStopped) return;
-        tab.IsStopped = true;
+        (tab.IsStopped, tab.IsCached) = (true, how == ActionKind.Cache);
         Coverage.Hit($"fault tab {how}");
         if (tab.IsOpen && tab.Pipeline.IsLeading) Coverage.Hit($"fault leader {how}");
         Trace(tab, $"{how} for {ms:0.#} ms");
@@ -259,7 +277,14 @@ internal sealed partial class World
     private void Thaw(SimTab tab)
     {
         if (tab.IsGone || !tab.IsStopped) return;
-        tab.IsStopped = false;
+        if (tab.IsCached && !_isQuiet && _drift.Chance(0.25))
+        {
+            Coverage.Hit("fault tab evicted from the cache");
+            Leave(tab, ActionKind.Crash);
+            return;
+        }
+
+        (tab.IsStopped, tab.IsCached) = (false, false);
         Trace(tab, "thaws");
         tab.Platform.Thaw();
     }

@@ -9,7 +9,6 @@ internal sealed partial class World
 {
     private readonly Dictionary<Guid, StoreLife> _lives = [];
     private readonly Dictionary<CommitId, ModelCommit> _commits = [];
-    private readonly List<Operation> _operations = [];
     private StoreLife? _life;
 
     public ModelImage ImageAt(Position position) =>
@@ -45,7 +44,7 @@ internal sealed partial class World
     }
 
     /// <summary>Looks at the store after one of its transactions: the history may only have grown, by commits that fit.</summary>
-    public void Observe(SimTab tab, StoreCall call)
+    public void Observe(SimTab? tab, StoreCall call)
     {
         if (Medium.HeadRecord is not { } record) return;
         var head = HeadCodec.Decode(record);
@@ -55,7 +54,7 @@ internal sealed partial class World
             _lives.Add(head.Incarnation, life);
         }
 
-        if (call.Operation == StoreOperation.Open) tab.Life ??= life;
+        if (call.Operation == StoreOperation.Open && tab is not null) tab.Life ??= life;
         if (head.Epoch.Value < life.Epoch) Fail("S2", $"The store's epoch fell from {life.Epoch} to {head.Epoch}.");
         if (head.Epoch.Value > life.Epoch) Trace(tab, $"raised the store's epoch to {head.Epoch}");
         life.Epoch = head.Epoch.Value;
@@ -99,7 +98,9 @@ internal sealed partial class World
         else if (life.History.Skip(1).Any(p => _commits[p.Commit] is var c && c.Writer == known.Writer && c.Number > known.Number)) Fail("order", $"{Describe(id)} overtook a later commit of its own tab.");
         if (Violation is not null) return;
         life.Add(new(marker, id));
-        if (known!.Operation is { } applied) applied.Durable = known;
+        if (known!.Operation is not { } applied) return;
+        applied.Durable = known;
+        CheckOrder(applied);
     }
 
     private bool IsDoubled(Operation operation, ModelCommit commit)
@@ -119,14 +120,11 @@ internal sealed partial class World
     private void CheckStore(string when)
     {
         if (Medium.HeadRecord is null || _life is null || Violation is not null) return;
-        var store = new MemoryBlockStore(Medium);
-        var head = store.OpenAsync(default).AsTask().GetAwaiter().GetResult();
-        var loaded = Recovery.LoadAsync(store, head, new RecoveryOptions(Action: CorruptionAction.Report), default).AsTask().GetAwaiter().GetResult();
-        using var image = loaded.Image;
-        if (loaded.Report.Findings.Count > 0) Fail("S1", $"The store {when}: {loaded.Report.Describe()}");
+        using var loaded = LoadStore();
+        var image = loaded.Value.Image;
+        if (loaded.Value.Report.Findings.Count > 0) Fail("S1", $"The store {when}: {loaded.Value.Report.Describe()}");
         else if (image.Position != _life.End) Fail("S1", $"The store {when} ends at {Describe(image.Position)}, the history at {Describe(_life.End)}.");
         else if (ImageAt(image.Position).Compare(image) is { } difference) Fail("S1", $"The store {when}: {difference}");
-        _ = store.DisposeAsync().AsTask();
     }
 
     private void AfterStep()
@@ -173,44 +171,5 @@ internal sealed partial class World
         else if (ImageAt(storage.Top).Compare(storage) is { } difference) Fail("S5", $"{tab.Name} {when} at {Describe(storage.Top)}: {difference}");
         if (storage.ChainLength > 1) Coverage.Hit("state chain of several commits");
         if (foreign > 0) Coverage.Hit("state turn on commits of others under way");
-    }
-
-    private Operation NewOperation(SimTab tab, bool isProbe)
-    {
-        var operation = new Operation(++_operationCount, tab, Clock.NowMs, tab.Life) { IsProbe = isProbe };
-        _operations.Add(operation);
-        return operation;
-    }
-
-    /// <summary>The application was told that it is durable, at this position (null: it wrote nothing).</summary>
-    public void Acknowledge(Operation operation, Position? position)
-    {
-        End(operation, OperationState.Done, position is { } p ? Describe(p) : "nothing written");
-        if (position is not { } at || operation.Tab.IsGone) return;
-        Acknowledged++;
-        Coverage.Hit("acknowledged");
-        var life = operation.Life!;
-        if (life.Find(at.Commit) != at.Marker) Fail("S4", $"Operation {operation.Number} was acknowledged at {Describe(at)}, and the store does not hold it.");
-        else if (operation.Durable?.Id != at.Commit) Fail("S4", $"Operation {operation.Number} was acknowledged for {Describe(at)}, which is not its own.");
-        else if (at.Marker <= operation.MarkerAtStart) Fail("order", $"Operation {operation.Number} began at marker {operation.MarkerAtStart} and stands at {at.Marker}.");
-        else if (operation.Tab.Fault is null && operation.Tab.Pipeline.Position.Marker < at.Marker) Fail("S5", $"Operation {operation.Number} was acknowledged at {at.Marker}, and its tab shows {operation.Tab.Pipeline.Position.Marker}.");
-    }
-
-    /// <summary>Its last commit was reported stale: it must never become durable.</summary>
-    public void OnStale(Operation operation)
-    {
-        Coverage.Hit("state stale");
-        var commit = operation.Commits[^1];
-        commit.IsDead = true;
-        if (operation.Durable is not null) Fail("S7", $"{commit.Name} of operation {operation.Number} was reported stale, and it is durable.");
-    }
-
-    public void End(Operation operation, OperationState state, string outcome)
-    {
-        CheckThread();
-        (operation.State, operation.Outcome, operation.EndMs) = (state, outcome, Clock.NowMs);
-        Coverage.Hit($"ended {state} {(state == OperationState.Done ? "" : outcome)}");
-        operation.Tab.Trace($"op {operation.Number} ended: {state}, {outcome}");
-        if (state == OperationState.Failed && operation.Durable is not null) Fail("S7", $"Operation {operation.Number} failed ({outcome}), and its {operation.Durable.Name} is durable.");
     }
 }

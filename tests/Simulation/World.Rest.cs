@@ -20,6 +20,15 @@ internal sealed partial class World
 
         // What was stopped, slow, or is being reopened, comes back now; that is the last fault.
         RunUntil(Clock.NowMs + 1500);
+        foreach (var tab in LiveTabs.Where(t => t.IsDraining).ToList()) Leave(tab, ActionKind.Close);
+
+        // A store that was replaced is noticed by whoever uses it next; here each page is loaded again before.
+        foreach (var tab in LiveTabs.Where(t => t.Life is { IsOver: true }).ToList())
+        {
+            Leave(tab, ActionKind.Close);
+            Open(tab.Slot);
+        }
+
         if (!LiveTabs.Any()) Open(0);
         RunUntil(Clock.NowMs + 100);
         var last = Clock.NowMs;
@@ -38,19 +47,20 @@ internal sealed partial class World
     {
         var plan = new Dice(_scenario.Seed + 77);
         var probes = LiveTabs.Where(t => t.IsUsable).Select(t => StartWrite(t, new WritePlan(plan.Next()) { RollsBack = false, HoldMs = 0, ThinkMs = 0, CancelAfterMs = 0 }, isProbe: true)).ToList();
-        var bound = Math.Max(Clock.NowMs, last + ElectionMs) + _scenario.TurnDeadlineMs + 3000;
-        RunUntil(bound, () => probes.TrueForAll(p => p.State != OperationState.Running));
+        var bound = Math.Max(Clock.NowMs, last + ElectionMs) + _scenario.TurnDeadlineMs + _scenario.SyncIntervalMs + 4000;
+        RunUntil(bound, () => probes.TrueForAll(p => !p.IsOpen));
         if (Violation is not null) return;
-        if (probes.Find(p => p.State != OperationState.Done) is { } stuck)
+        if (probes.Find(p => p.IsOpen || p.Durable is null) is { } stuck)
         {
             Fail("L1", $"{stuck.Tab.Name}'s write {stuck.Number}, begun after the last fault, is {stuck.State} {stuck.Outcome} after {Clock.NowMs - stuck.StartMs:0} ms.");
             return;
         }
 
-        foreach (var tab in LiveTabs) _ = tab.FlushAsync();
+        // Half of the runs leave it to the policy to make durable what is held.
+        foreach (var tab in LiveTabs) _ = tab.IsDeferred && _scenario.Seed % 2 == 0 ? Task.CompletedTask : tab.FlushAsync();
 
         // Outcomes that stay unknown are given up after the write timeout, at a heartbeat.
-        RunUntil(last + Math.Max(_scenario.WriteTimeoutMs, ElectionMs) + _scenario.TurnDeadlineMs + 4000, () => LiveTabs.All(HasEnded));
+        RunUntil(last + Math.Max(_scenario.WriteTimeoutMs, ElectionMs) + _scenario.TurnDeadlineMs + _scenario.SyncIntervalMs + 5000, () => LiveTabs.All(HasEnded));
         if (Violation is not null) return;
         foreach (var tab in LiveTabs) CheckEnded(tab);
         if (Violation is not null) return;
@@ -58,11 +68,11 @@ internal sealed partial class World
         CheckEnd();
     }
 
-    private bool HasEnded(SimTab tab) => !_operations.Exists(o => o.Tab == tab && o is { State: OperationState.Running, IsUnflushed: false });
+    private bool HasEnded(SimTab tab) => !_operations.Exists(o => o.Tab == tab && o is { IsOpen: true, IsUnflushed: false });
 
     private void CheckEnded(SimTab tab)
     {
-        if (_operations.Find(o => o.Tab == tab && o is { State: OperationState.Running, IsUnflushed: false } && tab.Holding == 0) is { } stuck)
+        if (_operations.Find(o => o.Tab == tab && o is { IsOpen: true, IsUnflushed: false } && tab.Holding == 0) is { } stuck)
             Fail("S7", $"{tab.Name}'s write {stuck.Number}, begun at {stuck.StartMs:0}, has no outcome at {Clock.NowMs:0}.");
     }
 
@@ -79,11 +89,7 @@ internal sealed partial class World
             else CheckImage(tab, "at the end");
         }
 
-        // Whatever was acknowledged is there once, whatever failed is not: the history is the list of what was applied.
-        var applied = _lives.Values.SelectMany(l => l.History.Skip(1)).Select(p => _commits[p.Commit].Operation!).ToList();
-        if (applied.Distinct().Count() != applied.Count) Fail("S6", "An operation was applied twice.");
-        if (_operations.Find(o => o.State == OperationState.Done && o.Commits.Count > 0 && o.Outcome != "nothing written" && !applied.Contains(o)) is { } lost)
-            Fail("S4", $"Operation {lost.Number} was acknowledged and is in no history.");
+        CheckHistory();
         Coverage.Hit("runs");
     }
 }

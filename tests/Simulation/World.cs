@@ -16,6 +16,7 @@ internal sealed partial class World : IDisposable
 {
     public const string Scope = "app.db";
     private const double MaxEvents = 3_000_000;
+    private static readonly TimeSpan LeaseTime = new CoordinationOptions().Lease;
 
     [ThreadStatic]
     private static World? _current;
@@ -25,7 +26,9 @@ internal sealed partial class World : IDisposable
     private readonly SimTab?[] _slots;
     private readonly List<SimTab> _tabs = [];
     private readonly List<string>? _trace;
-    private readonly Dice _net, _control, _step;
+    private readonly Dice _net, _control, _step, _grants;
+    private readonly HashSet<string> _forged = [];
+    private double _lockTroubleUntilMs;
     private readonly Dictionary<SimTab, double> _isolatedUntil = [];
     private (double UntilMs, double MaxMs, double Loss, double Copies) _storm, _controlStorm;
     private readonly HashSet<long> _starts = [];
@@ -58,6 +61,7 @@ internal sealed partial class World : IDisposable
             AnnounceBytes = scenario.AnnounceBytes,
         };
         _drift = dice.Fork(7);
+        _grants = dice.Fork(8);
     }
 
     /// <summary>The world that runs on this thread.</summary>
@@ -88,6 +92,10 @@ internal sealed partial class World : IDisposable
     public IReadOnlyList<string> TraceLines => _trace ?? [];
 
     public int Acknowledged { get; private set; }
+
+    public int OperationCount => _operations.Count;
+
+    public int DurableCount => _lives.Values.Sum(l => l.History.Count - 1 - l.Copied);
 
     private readonly Dice _drift;
     private bool _isQuiet;
@@ -162,8 +170,33 @@ internal sealed partial class World : IDisposable
         return Violation is not null || stop?.Invoke() == true;
     });
 
+    /// <summary>When a waiting tab gets the lock of one that is gone: so many ms late, or null for never.</summary>
+    public double? DecideGrant()
+    {
+        if (_isQuiet || Clock.NowMs >= _lockTroubleUntilMs || _grants.Chance(0.2)) return 0;
+        var isLost = _grants.Chance(0.5);
+        Coverage.Hit(isLost ? "fault lock grant lost" : "fault lock grant late");
+        return isLost ? null : _grants.From(1, 5000.0);
+    }
+
+    /// <summary>No tab lets the epoch of the record fall, neither when it claims nor when it releases.</summary>
+    public void CheckLease(SimTab tab, string? before, string after)
+    {
+        if (before is null || _forged.Contains(before)) return;
+        if (LeaseRecord.Read(before, out var old) != LeaseReading.Valid || LeaseRecord.Read(after, out var next) != LeaseReading.Valid) return;
+        if (next.Epoch < old.Epoch) Fail("lease", $"{tab.Name} replaces the lease's epoch {old.Epoch} by {next.Epoch}.");
+    }
+
+    /// <summary>A leader acts only as long as its own lease lasts, counted from when it sent the renewal.</summary>
+    public void CheckDeadline(SimTab tab)
+    {
+        if (tab.Page.RenewedAt is not { } at || tab.Clock.GetElapsedTime(at) > LeaseTime)
+            Fail("lease", $"{tab.Name} appends and holds no lease{(tab.Page.RenewedAt is { } since ? $": it was renewed {tab.Clock.GetElapsedTime(since).TotalMilliseconds:0} ms ago" : "")}.");
+    }
+
     private IReadOnlyList<TimeSpan> RouteControl(InMemoryMessage message)
     {
+        if (_tabs.Exists(t => t.IsCached && t.Coordinator.Id == message.Receiver)) return [];
         if (_isQuiet) return [Ms(_control.From(0, 2.0))];
         var storm = Clock.NowMs < _controlStorm.UntilMs ? _controlStorm : (0, _scenario.MaxNetMs, 0, 0);
         if (_control.Chance(storm.Loss))
@@ -179,6 +212,12 @@ internal sealed partial class World : IDisposable
 
     public Fate DecideFate(SimTab from, SimTab to)
     {
+        if (to.IsCached)
+        {
+            Coverage.Hit("fault message to a cached tab lost");
+            return new(true, 0, null);
+        }
+
         if (_isQuiet) return new(false, _net.From(0.05, 2.0), null);
         if (Clock.NowMs < _isolatedUntil.GetValueOrDefault(from) || Clock.NowMs < _isolatedUntil.GetValueOrDefault(to))
         {

@@ -3,7 +3,6 @@ namespace DataSync.Storage;
 // The writer's side: admission, backpressure, acknowledging early, and running again what another tab's commit came before.
 public sealed partial class AutoSyncManager
 {
-    private readonly Queue<DeferredWrite> _lost = new();
     private readonly List<TaskCompletionSource> _roomWaiters = [];
     private readonly List<TaskCompletionSource> _quietWaiters = [];
     private bool _isRerunning;
@@ -158,14 +157,12 @@ public sealed partial class AutoSyncManager
         }
     }
 
-    // Outcomes come in the order of the chain, and until the last is run again no new ones arise: the queue keeps their order.
     private void RunAgain(DeferredWrite write)
     {
         bool starts;
         lock (_lock)
         {
             Unhold(write);
-            _lost.Enqueue(write);
             starts = !_isRerunning;
             _isRerunning = true;
         }
@@ -176,19 +173,24 @@ public sealed partial class AutoSyncManager
 
     private async Task RerunAsync()
     {
-        while (true)
+        while (HasLost())
         {
-            DeferredWrite? write;
-            lock (_lock)
-            {
-                _isRerunning = _lost.TryDequeue(out write);
-                if (write is null) return;
-            }
-
+            DeferredWrite? write = null;
             Exception? error = null;
             try
             {
-                await CommitAgainAsync(write).ConfigureAwait(false);
+                using var turn = await _pipeline.BeginWriteAsync(new WriteTurn(_pipeline) { IsRerun = true }, exclusive: true, _disposing.Token).ConfigureAwait(false);
+
+                // Chosen only now: an earlier one, whose message was lost on its way, may have grown stale meanwhile.
+                write = FindLost();
+                if (write is null || write.Run(++write.Attempts)) continue;
+                turn.Dispose();
+                if ((await turn.Outcome.ConfigureAwait(false)).IsStale)
+                {
+                    if (write.Attempts <= _maxAttempts) continue;
+                    throw new StaleCommitException(write.Attempts);
+                }
+
                 _pipeline.Metrics.OnRerun();
             }
 #pragma warning disable CA1031 // The work is the application's: whatever it throws is what its write failed with.
@@ -199,22 +201,21 @@ public sealed partial class AutoSyncManager
                 Log.RerunFailed(_logger, _scope, thrown.Message);
             }
 
+            if ((write ?? FindLost()) is not { } ended) continue;
+            End(ended, error);
             _pipeline.OnRanAgain();
-            End(write, error);
         }
     }
 
-    private async Task CommitAgainAsync(DeferredWrite write)
+    /// <summary>The first of those acknowledged whose commit is stale and that was not run again yet.</summary>
+    private DeferredWrite? FindLost()
     {
-        for (var attempt = 2; ; attempt++)
-        {
-            using var turn = await _pipeline.BeginWriteAsync(new WriteTurn(_pipeline) { IsRerun = true }, exclusive: true, _disposing.Token).ConfigureAwait(false);
-            if (write.Run(attempt)) continue;
-            turn.Dispose();
-            var outcome = await turn.Outcome.ConfigureAwait(false);
-            if (!outcome.IsStale) return;
-            if (attempt > _maxAttempts) throw new StaleCommitException(attempt);
-        }
+        lock (_lock) return _outstanding.Find(w => w.Pending.IsLost);
+    }
+
+    private bool HasLost()
+    {
+        lock (_lock) return _isRerunning = _outstanding.Exists(w => w.Pending.IsLost);
     }
 
     private void End(DeferredWrite write, Exception? error)

@@ -16,6 +16,9 @@ internal sealed class DeferredWrite(Func<int, bool> run, PendingCommit pending)
 
     public long Bytes { get; } = pending.Commit.Bytes.Length;
 
+    /// <summary>How often it was run.</summary>
+    public int Attempts { get; set; } = 1;
+
     /// <summary>Not sent yet, as far as the manager knows.</summary>
     public bool IsHeld { get; set; } = pending.IsHeld;
 

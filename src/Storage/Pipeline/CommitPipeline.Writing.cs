@@ -82,7 +82,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         if (_fault is { } fault) return fault.Message;
         if (IsReadOnly) return "The store is damaged and was opened with CorruptionAction.Report, so it can only be read. Open it with CorruptionAction.Repair to write.";
         if (_undoFrom is not null || _reload is not null) return "Other tabs' changes are waiting to be shown here. Finish reading, then try again.";
-        if (_lost > 0 && _turn is not { IsRerun: true }) return "Deferred writes that another tab's commit came before are being run again. Try again.";
+        if (LostCount > 0 && _turn is not { IsRerun: true }) return "Deferred writes that another tab's commit came before are being run again. Try again.";
         if (_turn is { IsReady: true }) return null;
         if (_session is null)
         {

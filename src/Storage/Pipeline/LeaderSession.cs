@@ -74,13 +74,14 @@ internal sealed class LeaderSession(
     public void Commit(TabId from, CommitRecord commit)
     {
         if (_closed) return;
-        if (output.Ledger.Find(commit.Id) is { } marker)
+        var isKnown = !Sabotage.IsMissing(Guard.CommitId);
+        if (isKnown && output.Ledger.Find(commit.Id) is { } marker)
         {
             output.AnswerCommitted(from, new(marker, commit.Id));
             return;
         }
 
-        if (_waiting.Exists(c => c.Id == commit.Id) || _appending.Exists(c => c.Id == commit.Id)) return;
+        if (isKnown && (_waiting.Exists(c => c.Id == commit.Id) || _appending.Exists(c => c.Id == commit.Id))) return;
         var foreignTurn = _turn is { } turn && turn.Tab != from;
         var isMisplaced = commit.Base != _accepted && !Sabotage.IsMissing(Guard.Base);
         if (foreignTurn || isMisplaced || _refused.Contains(commit.Id))
@@ -267,7 +268,7 @@ internal sealed class LeaderSession(
         {
             _busy = false;
             _checkpointDue = false;
-            if (error is null) output.OnCheckpoint(checkpoint);
+            if (error is null || Sabotage.IsMissing(Guard.CheckpointFailure)) output.OnCheckpoint(checkpoint);
             else if (EndsLeadership(error)) Lose(error);
             else output.OnCheckpointFailed(error);
             if (error is null) Pump();

@@ -168,6 +168,26 @@ public sealed class RerunTests : IDisposable
         Assert.All(tabs, tab => Assert.Empty(tab.Failed));
     }
 
+    /// <summary>Found by the simulation.</summary>
+    [Fact]
+    public void A_write_whose_commit_got_lost_on_its_way_is_run_again_before_the_one_behind_it()
+    {
+        var tabs = Open(3);
+        var route = _cluster.Route;
+        tabs[1].AppendNow(1);
+        _cluster.Route = () => [];
+        _cluster.Do(() => _ = tabs[1].Sync.SyncAsync());
+        _cluster.Route = route;
+        var turn = _cluster.Wait(_cluster.Start(() => tabs[2].Tab.Pipeline.BeginWriteAsync(exclusive: true).AsTask()));
+        tabs[1].AppendNow(2);
+        _cluster.Do(() => _ = tabs[1].Sync.SyncAsync());
+        _cluster.Run(0.01);
+        _cluster.Do(() => Assert.Null(tabs[2].Tab.TryAppend(100)));
+        _cluster.Do(turn.Dispose);
+        tabs[1].ForceSync();
+        Assert.Equal([100UL, 1, 2], Durable);
+    }
+
     [Fact]
     public void A_leaders_crash_in_the_middle_of_a_sync_loses_nothing_of_a_follower()
     {
