@@ -30,6 +30,15 @@ public sealed class SimulationTests(ITestOutputHelper output)
         Assert.Equal(first, TraceOf((ulong)seed));
     }
 
+    /// <summary>A take-over that was given up ended behind the next one, and the tab that led the election never wrote.</summary>
+    [Theory]
+    [InlineData(501046)]
+    public void A_seed_that_once_failed_stays_without_a_violation(int seed)
+    {
+        using var world = new World(Scenario.Generate((ulong)seed));
+        Assert.Null(world.Run());
+    }
+
     [Fact]
     public void A_failing_run_is_shrunk_to_what_it_needs()
     {

@@ -79,7 +79,7 @@ internal sealed partial class World
         foreach (var operation in operations.Union(maybe).Where(o => o.State == OperationState.Deferred && o.Durable is not null)) End(operation, OperationState.Done, "synced");
         var lost = operations.Where(o => o.State == OperationState.Deferred).ToList();
         if (lost.Count > failed) Fail("S7", $"A sync told of {failed} failures, and {lost.Count} of the writes that were acknowledged before are not durable.");
-        var isCertain = failed == 1 && error is not (NoLeaderException or StorageClosedException or StoreReplacedException or OperationCanceledException);
+        var isCertain = failed == 1 && operations.All(o => o.Tab.Fault is null) && error is not (NoLeaderException or StorageClosedException or StoreReplacedException or OperationCanceledException);
         foreach (var operation in maybe) operation.IsTakenBack |= operation is { State: OperationState.Running, Durable: null };
         foreach (var operation in maybe.Where(o => o.State == OperationState.Deferred))
             End(operation, isCertain && lost.Contains(operation) ? OperationState.Failed : OperationState.Unknown, $"deferred, {error.GetType().Name}");

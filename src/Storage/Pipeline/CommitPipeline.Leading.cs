@@ -54,7 +54,9 @@ public sealed partial class CommitPipeline : ILeaderOutput
         _gate.Run(() =>
         {
             ThrowIfUnusable();
-            _elected = new LeaderSession(_store, fence, _coordinator.Id, this, _gate, _options, _time);
+
+            // A take-over that was given up (the tab was frozen) may end behind the one that came after it.
+            if (head.Epoch >= _granted) _elected = new LeaderSession(_store, fence, _coordinator.Id, this, _gate, _options, _time);
         });
         return head.Epoch;
     }
