@@ -91,6 +91,9 @@ public sealed partial class CommitPipeline : ILeaderOutput
             _leader = (_coordinator.Id, e.Epoch);
             Log.Leading(_logger, _coordinator.Scope, e.Epoch.Value, _ledger!.End.Marker);
             AnnounceLeading(hasJustBegun: true);
+
+            // What waited for a leader has one now: its time begins anew, so that it is not given up in the middle of its append.
+            foreach (var pending in _pending) pending.Since = _time.GetTimestamp();
             SendAgain();
             return;
         }

@@ -5,7 +5,7 @@ namespace DataSync.Storage;
 // The writer's side: turns, and the chain of commits on their way.
 public sealed partial class CommitPipeline : IBatchOwner
 {
-    private const int MaxAlignAttempts = 8;
+    private const int MaxAlignAttempts = 8, MaxUnobserved = 256;
 
     private readonly List<PendingCommit> _pending = [];
     private readonly LinkedList<(WriteTurn Turn, TaskCompletionSource Ready)> _writers = new();
@@ -15,7 +15,7 @@ public sealed partial class CommitPipeline : IBatchOwner
     private TurnRequest? _turnRequest;
     private long _turnNumber;
     private bool _contended;
-    private PendingCommit? _unobserved;
+    private readonly List<PendingCommit> _unobserved = [];
 
     /// <summary>
     /// Waits for leave to write. Between tabs: the leader takes it at once; a follower goes ahead without asking as long
@@ -146,7 +146,7 @@ public sealed partial class CommitPipeline : IBatchOwner
     internal Task<CommitOutcome> Observe(PendingCommit pending) => _gate.Run(() =>
     {
         pending.IsObserved = true;
-        if (_unobserved == pending) _unobserved = null;
+        _unobserved.Remove(pending);
         return pending.Outcome.Task;
     });
 
@@ -358,7 +358,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         }
 
         // A synchronous write's failure has nobody to await it: it is kept for FlushAsync.
-        if (!pending.IsObserved) _unobserved ??= pending;
+        if (!pending.IsObserved && _unobserved.Count < MaxUnobserved) _unobserved.Add(pending);
         if (error is StaleCommitException) _gate.Defer(() => pending.Outcome.TrySetResult(new CommitOutcome(IsStale: true, pending.Commit.Position)));
         else
         {

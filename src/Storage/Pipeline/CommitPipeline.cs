@@ -148,8 +148,8 @@ public sealed partial class CommitPipeline : IAsyncDisposable
             {
                 ReleaseHeld();
                 if (_pending.Count > 0) return (AddWaiter(_durableWaiters), null);
-                var failed = _unobserved;
-                _unobserved = null;
+                var failed = _unobserved.FirstOrDefault();
+                _unobserved.Clear();
                 return ((TaskCompletionSource?)null, failed?.Error);
             });
             if (waiter is null)

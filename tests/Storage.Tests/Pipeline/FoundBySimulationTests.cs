@@ -240,5 +240,53 @@ public sealed class FoundBySimulationTests : IDisposable
         Assert.Equal([3UL], tabs[1].List());
     }
 
+    [Fact]
+    public void A_synchronous_writes_failure_is_kept_when_a_later_one_is_asked_for()
+    {
+        // Seed 503417: a synchronous write within another's turn, whose message was lost. Of two failures that nobody had asked for yet only one was kept.
+        var tabs = _cluster.Open(2);
+        _cluster.Wait(_cluster.Start(() => tabs[0].AppendAsync(1)));
+        var turn = _cluster.Wait(_cluster.Start(() => tabs[1].Pipeline.BeginWriteAsync().AsTask()));
+        _cluster.Route = () => [];
+        _cluster.Do(() => Assert.Null(tabs[1].TryAppend(2)));
+        _cluster.Route = () => [TimeSpan.FromMilliseconds(0.2)];
+        _cluster.Do(() => Assert.Null(tabs[1].TryAppend(3)));
+        _cluster.Run(0.01);
+        _cluster.Wait(_cluster.Start(() => tabs[0].AppendAsync(4)));
+        _cluster.Run(0.1);
+        _cluster.Do(turn.Dispose);
+        Assert.True(_cluster.Wait(turn.Outcome).IsStale);
+        Assert.Throws<StaleCommitException>(() => _cluster.Wait(_cluster.Start(() => Flush(tabs[1]))));
+        Assert.True(_cluster.Wait(_cluster.Start(() => Flush(tabs[1]))));
+        Assert.Equal([1UL, 4], tabs[1].List());
+    }
+
+    [Fact]
+    public void A_write_that_waited_for_a_leader_is_not_given_up_while_its_own_tab_appends_it()
+    {
+        // Seed 412364: the election took almost as long as a write may wait, and the first heartbeat of the new leader gave it up.
+        (_cluster.Options.TurnDeadline, _cluster.Options.WriteTimeout) = (TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3));
+        var tabs = _cluster.Open(2);
+        tabs[0].Platform.Hang();
+        _cluster.Run(3);
+        var write = _cluster.Start(() => tabs[1].AppendAsync(1));
+        _cluster.Run(0.1);
+        Assert.Equal(1, tabs[1].Pipeline.PendingCount);
+        var held = tabs[1].Store.HoldAt(StoreOperation.Append);
+        var waited = 0;
+        for (; waited < 600 && !held.Reached.IsCompleted; waited++) _cluster.Run(0.01);
+        Assert.True(held.Reached.IsCompleted && waited < 280, $"{waited}");
+        _cluster.Run(2.5);
+        Assert.False(write.IsCompleted, "It was given up.");
+        _cluster.Do(held.Release);
+        Assert.Equal(1, _cluster.Wait(write));
+    }
+
+    private static async Task<bool> Flush(ClusterTab tab)
+    {
+        await tab.Pipeline.FlushAsync();
+        return true;
+    }
+
     public void Dispose() => _cluster.Dispose();
 }
