@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using System.Text;
 using DataSync.Storage;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -19,10 +21,18 @@ public sealed class BlockVfs
     private readonly Dictionary<string, MemoryFileData> _files = [];
     private readonly TimeProvider _time;
 
+    private readonly SideFileCount _sideFiles = new();
+
     internal BlockVfs(TimeProvider time) => _time = time;
 
     /// <summary>The process's VFS: SQLite knows one VFS by one name.</summary>
     public static BlockVfs Shared { get; } = new(TimeProvider.System);
+
+    /// <summary>
+    /// Where the number of journals and other files beside the databases is kept: while it is 0, the question whether there is
+    /// one, which SQLite asks twice before each read, needs no call.
+    /// </summary>
+    internal nint SideFilesAddress => _sideFiles.Address;
 
     /// <summary>Where failures are logged; nowhere by default.</summary>
     public ILogger Logger { get; set; } = NullLogger.Instance;
@@ -38,6 +48,7 @@ public sealed class BlockVfs
         lock (_gate)
         {
             if (!_databases.TryAdd(name, new Entry(storage))) throw new InvalidOperationException($"A database '{name}' is registered already.");
+            CountSideFiles();
         }
     }
 
@@ -47,7 +58,12 @@ public sealed class BlockVfs
     /// </summary>
     public bool Unregister(string name)
     {
-        lock (_gate) return _databases.Remove(name);
+        lock (_gate)
+        {
+            var isRemoved = _databases.Remove(name);
+            CountSideFiles();
+            return isRemoved;
+        }
     }
 
     /// <summary>How many connections (or attachments) have a registered database open; 0 when it is not registered.</summary>
@@ -82,6 +98,7 @@ public sealed class BlockVfs
                 }
 
                 _files.Add(name, data = new MemoryFileData());
+                CountSideFiles();
             }
 
             return new MemoryFile(data, flags.HasFlag(SqliteOpenFlags.DeleteOnClose) ? () => Delete(name) : null);
@@ -93,7 +110,12 @@ public sealed class BlockVfs
     {
         lock (_gate)
         {
-            if (_files.Remove(name)) return SqliteResult.Ok;
+            if (_files.Remove(name))
+            {
+                CountSideFiles();
+                return SqliteResult.Ok;
+            }
+
             return _databases.ContainsKey(name)
                 ? VfsFailure.Report(SqliteResult.IoErrorDelete, $"SQLite cannot delete the database '{name}': delete it through DataSync.")
                 : SqliteResult.IoErrorDeleteNoEntry;
@@ -127,6 +149,11 @@ public sealed class BlockVfs
         }
     }
 
+    // A database whose own name looks like "x-journal" or "x-wal" to a quick look (vfs.js) counts as one.
+    private void CountSideFiles() => _sideFiles.Value = _files.Count + _databases.Keys.Count(IsSideName);
+
+    private static bool IsSideName(string name) => Encoding.UTF8.GetBytes(name) is [.., (byte)'-', _, _, _] or [.., (byte)'-', _, _, _, _, _, _, _];
+
     private void Closed(Entry entry)
     {
         lock (_gate) entry.OpenFiles--;
@@ -139,5 +166,20 @@ public sealed class BlockVfs
         public VfsLock Locks { get; } = new();
 
         public int OpenFiles { get; set; }
+    }
+
+    /// <summary>A number at a fixed address.</summary>
+    private sealed unsafe class SideFileCount
+    {
+        private readonly int* _at = (int*)NativeMemory.AllocZeroed(sizeof(int));
+
+        ~SideFileCount() => NativeMemory.Free(_at);
+
+        public nint Address => (nint)_at;
+
+        public int Value
+        {
+            set => *_at = value;
+        }
     }
 }

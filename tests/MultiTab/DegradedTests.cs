@@ -25,8 +25,15 @@ public sealed class DegradedTests(BrowserFixture browser, ITestOutputHelper outp
         };
         const post = BroadcastChannel.prototype.postMessage;
         BroadcastChannel.prototype.postMessage = function (message) {
-          const send = () => { try { post.call(this, message); } catch { /* closed meanwhile */ } };
-          if (!this.name.endsWith(':commits')) return send();
+          const late = () => {
+            // The channel to one tab is closed as soon as it was used.
+            if (this.name.endsWith(':commits')) return post.call(this, message);
+            const channel = new BroadcastChannel(this.name);
+            post.call(channel, message);
+            channel.close();
+          };
+          const send = () => { try { post.call(this, message); } catch { late(); } };
+          if (!this.name.includes(':commits')) return send();
           spoilt.sent++;
           const fate = random();
           if (fate < 0.1) spoilt.dropped++;

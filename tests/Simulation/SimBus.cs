@@ -1,3 +1,4 @@
+using DataSync.Coordination;
 using DataSync.Storage;
 
 namespace DataSync.Simulation;
@@ -17,13 +18,13 @@ internal sealed class SimBus(World world)
 
         public event Action<byte[]>? Received;
 
-        public ValueTask OpenAsync(CancellationToken cancellationToken)
+        public ValueTask OpenAsync(TabId self, CancellationToken cancellationToken)
         {
             bus._channels.Add(this);
             return ValueTask.CompletedTask;
         }
 
-        public void Post(byte[] message)
+        public void Post(byte[] message, TabId addressee)
         {
             if (tab.IsGone || !bus._channels.Contains(this)) return;
             foreach (var other in bus._channels)

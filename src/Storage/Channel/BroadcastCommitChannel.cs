@@ -1,6 +1,11 @@
+using DataSync.Coordination;
+
 namespace DataSync.Storage;
 
-/// <summary>The browser's BroadcastChannel <c>datasync:{name}:commits</c>. Only in WebAssembly, on the page's .NET thread.</summary>
+/// <summary>
+/// The browser's BroadcastChannel <c>datasync:{name}:commits</c> for what all tabs shall hear, and for what only one needs that tab's own,
+/// <c>datasync:{name}:commits:{tab}</c>: each message would otherwise wake every tab. Only in WebAssembly, on the page's .NET thread.
+/// </summary>
 public sealed class BroadcastCommitChannel : ICommitChannel
 {
     private readonly string _name;
@@ -20,19 +25,19 @@ public sealed class BroadcastCommitChannel : ICommitChannel
     public event Action<byte[]>? Received;
 
     /// <inheritdoc/>
-    public async ValueTask OpenAsync(CancellationToken cancellationToken)
+    public async ValueTask OpenAsync(TabId self, CancellationToken cancellationToken)
     {
         if (!OperatingSystem.IsBrowser()) throw new StorageUnavailableException("BroadcastChannel exists only in a browser.");
         await BroadcastInterop.LoadAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
         ObjectDisposedException.ThrowIf(_disposed, this);
-        _id = BroadcastInterop.Add(this, _name);
+        _id = BroadcastInterop.Add(this, _name, self.Value);
     }
 
     /// <inheritdoc/>
-    public void Post(byte[] message)
+    public void Post(byte[] message, TabId addressee)
     {
         if (_id == 0) return;
-        foreach (var part in MessageFragments.Split(message)) BroadcastInterop.Post(_id, part);
+        foreach (var part in MessageFragments.Split(message)) BroadcastInterop.Post(_id, part, addressee == default ? null : addressee.Value);
     }
 
     /// <inheritdoc/>

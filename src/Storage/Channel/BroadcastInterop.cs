@@ -18,10 +18,10 @@ internal static partial class BroadcastInterop
         return _loaded;
     }
 
-    public static int Add(BroadcastCommitChannel channel, string name)
+    public static int Add(BroadcastCommitChannel channel, string name, string self)
     {
         Channels.Add(++_lastId, channel);
-        Open(_lastId, name);
+        Open(_lastId, name, self);
         return _lastId;
     }
 
@@ -31,7 +31,7 @@ internal static partial class BroadcastInterop
     }
 
     [JSImport("post", Module)]
-    public static partial void Post(int id, [JSMarshalAs<JSType.MemoryView>] Span<byte> message);
+    public static partial void Post(int id, [JSMarshalAs<JSType.MemoryView>] Span<byte> message, string? to);
 
     [JSExport]
     internal static void OnMessage(int id, [JSMarshalAs<JSType.Array<JSType.Number>>] byte[] message)
@@ -43,7 +43,7 @@ internal static partial class BroadcastInterop
     private static partial Task InitAsync();
 
     [JSImport("open", Module)]
-    private static partial void Open(int id, string name);
+    private static partial void Open(int id, string name, string self);
 
     [JSImport("close", Module)]
     private static partial void Close(int id);

@@ -44,7 +44,7 @@ internal enum CommitMessageKind : byte
 /// </remarks>
 internal sealed record CommitMessage
 {
-    public const byte ProtocolVersion = 1;
+    public const byte ProtocolVersion = 2;
     private const uint Magic = 0x314D5344;
     private const int HeaderSize = 120;
     private const int HashOffset = 116;

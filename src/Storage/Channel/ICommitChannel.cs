@@ -1,3 +1,5 @@
+using DataSync.Coordination;
+
 namespace DataSync.Storage;
 
 /// <summary>
@@ -14,8 +16,12 @@ public interface ICommitChannel : IAsyncDisposable
     event Action<byte[]>? Received;
 
     /// <summary>Starts to listen; messages posted by others before this completes are missed.</summary>
-    ValueTask OpenAsync(CancellationToken cancellationToken);
+    /// <param name="self">The id under which others address this tab.</param>
+    /// <param name="cancellationToken">Stops opening.</param>
+    ValueTask OpenAsync(TabId self, CancellationToken cancellationToken);
 
-    /// <summary>Sends a message to all other tabs. Does not throw; the bytes are copied before it returns.</summary>
-    void Post(byte[] message);
+    /// <summary>Sends a message. Does not throw; the bytes are copied before it returns.</summary>
+    /// <param name="message">The bytes.</param>
+    /// <param name="addressee">The tab that it is for; the others may get it as well, but need not. Default: all other tabs.</param>
+    void Post(byte[] message, TabId addressee);
 }

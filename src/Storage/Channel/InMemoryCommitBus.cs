@@ -1,3 +1,5 @@
+using DataSync.Coordination;
+
 namespace DataSync.Storage;
 
 /// <summary>
@@ -30,13 +32,13 @@ public sealed class InMemoryCommitBus
     {
         public event Action<byte[]>? Received;
 
-        public ValueTask OpenAsync(CancellationToken cancellationToken)
+        public ValueTask OpenAsync(TabId self, CancellationToken cancellationToken)
         {
             lock (bus._lock) bus._members.Add(this);
             return ValueTask.CompletedTask;
         }
 
-        public void Post(byte[] message)
+        public void Post(byte[] message, TabId addressee)
         {
             var copy = message.AsSpan().ToArray();
             Member[] others;

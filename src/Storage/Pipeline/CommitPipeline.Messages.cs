@@ -18,7 +18,7 @@ public sealed partial class CommitPipeline
             To = isToAll ? default : _leader!.Value.Id,
             Incarnation = _incarnation,
         });
-        _channel.Post(message.Encode());
+        _channel.Post(message.Encode(), message.To);
     }
 
     private void OnReceived(byte[] bytes)

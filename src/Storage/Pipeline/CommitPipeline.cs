@@ -121,7 +121,7 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         {
             // The election needs no image; taking over waits for it (OnElectedAsync).
             var joined = _coordinator.JoinAsync(cancellationToken);
-            await _channel.OpenAsync(cancellationToken).ConfigureAwait(false);
+            await _channel.OpenAsync(_coordinator.Id, cancellationToken).ConfigureAwait(false);
             var head = await _store.OpenAsync(cancellationToken).ConfigureAwait(false);
             var recovered = await Recovery.LoadAsync(_store, head, _recoveryOptions, cancellationToken).ConfigureAwait(false);
             _gate.Run(() => Install(recovered));

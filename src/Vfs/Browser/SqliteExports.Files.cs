@@ -14,6 +14,10 @@ internal static unsafe partial class SqliteExports
     [JSExport]
     internal static int GetDeviceCharacteristics() => VfsFile.DeviceCharacteristics;
 
+    /// <summary>Where the number of files beside the databases is kept.</summary>
+    [JSExport]
+    internal static int GetSideFiles() => (int)BlockVfs.Shared.SideFilesAddress;
+
     [JSExport]
     internal static int GetSectorSize() => VfsFile.SectorSize;
 

@@ -8,7 +8,7 @@ import { raw } from './rows.js';
 export { raw };
 export { step } from './rows.js';
 
-const TRANSIENT = -1, LARGE = 65536;
+const TRANSIENT = -1, LARGE = 65536, DASH = 45;
 let sqlite3, net, netArguments, scratch, scratchSize = 0;
 const pointers = {};
 
@@ -179,7 +179,7 @@ function registerVfs(name) {
   const idOf = file => ints()[(file + 4) >>> 2];
   io.$iVersion = 1;
   [vfs.$iVersion, vfs.$szOsFile, vfs.$mxPathname] = [2, 8, 512];
-  const characteristics = net.GetDeviceCharacteristics(), sectorSize = net.GetSectorSize();
+  const characteristics = net.GetDeviceCharacteristics(), sectorSize = net.GetSectorSize(), sideFiles = net.GetSideFiles() >>> 0;
   sqlite3.vfs.installVfs({
     io: {
       struct: io,
@@ -235,7 +235,9 @@ function registerVfs(name) {
         },
         xDelete: (self, path) => net.Delete(text(path)),
         xAccess: (self, path, flags, out) => {
-          ints()[out >>> 2] = net.Exists(text(path));
+          // Asked twice before each read: is there a "-journal", is there a "-wal"? Mostly there are no files beside the databases.
+          const end = heap().indexOf(0, path >>>= 0), isSide = heap()[end - 8] === DASH || heap()[end - 4] === DASH;
+          ints()[out >>> 2] = isSide && netInts()[sideFiles >>> 2] === 0 ? 0 : net.Exists(text(path));
           return 0;
         },
         xFullPathname: (self, path, room, out) => {

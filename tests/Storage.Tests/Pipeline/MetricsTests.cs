@@ -92,8 +92,8 @@ public sealed class MetricsTests : IDisposable
         var noise = _cluster.Bus.CreateChannel();
         _cluster.Wait(_cluster.Start(async () =>
         {
-            await noise.OpenAsync(default);
-            for (var i = 0; i < 5; i++) noise.Post([1, 2, 3, (byte)i]);
+            await noise.OpenAsync(default, default);
+            for (var i = 0; i < 5; i++) noise.Post([1, 2, 3, (byte)i], default);
             return 0;
         }));
         _cluster.Run(0.1);

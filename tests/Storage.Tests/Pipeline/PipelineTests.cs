@@ -64,7 +64,7 @@ public sealed class PipelineTests : IDisposable
         {
             if (CommitMessage.TryParse(bytes) is { Kind: CommitMessageKind.Committed, To.Value: var to } message && to == default(TabId).Value) heard.Add(message.Position.Marker);
         };
-        _cluster.Do(() => listener.OpenAsync(default).AsTask().GetAwaiter().GetResult());
+        _cluster.Do(() => listener.OpenAsync(default, default).AsTask().GetAwaiter().GetResult());
         _cluster.Wait(_cluster.Start(() => tabs[1].AppendAsync(1)));
 
         // While one append is under way the others gather: they become durable together.
@@ -265,7 +265,7 @@ public sealed class PipelineTests : IDisposable
     {
         var tabs = _cluster.Open(2);
         var intruder = _cluster.Bus.CreateChannel(delivery => delivery());
-        _cluster.Do(() => _ = intruder.OpenAsync(default).AsTask());
+        _cluster.Do(() => _ = intruder.OpenAsync(default, default).AsTask());
         var random = new Random(5);
         for (var i = 0; i < 200; i++)
         {
@@ -273,7 +273,7 @@ public sealed class PipelineTests : IDisposable
             random.NextBytes(bytes);
             if (bytes.Length > 5) "DSM1"u8.CopyTo(bytes);
             if (bytes.Length > 5 && i % 2 == 0) bytes[4] = 1;
-            intruder.Post(bytes);
+            intruder.Post(bytes, default);
         }
 
         _cluster.Wait(_cluster.Start(() => tabs[1].AppendAsync(1)));
