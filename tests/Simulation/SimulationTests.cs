@@ -33,6 +33,7 @@ public sealed class SimulationTests(ITestOutputHelper output)
     /// <summary>A take-over that was given up ended behind the next one, and the tab that led the election never wrote.</summary>
     [Theory]
     [InlineData(501046)]
+    [InlineData(2011221)]
     public void A_seed_that_once_failed_stays_without_a_violation(int seed)
     {
         using var world = new World(Scenario.Generate((ulong)seed));

@@ -76,16 +76,17 @@ public sealed partial class CommitPipeline : ILeaderOutput
     private void OnLeadershipChanged(object? sender, LeadershipChangedEventArgs e) => _gate.Run(() =>
     {
         if (_closed || _fault is not null) return;
+        if (e.Role == TabRole.Leader && e.Epoch < _granted)
+        {
+            // The election does not know yet that another tab took over while this one was about to.
+            var granted = _granted;
+            _gate.Defer(() => _coordinator.StepDown(granted));
+            return;
+        }
+
         if (e.Role == TabRole.Leader && _elected is { } elected && elected.Epoch == e.Epoch)
         {
             if (_session == elected) return;
-            if (elected.Epoch < _granted)
-            {
-                var granted = _granted;
-                _gate.Defer(() => _coordinator.StepDown(granted));
-                return;
-            }
-
             elected.Lease = _coordinator.CurrentLease;
             _session = elected;
             _leader = (_coordinator.Id, e.Epoch);
