@@ -8,7 +8,7 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab;
 
 /// <summary>Tabs that the browser treats as it treats those that nobody looks at.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(HiddenTabCollection.Name)]
 public sealed class HiddenTabTests(BrowserFixture browser, ITestOutputHelper output)
 {
     /// <summary>Longer than it takes Chromium to let a hidden page's chained timers run once a minute only.</summary>

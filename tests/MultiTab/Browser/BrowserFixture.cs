@@ -51,9 +51,16 @@ public sealed class BrowserFixture : IAsyncLifetime
     public Task<RawChromium> StartRawAsync(ITestOutputHelper output) => RawChromium.StartAsync(ChromiumPath, Url, output);
 }
 
-/// <summary>All test classes with tabs are in this collection: one after the other, so that they do not steal each other's time.</summary>
+/// <summary>All other test classes with tabs are in this collection: one after the other, so that they do not steal each other's time.</summary>
 [CollectionDefinition(Name)]
 public sealed class BrowserCollection : ICollectionFixture<BrowserFixture>
 {
     public const string Name = "Browser";
+}
+
+/// <summary>Tests that mostly wait, beside the others.</summary>
+[CollectionDefinition(Name)]
+public sealed class HiddenTabCollection : ICollectionFixture<BrowserFixture>
+{
+    public const string Name = "Hidden tabs";
 }

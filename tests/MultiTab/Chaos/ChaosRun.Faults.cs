@@ -80,6 +80,7 @@ internal sealed partial class ChaosRun
         Log.Write(tab.Page!.Name, string.Create(CultureInfo.InvariantCulture, $"stop for {fault.For.TotalSeconds:0.0} s, process {tab.Process!.Id}"));
         tab.Process.Stop();
         tab.IsStopped = true;
+        tab.Page.WasStopped = true;
         return Done(Fault.Stop, () =>
         {
             if (tab.IsStopped) Continue(tab);

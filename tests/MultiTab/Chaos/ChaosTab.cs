@@ -53,6 +53,9 @@ internal sealed class ChaosPage(ChaosTab tab, string name, long loaded)
     /// <summary>The id of its coordinator.</summary>
     public string? TabId { get; set; }
 
+    /// <summary>Its process was stopped for a while, and its clocks went on.</summary>
+    public bool WasStopped { get; set; }
+
     public string Generation { get; set; } = "";
 
     public int LastNumber { get; set; }

@@ -94,8 +94,9 @@ internal sealed class ChaosWriter(ChaosHistory history, ChaosLog log, TimeProvid
         if (answer["error"] is { } error || answer["generation"] is null)
         {
             log.Write(page.Name, $"did not open: {answer["error"]}: {answer["message"]}");
-            // Full or deleted under it: a user loads it again. Anything else is wrong.
-            if (!IsExpected((string?)answer["error"])) history.Violate($"{page.Name} did not open: {answer["error"]}: {answer["message"]}");
+            // Full or deleted under it, or stopped until its patience with the browser was over: a user loads it again. Anything else is wrong.
+            var isOverdue = page.WasStopped && (string?)answer["error"] == "StorageUnavailableException";
+            if (!isOverdue && !IsExpected((string?)answer["error"])) history.Violate($"{page.Name} did not open: {answer["error"]}: {answer["message"]}");
             tab.NeedsReload = true;
             return false;
         }
