@@ -72,10 +72,18 @@ internal sealed class CommitLedger
         RecentWriters = WriterCommit.Latest(_writers.Select(w => new WriterCommit(w.Key, w.Value))),
     };
 
-    /// <summary>A checkpoint at <see cref="End"/> was written.</summary>
+    /// <summary>A checkpoint was written, at <see cref="End"/> or (when that was learnt late) before it.</summary>
     public void OnCheckpoint(Head head)
     {
+        if (head.Checkpoint.Marker < Head.Checkpoint.Marker) return;
         Head = head;
+        if (head.Checkpoint != End)
+        {
+            // Commits of another leader came in meanwhile: what they touched is not in the extents yet.
+            LogRecords = (int)(End.Marker - head.Checkpoint.Marker);
+            return;
+        }
+
         LogRecords = 0;
         LogBytes = 0;
         _dirtyExtents.Clear();

@@ -282,6 +282,29 @@ public sealed class FoundBySimulationTests : IDisposable
         Assert.Equal(1, _cluster.Wait(write));
     }
 
+    [Fact]
+    public async Task A_checkpoint_that_is_learnt_of_late_leaves_what_came_in_meanwhile_to_the_next_one()
+    {
+        // Seed 1140367 of an earlier simulation: a tab that had been stopped in its checkpoint heard of the next leader's commits first, then of
+        // the checkpoint's end, took their extents for written, led again, and trimmed the log: acknowledged commits were lost.
+        var tab = _cluster.Open(1)[0];
+        _cluster.Wait(_cluster.Start(() => tab.AppendAsync(1)));
+        var recovered = _cluster.Load();
+        var ledger = new CommitLedger(recovered);
+        var late = ledger.NextHead(new Fence(recovered.Head.Incarnation, recovered.Head.Epoch), tab.Coordinator.Id, Extent.BlockSize * 2);
+        _cluster.Wait(_cluster.Start(() => tab.AppendAsync(2)));
+        var store = new MemoryBlockStore(_cluster.Medium);
+        _ = await store.OpenAsync(default);
+        var slice = await Recovery.ReadLogAsync(store, recovered.Head.Incarnation, ledger.End, default);
+        foreach (var commit in slice.Commits) ledger.Add(commit);
+
+        ledger.OnCheckpoint(late);
+        Assert.Equal([0], ledger.DirtyExtents);
+        Assert.Equal(1, ledger.LogRecords);
+        ledger.OnCheckpoint(ledger.NextHead(new Fence(recovered.Head.Incarnation, recovered.Head.Epoch), tab.Coordinator.Id, Extent.BlockSize * 2));
+        Assert.Empty(ledger.DirtyExtents);
+    }
+
     private static async Task<bool> Flush(ClusterTab tab)
     {
         await tab.Pipeline.FlushAsync();
