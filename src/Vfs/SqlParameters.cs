@@ -77,7 +77,7 @@ internal sealed class SqlParameters(SqliteConnection connection) : IDisposable
 
     private void BindArray(Statement statement, object?[] values, int count)
     {
-        if (values.Length < count) throw new InvalidOperationException($"The statement has {count} parameters, but only {values.Length} values were given.");
+        if (values.Length < count) throw new InvalidOperationException($"The statement has {count} parameters, but only {values.Length} {(values.Length == 1 ? "value was" : "values were")} given.");
         for (var i = 0; i < count; i++) BindValue(statement, i + 1, values[i]);
     }
 

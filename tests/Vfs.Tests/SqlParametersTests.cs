@@ -56,7 +56,7 @@ public sealed class SqlParametersTests
     public void A_parameter_without_a_value_is_an_error_that_names_it()
     {
         Assert.Contains("$b has no value", Assert.Throws<InvalidOperationException>(() => Bound("SELECT $a, $b", new { a = 1 })).Message, StringComparison.Ordinal);
-        Assert.Contains("only 1 values", Assert.Throws<InvalidOperationException>(() => Bound("SELECT ?, ?", (object[])[1])).Message, StringComparison.Ordinal);
+        Assert.Contains("only 1 value was", Assert.Throws<InvalidOperationException>(() => Bound("SELECT ?, ?", (object[])[1])).Message, StringComparison.Ordinal);
         Assert.Contains("list of values", Assert.Throws<InvalidOperationException>(() => Bound("SELECT ?", new { a = 1 })).Message, StringComparison.Ordinal);
         Assert.Contains("$a has no value", Assert.Throws<InvalidOperationException>(() => Bound("SELECT $a", null)).Message, StringComparison.Ordinal);
         Assert.Contains("fits several", Assert.Throws<InvalidOperationException>(() => Bound("SELECT $a, @a", new { a = 1 })).Message, StringComparison.Ordinal);
