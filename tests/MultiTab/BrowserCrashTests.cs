@@ -27,8 +27,9 @@ public sealed class BrowserCrashTests(BrowserFixture browser, ITestOutputHelper 
         await DataSyncPage.AgreeAsync(survivor);
         await history.CheckAsync([survivor]);
         await history.ListenAsync(after);
+        var acknowledged = history.AcknowledgedCount;
         await history.StartAsync([survivor], count: 20);
-        await history.WaitForMoreAsync(20);
+        await history.WaitForAsync(acknowledged + 20);
         await history.CheckAsync([survivor]);
     }
 }

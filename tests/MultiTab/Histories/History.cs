@@ -49,9 +49,11 @@ public sealed class History
     public Task FinishAsync(TimeSpan limit) => EndAsync(stop: false, limit, []);
 
     /// <summary>Waits for a number of acknowledgements more, by tabs other than the given one.</summary>
-    public async Task WaitForMoreAsync(int count, IPage? except = null)
+    public Task WaitForMoreAsync(int count, IPage? except = null) => WaitForAsync(CountOf(except) + count, except);
+
+    /// <summary>Waits until there is a number of acknowledgements in all, by tabs other than the given one.</summary>
+    public async Task WaitForAsync(int target, IPage? except = null)
     {
-        var target = CountOf(except) + count;
         using var limit = new CancellationTokenSource(TimeSpan.FromMilliseconds(TabGroup.StepLimit_ms));
         while (CountOf(except) < target)
         {
