@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
 namespace DataSync.Vfs.Browser;
@@ -19,6 +20,12 @@ internal sealed unsafe class StatementRows(int statement)
     private const int Integer = 1, Float = 2, Text = 3, Blob = 4, Null = 5, Long = 256;
 
     private static readonly Stack<NativeBuffer> FreeBuffers = [];
+    private static readonly Dictionary<string, sqlite3_stmt> Casts = [];
+    private static readonly Lazy<sqlite3> CastConnection = new(() =>
+    {
+        SqliteException.ThrowExceptionForRC(raw.sqlite3_open(":memory:", out var connection), connection);
+        return connection;
+    });
 
     private NativeBuffer? _buffer;
     private byte* _row;
@@ -160,32 +167,34 @@ internal sealed unsafe class StatementRows(int statement)
 
     private ColumnCell* Cell(int index) => (ColumnCell*)(_row + 8) + index;
 
-    // SQLite has left the row: another statement makes the same conversion of a copy.
+    // SQLite has left the row: another statement, prepared once, makes the same conversion of a copy.
     private static object? Cast(ColumnCell* cell, string type)
     {
-        using var connection = new Microsoft.Data.Sqlite.SqliteConnection("Data Source=:memory:");
-        connection.Open();
-        _ = raw.sqlite3_prepare_v2(connection.Handle, $"SELECT CAST(?1 AS {type})", out var cast);
-        using (cast)
+        if (!Casts.TryGetValue(type, out var cast))
         {
-            var bytes = new ReadOnlySpan<byte>((void*)cell->Address, cell->Type is Text or Blob ? cell->Length : 0);
-            _ = (cell->Type & 0xFF) switch
-            {
-                Integer => raw.sqlite3_bind_int64(cast, 1, cell->Type == Integer ? (long)cell->Number : cell->Integer),
-                Float => raw.sqlite3_bind_double(cast, 1, cell->Number),
-                Text => raw.sqlite3_bind_text(cast, 1, bytes),
-                Blob => raw.sqlite3_bind_blob(cast, 1, bytes),
-                _ => raw.sqlite3_bind_null(cast, 1),
-            };
-            _ = raw.sqlite3_step(cast);
-            return raw.sqlite3_column_type(cast, 0) switch
-            {
-                Integer => raw.sqlite3_column_int64(cast, 0),
-                Float => raw.sqlite3_column_double(cast, 0),
-                Text => raw.sqlite3_column_text(cast, 0).utf8_to_string(),
-                _ => null,
-            };
+            _ = raw.sqlite3_prepare_v2(CastConnection.Value, $"SELECT CAST(?1 AS {type})", out cast);
+            Casts.Add(type, cast);
         }
+
+        var bytes = new ReadOnlySpan<byte>((void*)cell->Address, cell->Type is Text or Blob ? cell->Length : 0);
+        _ = (cell->Type & 0xFF) switch
+        {
+            Integer => raw.sqlite3_bind_int64(cast, 1, cell->Type == Integer ? (long)cell->Number : cell->Integer),
+            Float => raw.sqlite3_bind_double(cast, 1, cell->Number),
+            Text => raw.sqlite3_bind_text(cast, 1, bytes),
+            Blob => raw.sqlite3_bind_blob(cast, 1, bytes),
+            _ => raw.sqlite3_bind_null(cast, 1),
+        };
+        _ = raw.sqlite3_step(cast);
+        object? value = raw.sqlite3_column_type(cast, 0) switch
+        {
+            Integer => raw.sqlite3_column_int64(cast, 0),
+            Float => raw.sqlite3_column_double(cast, 0),
+            Text => raw.sqlite3_column_text(cast, 0).utf8_to_string(),
+            _ => null,
+        };
+        _ = raw.sqlite3_reset(cast);
+        return value;
     }
 
     [StructLayout(LayoutKind.Explicit, Size = 16)]
