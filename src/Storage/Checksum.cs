@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Numerics;
 
 namespace DataSync.Storage;
@@ -30,54 +29,55 @@ public static class Checksum
     };
 
     // xxHash64 as specified at https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
-    private static ulong FastHash(ReadOnlySpan<byte> data)
+    // By address and not by slices of a span: nine times faster where .NET is interpreted (bench/README.md).
+    private static unsafe ulong FastHash(ReadOnlySpan<byte> data)
     {
-        var length = (ulong)data.Length;
-        ulong hash;
-        if (data.Length >= 32)
+        fixed (byte* start = data)
         {
-            ulong a = unchecked(Prime1 + Prime2), b = Prime2, c = 0, d = unchecked(0 - Prime1);
-            do
+            var at = start;
+            var end = start + data.Length;
+            ulong hash;
+            if (data.Length >= 32)
             {
-                a = Round(a, BinaryPrimitives.ReadUInt64LittleEndian(data));
-                b = Round(b, BinaryPrimitives.ReadUInt64LittleEndian(data[8..]));
-                c = Round(c, BinaryPrimitives.ReadUInt64LittleEndian(data[16..]));
-                d = Round(d, BinaryPrimitives.ReadUInt64LittleEndian(data[24..]));
-                data = data[32..];
+                ulong a = unchecked(Prime1 + Prime2), b = Prime2, c = 0, d = unchecked(0 - Prime1);
+                do
+                {
+                    a = BitOperations.RotateLeft(a + *(ulong*)at * Prime2, 31) * Prime1;
+                    b = BitOperations.RotateLeft(b + *(ulong*)(at + 8) * Prime2, 31) * Prime1;
+                    c = BitOperations.RotateLeft(c + *(ulong*)(at + 16) * Prime2, 31) * Prime1;
+                    d = BitOperations.RotateLeft(d + *(ulong*)(at + 24) * Prime2, 31) * Prime1;
+                    at += 32;
+                }
+                while (end - at >= 32);
+                hash = BitOperations.RotateLeft(a, 1) + BitOperations.RotateLeft(b, 7)
+                    + BitOperations.RotateLeft(c, 12) + BitOperations.RotateLeft(d, 18);
+                hash = Merge(Merge(Merge(Merge(hash, a), b), c), d);
             }
-            while (data.Length >= 32);
-            hash = BitOperations.RotateLeft(a, 1) + BitOperations.RotateLeft(b, 7)
-                + BitOperations.RotateLeft(c, 12) + BitOperations.RotateLeft(d, 18);
-            hash = Merge(Merge(Merge(Merge(hash, a), b), c), d);
-        }
-        else
-        {
-            hash = Prime5;
-        }
+            else
+            {
+                hash = Prime5;
+            }
 
-        return Avalanche(Tail(hash + length, data));
+            return Avalanche(Tail(hash + (ulong)data.Length, at, end));
+        }
     }
 
-    private static ulong Tail(ulong hash, ReadOnlySpan<byte> data)
+    private static unsafe ulong Tail(ulong hash, byte* at, byte* end)
     {
-        for (; data.Length >= 8; data = data[8..])
+        for (; end - at >= 8; at += 8)
         {
-            hash ^= Round(0, BinaryPrimitives.ReadUInt64LittleEndian(data));
+            hash ^= Round(0, *(ulong*)at);
             hash = BitOperations.RotateLeft(hash, 27) * Prime1 + Prime4;
         }
 
-        if (data.Length >= 4)
+        if (end - at >= 4)
         {
-            hash ^= BinaryPrimitives.ReadUInt32LittleEndian(data) * Prime1;
+            hash ^= *(uint*)at * Prime1;
             hash = BitOperations.RotateLeft(hash, 23) * Prime2 + Prime3;
-            data = data[4..];
+            at += 4;
         }
 
-        foreach (var value in data)
-        {
-            hash = BitOperations.RotateLeft(hash ^ (value * Prime5), 11) * Prime1;
-        }
-
+        for (; at < end; at++) hash = BitOperations.RotateLeft(hash ^ (*at * Prime5), 11) * Prime1;
         return hash;
     }
 

@@ -61,7 +61,7 @@ internal static class HeadCodec
                 FileSize = json.GetProperty("fileSize").GetInt64(),
                 Checksum = (ChecksumKind)json.GetProperty("checksum").GetInt32(),
                 RecentWriters = [.. json.GetProperty("recentWriters").EnumerateObject().Select(ToWriter)],
-                RecentCommits = [.. recent.Chunk(IdLength).Select(id => ToId(new string(id)))],
+                RecentCommits = ToIds(recent),
             };
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
@@ -89,8 +89,15 @@ internal static class HeadCodec
     {
         var text = entry.Value.GetString() ?? "";
         if (text.Length <= IdLength) throw new FormatException("A writer's commit is cut short.");
-        return new(TabId.Parse(entry.Name), new(long.Parse(text.AsSpan(IdLength), CultureInfo.InvariantCulture), ToId(text[..IdLength])));
+        return new(TabId.Parse(entry.Name), new(long.Parse(text.AsSpan(IdLength), CultureInfo.InvariantCulture), ToId(text.AsSpan(0, IdLength))));
     }
 
-    private static CommitId ToId(string? text) => new(Guid.ParseExact(text ?? "", "N"));
+    private static CommitId[] ToIds(ReadOnlySpan<char> text)
+    {
+        var ids = new CommitId[(text.Length + IdLength - 1) / IdLength];
+        for (var i = 0; i < ids.Length; i++) ids[i] = ToId(text.Slice(i * IdLength, Math.Min(IdLength, text.Length - i * IdLength)));
+        return ids;
+    }
+
+    private static CommitId ToId(ReadOnlySpan<char> text) => new(Guid.ParseExact(text, "N"));
 }

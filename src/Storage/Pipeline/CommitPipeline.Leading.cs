@@ -15,6 +15,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
     private Epoch _granted;
     private IReadOnlyList<TabId> _members = [];
     private bool _reopening;
+    private bool _hasRehearsed;
 
     /// <summary>Whether another tab of the database is known to be there.</summary>
     private bool _hasCompany;
@@ -59,6 +60,14 @@ public sealed partial class CommitPipeline : ILeaderOutput
             if (head.Epoch >= _granted) _elected = new LeaderSession(_store, fence, _coordinator.Id, this, _gate, _options, _time);
         });
         return head.Epoch;
+    }
+
+    // Without effect. Where .NET is interpreted the first run of each method is slow: better in a moment in which nobody waits.
+    private async Task RehearseTakeOverAsync()
+    {
+        var head = _recovered!.Head;
+        _ = HeadCodec.Decode(HeadCodec.Encode(StoreRules.Raise(head, _incarnation, head.Epoch, _coordinator.Id)));
+        await Recovery.ReadLogAsync(_store, _incarnation, Position, _closing.Token).ConfigureAwait(false);
     }
 
     // What a crash left behind the end of the history, or damage that the app wants repaired, goes before the first append.
@@ -138,6 +147,11 @@ public sealed partial class CommitPipeline : ILeaderOutput
         {
             _session.OnHeartbeat();
             AnnounceLeading(hasJustBegun: false);
+        }
+        else if (!_hasRehearsed)
+        {
+            _hasRehearsed = true;
+            _gate.Defer(() => _ = TryAsync(RehearseTakeOverAsync));
         }
 
         EndOverdue();

@@ -63,6 +63,9 @@ internal sealed class LeaderSession(
     private bool _busy;
     private bool _closed;
     private bool _checkpointDue;
+
+    // From the start: whoever waited for a leader writes now.
+    private bool _wroteSinceHeartbeat = true;
     private bool _isCollecting;
 
     public Epoch Epoch => fence.Epoch;
@@ -97,7 +100,8 @@ internal sealed class LeaderSession(
         }
 
         if (_turn?.Tab == from) EndTurn();
-        Pump();
+        if (from == self) Pump();
+        else gate.Defer(() => gate.Run(Pump)); // a writer here that was just given the turn goes first, and shares the append
     }
 
     /// <summary>Appends what is committed meanwhile in one group, as far as nothing is being appended already.</summary>
@@ -156,12 +160,13 @@ internal sealed class LeaderSession(
         if (_turn?.Tab == tab) EndTurn();
     }
 
-    /// <summary>Looks for a turn that was held too long, and folds the log when there is nothing else to do.</summary>
+    /// <summary>Looks for a turn that was held too long, and folds the log when nothing was written since the last heartbeat.</summary>
     public void OnHeartbeat()
     {
         if (_closed) return;
         if (_turn is { } turn && time.GetElapsedTime(turn.Since) > options.TurnDeadline && _turnQueue.Count > 0) EndTurn();
-        _checkpointDue |= output.Ledger.LogRecords > 64 && !_busy && _waiting.Count == 0;
+        _checkpointDue |= output.Ledger.LogRecords > 64 && !_busy && !_wroteSinceHeartbeat;
+        _wroteSinceHeartbeat = false;
         Pump();
     }
 
@@ -280,7 +285,7 @@ internal sealed class LeaderSession(
     private void PumpAppends()
     {
         if (_closed || _busy || _waiting.Count == 0) return;
-        _busy = true;
+        _busy = _wroteSinceHeartbeat = true;
         _appending = TakeGroup();
         _ = AppendAsync(_appending);
     }

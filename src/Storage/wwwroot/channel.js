@@ -1,6 +1,8 @@
 // BroadcastChannel for DataSync.Storage: bytes in, bytes out. What they mean is decided in .NET.
 
 const channels = new Map();
+// As many channels of other tabs are kept; tabs come and go.
+const MAX_OTHERS = 16;
 let dotnet;
 
 /** Connects the module to its .NET half; once, before anything else. */
@@ -19,7 +21,7 @@ export function open(id, name, self) {
     };
     return channel;
   };
-  channels.set(id, { all: listen(name), own: listen(ownName(name, self)), name });
+  channels.set(id, { all: listen(name), own: listen(ownName(name, self)), name, others: new Map() });
 }
 
 /** Sends a copy of the bytes to all other members, or to one. */
@@ -31,10 +33,14 @@ export function post(id, view, to) {
     return;
   }
 
-  // Not kept: whoever has a channel object is woken by all that others post there.
-  const channel = new BroadcastChannel(ownName(member.name, to));
-  channel.postMessage(view.slice());
-  channel.close();
+  // Kept for the next message, since opening one doubles a message's way; nobody listens to it here.
+  let other = member.others.get(to);
+  if (!other) {
+    if (member.others.size >= MAX_OTHERS) forget(member);
+    other = new BroadcastChannel(ownName(member.name, to));
+    member.others.set(to, other);
+  }
+  other.postMessage(view.slice());
 }
 
 /** Leaves. */
@@ -43,6 +49,12 @@ export function close(id) {
   channels.delete(id);
   member?.all.close();
   member?.own.close();
+  if (member) forget(member);
+}
+
+function forget(member) {
+  for (const other of member.others.values()) other.close();
+  member.others.clear();
 }
 
 const ownName = (name, tab) => `${name}:${tab}`;

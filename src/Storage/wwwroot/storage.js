@@ -18,7 +18,7 @@ const placesUpTo = (epoch, marker) => IDBKeyRange.bound([epoch], [epoch, marker]
 const toText = record => record === undefined ? null : JSON.stringify(record) ?? '';
 
 const connections = new Map();
-const tails = new Map(); // connection -> epoch and marker of the last record that it appended
+const tails = new Map(); // connection -> its epoch, and the marker of the last record while nobody else can append
 let dotnet;
 let appending; // the append that .NET is filling in this very turn
 let current; // the transaction that .NET is filling in this very turn
@@ -66,6 +66,7 @@ export function remove(request, name) {
 export function updateHead(connection, request, strict) {
   const work = start(connection, request, 'readwrite', strict, STORES);
   if (!work) return;
+  tails.delete(connection);
   let record, log;
   ask(work, () => work.store(HEAD).get(HEAD), result => { record = result; });
   ask(work, () => work.store('log').getAllKeys(), keys => { log = keys; });
@@ -73,7 +74,12 @@ export function updateHead(connection, request, strict) {
     const head = dotnet.OnHead(request, toText(record), log.length + extents, 0);
     if (!head) return;
     const next = JSON.parse(head);
-    if (record && record.epoch !== next.epoch) takePlaces(work, record, log);
+    if (record && record.epoch !== next.epoch) {
+      takePlaces(work, record, log);
+      // From here on nobody else appends, so the first append needs no answer either.
+      const marker = Math.max(record.marker, ...log.slice(-1));
+      work.onDone = () => tails.set(connection, { epoch: next.epoch, marker });
+    }
     ask(work, () => work.store(HEAD).put(next, HEAD));
   });
 }
