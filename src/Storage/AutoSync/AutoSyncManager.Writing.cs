@@ -222,11 +222,12 @@ public sealed partial class AutoSyncManager
     {
         List<TaskCompletionSource> room = [];
         long bytes;
-        var turnsOff = false;
+        bool turnsOff = false, isUnreported;
         lock (_lock)
         {
             Unhold(write);
             _outstanding.Remove(write);
+            if (error is not null) _unreported.Add(write);
             _dirty = (_dirty.Commits - 1, _dirty.Blocks - write.Blocks, _dirty.Bytes - write.Bytes);
             bytes = _dirty.Bytes;
             write.Error = error;
@@ -243,6 +244,8 @@ public sealed partial class AutoSyncManager
         if (turnsOff) ChangeBackpressure(isOn: false, bytes);
         write.End();
         foreach (var waiter in room) waiter.TrySetResult();
+        lock (_lock) isUnreported = _sync is null && _unreported.Count > 0;
+        if (isUnreported) StartSync(SyncTrigger.Conflict);
     }
 
     private void Unhold(DeferredWrite write)

@@ -24,6 +24,9 @@ public sealed partial class AutoSyncManager : IDisposable
     private readonly int _maxAttempts;
     private readonly Lock _lock = new();
     private readonly List<DeferredWrite> _outstanding = [];
+
+    // Taken back, and no event has told of them yet.
+    private readonly List<DeferredWrite> _unreported = [];
     private readonly CancellationTokenSource _disposing = new();
     private Sync? _sync;
     private Exception? _failure;
@@ -179,7 +182,7 @@ public sealed partial class AutoSyncManager : IDisposable
         Sync? sync = null;
         lock (_lock)
         {
-            if (_isDisposed || _outstanding.Count == 0) return;
+            if (_isDisposed || (_outstanding.Count == 0 && _unreported.Count == 0)) return;
             if (_sync is null) sync = _sync = new Sync(trigger, [.. _outstanding], _pipeline.Time.GetTimestamp());
         }
 
@@ -198,20 +201,24 @@ public sealed partial class AutoSyncManager : IDisposable
     private async Task FinishAsync(Sync sync)
     {
         foreach (var write in sync.Writes) await write.WaitAsync().ConfigureAwait(false);
+        List<DeferredWrite> failed;
         bool isMoreOnItsWay;
         lock (_lock)
         {
             _sync = null;
             isMoreOnItsWay = _outstanding.Exists(w => !w.IsHeld);
+
+            // Those included that were written after it began and were taken back before it ended: no other sync has them.
+            failed = [.. _unreported];
+            _unreported.Clear();
         }
 
         var duration = _pipeline.Time.GetElapsedTime(sync.Since);
-        var failed = sync.Writes.Count(w => w.Error is not null);
-        _pipeline.Metrics.OnSync(sync.Trigger, duration, failed == 0);
-        if (sync.Writes.Find(w => w.Error is not null)?.Error is { } error)
+        _pipeline.Metrics.OnSync(sync.Trigger, duration, failed.Count == 0);
+        if (failed is [{ Error: { } error }, ..])
         {
-            Log.SyncFailed(_logger, _scope, failed, error.Message);
-            Raise(SyncFailed, new(sync.Trigger, failed, error), nameof(SyncFailed));
+            Log.SyncFailed(_logger, _scope, failed.Count, error.Message);
+            Raise(SyncFailed, new(sync.Trigger, failed.Count, error), nameof(SyncFailed));
         }
         else
         {

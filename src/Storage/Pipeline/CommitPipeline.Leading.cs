@@ -63,11 +63,10 @@ public sealed partial class CommitPipeline : ILeaderOutput
     }
 
     // Without effect. Where .NET is interpreted the first run of each method is slow: better in a moment in which nobody waits.
-    private async Task RehearseTakeOverAsync()
+    private void RehearseTakeOver()
     {
         var head = _recovered!.Head;
         _ = HeadCodec.Decode(HeadCodec.Encode(StoreRules.Raise(head, _incarnation, head.Epoch, _coordinator.Id)));
-        await Recovery.ReadLogAsync(_store, _incarnation, Position, _closing.Token).ConfigureAwait(false);
     }
 
     // What a crash left behind the end of the history, or damage that the app wants repaired, goes before the first append.
@@ -151,7 +150,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
         else if (!_hasRehearsed)
         {
             _hasRehearsed = true;
-            _gate.Defer(() => _ = TryAsync(RehearseTakeOverAsync));
+            RehearseTakeOver();
         }
 
         EndOverdue();

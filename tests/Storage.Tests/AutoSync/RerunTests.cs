@@ -115,6 +115,34 @@ public sealed class RerunTests : IDisposable
         Assert.Equal([100UL, 1, 3, 4], Durable);
     }
 
+    /// <summary>Found by the simulation: seed 5,172,457.</summary>
+    [Fact]
+    public void Work_that_fails_when_it_is_run_again_during_a_sync_of_earlier_writes_fails_that_sync()
+    {
+        var tabs = Open(2);
+        var runs = 0;
+        var append = tabs[0].Tab.Store.HoldAt(Contracts.StoreOperation.Append);
+        tabs[1].AppendNow(1);
+        _cluster.Do(() => _ = tabs[1].Sync.SyncAsync());
+        _cluster.Run(0.01);
+        Assert.True(append.Reached.IsCompleted);
+        _cluster.Wait(_cluster.Start(() => tabs[1].Sync.WriteAsync(
+            _ => ++runs == 1 ? tabs[1].Tab.TryAppend(2) is not null : throw new InvalidOperationException("taken"), default)));
+        var other = _cluster.Start(() => tabs[0].Tab.AppendAsync(100, exclusive: true));
+        _cluster.Run(0.01);
+        _cluster.Do(() => _ = tabs[1].Sync.SyncAsync());
+        _cluster.Run(0.05);
+        Assert.Equal(2, runs);
+        Assert.Empty(tabs[1].Failed);
+        _cluster.Do(append.Release);
+        _cluster.Wait(other);
+        _cluster.Run(0.05);
+        Assert.Equal([1UL, 100], Durable);
+        Assert.Equal(("taken", 1), (Assert.Single(tabs[1].Failed).Error.Message, tabs[1].Failed[0].Failed));
+        Assert.Empty(tabs[1].Succeeded);
+        Assert.Throws<InvalidOperationException>(tabs[1].ForceSync);
+    }
+
     [Fact]
     public void Work_that_fails_behind_its_commit_is_not_run_again_and_blocks_nobody()
     {
