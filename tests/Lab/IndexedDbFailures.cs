@@ -66,7 +66,10 @@ public sealed class IndexedDbFailures : StoreSuite
         var error = await Assert.ThrowsAsync<CommitTooLargeException>(async () => await store.AppendAsync(fence, [Commit(fence, Position.Start, blocks)], None));
         Assert.Contains("split", error.Message, StringComparison.Ordinal);
         Assert.Empty((await StoreContent.ReadAsync(store)).Log);
-        await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None);
+        var chain = Chain(fence, Position.Start, 1);
+        await store.AppendAsync(fence, chain, None);
+        await Assert.ThrowsAsync<CommitTooLargeException>(async () => await store.AppendAsync(fence, [Commit(fence, chain[0].Position, blocks)], None));
+        await store.AppendAsync(fence, Chain(fence, chain[0].Position, 1), None);
     }
 
     [Fact]

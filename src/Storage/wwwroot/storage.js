@@ -18,7 +18,7 @@ const placesUpTo = (epoch, marker) => IDBKeyRange.bound([epoch], [epoch, marker]
 const toText = record => record === undefined ? null : JSON.stringify(record) ?? '';
 
 const connections = new Map();
-const tails = new Map(); // connection -> its epoch, and the marker of the last record while nobody else can append
+const tails = new Map(); // connection -> under which epoch of which store it alone can append, and the last marker
 let dotnet;
 let appending; // the append that .NET is filling in this very turn
 let current; // the transaction that .NET is filling in this very turn
@@ -78,7 +78,7 @@ export function updateHead(connection, request, strict) {
       takePlaces(work, record, log);
       // From here on nobody else appends, so the first append needs no answer either.
       const marker = Math.max(record.marker, ...log.slice(-1));
-      work.onDone = () => tails.set(connection, { epoch: next.epoch, marker });
+      work.onDone = () => tails.set(connection, { incarnation: next.incarnation, epoch: next.epoch, marker });
     }
     ask(work, () => work.store(HEAD).put(next, HEAD));
   });
@@ -106,14 +106,15 @@ export function add(id, bytes) {
   if (append.records.length < append.count) return;
   const tail = tails.get(append.connection);
   tails.delete(append.connection);
-  if (tail?.epoch === append.epoch && tail.marker === append.marker - 1) appendUnattended(append);
+  const { incarnation, epoch, marker } = append;
+  if (tail?.incarnation === incarnation && tail.epoch === epoch && tail.marker === marker - 1) appendUnattended(append);
   else appendAttended(append);
 }
 
 function startAppend(append) {
-  const { connection, request, epoch, marker, count, strict } = append;
+  const { connection, request, incarnation, epoch, marker, count, strict } = append;
   const work = start(connection, request, 'readwrite', strict, [HEAD, 'log']);
-  if (work) work.onDone = () => tails.set(connection, { epoch, marker: marker + count - 1 });
+  if (work) work.onDone = () => tails.set(connection, { incarnation, epoch, marker: marker + count - 1 });
   return work;
 }
 
@@ -250,7 +251,8 @@ function start(connection, request, mode, strict, stores) {
       dotnet.OnDone(request);
     };
     transaction.onabort = () => {
-      const [outcome, number, error] = work.outcome ?? [FAILED, 0, transaction.error];
+      // The browser's own reason goes first: what comes of using a transaction that it aborted is not one.
+      const [outcome, number, error] = !transaction.error && work.outcome || [FAILED, 0, transaction.error];
       if (work.onConstraint && error?.name === 'ConstraintError') work.onConstraint();
       else fail(request, error, outcome, number);
     };
