@@ -12,8 +12,8 @@ public sealed partial class CommitPipeline
 
     private static readonly TimeSpan FirstRetryDelay = TimeSpan.FromMilliseconds(50);
 
-    private readonly ResiliencePipeline _read;
-    private readonly ResiliencePipeline _reopen;
+    private readonly Lazy<ResiliencePipeline> _read;
+    private readonly Lazy<ResiliencePipeline> _reopen;
 
     /// <summary>
     /// Whether the same call may succeed a moment later. What the browser gives no reason for, or no room for, may; damage, another
@@ -40,13 +40,13 @@ public sealed partial class CommitPipeline
         return new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).Build();
     }
 
-    private Task ReadPatientlyAsync() => _read.ExecuteAsync(async _ => await ReadBehindAsync().ConfigureAwait(false), _closing.Token).AsTask();
+    private Task ReadPatientlyAsync() => _read.Value.ExecuteAsync(async _ => await ReadBehindAsync().ConfigureAwait(false), _closing.Token).AsTask();
 
     // Open again only when it can be read as well: a connection that is lost with every read would be opened over and over.
     private async Task ReopenAsync()
     {
         Log.Reopening(_logger, _coordinator.Scope);
-        var error = await TryAsync(() => _reopen.ExecuteAsync(
+        var error = await TryAsync(() => _reopen.Value.ExecuteAsync(
             async token =>
             {
                 var head = await _store.OpenAsync(token).ConfigureAwait(false);

@@ -8,7 +8,7 @@ namespace DataSync.Storage;
 // What is unanswered: sent again until it is answered, or given up when it took too long.
 public sealed partial class CommitPipeline
 {
-    private readonly ResiliencePipeline _resend;
+    private readonly Lazy<ResiliencePipeline> _resend;
     private readonly List<TaskCompletionSource> _durableWaiters = [];
     private readonly List<TaskCompletionSource> _answerWaiters = [];
     private readonly List<Reader> _readers = [];
@@ -27,7 +27,7 @@ public sealed partial class CommitPipeline
     {
         try
         {
-            await _resend.ExecuteAsync(
+            await _resend.Value.ExecuteAsync(
                 async token =>
                 {
                     _gate.Run(SendAgain);

@@ -66,8 +66,7 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         _sources = sources;
         _gate = new PipelineGate(sources.Later);
         _metrics = new StorageMetrics(coordinator.Scope);
-        _resend = MakeResendPolicy();
-        (_read, _reopen) = (MakeReadPolicy(), MakeReopenPolicy());
+        (_resend, _read, _reopen) = (new(MakeResendPolicy), new(MakeReadPolicy), new(MakeReopenPolicy));
     }
 
     /// <summary>A commit of any tab became durable and is in this tab's image. Raised in the order of the markers.</summary>
@@ -119,11 +118,17 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         _store.Closed += OnStoreClosed;
         try
         {
-            // The election needs no image; taking over waits for it (OnElectedAsync).
+            var opening = _store.OpenAsync(cancellationToken).AsTask();
+            var listening = _channel.OpenAsync(_coordinator.Id, cancellationToken).AsTask();
+            await Task.WhenAll(opening, listening).ConfigureAwait(false);
+            var loading = Recovery.LoadAsync(_store, await opening.ConfigureAwait(false), _recoveryOptions, cancellationToken).AsTask();
+
+
+            // While it is read: where .NET is interpreted, what runs for the first time takes long. The election needs no image;
+            // taking over waits for it (OnElectedAsync).
             var joined = _coordinator.JoinAsync(cancellationToken);
-            await _channel.OpenAsync(_coordinator.Id, cancellationToken).ConfigureAwait(false);
-            var head = await _store.OpenAsync(cancellationToken).ConfigureAwait(false);
-            var recovered = await Recovery.LoadAsync(_store, head, _recoveryOptions, cancellationToken).ConfigureAwait(false);
+            _ = (_resend.Value, _read.Value, _reopen.Value);
+            var recovered = await loading.ConfigureAwait(false);
             _gate.Run(() => Install(recovered));
             await joined.ConfigureAwait(false);
         }

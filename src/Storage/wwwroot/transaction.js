@@ -3,6 +3,7 @@
 
 const BATCH_BYTES = 4 << 20;
 const MAX_BATCH = 256;
+const BATCHES_AHEAD = 3;
 
 /** The outcome of what failed for the browser's own reasons; the same number as in IndexedDbOutcome in .NET. */
 export const FAILED = 4;
@@ -49,28 +50,35 @@ export function refuse(work, outcome, number, error) {
 }
 
 /**
- * Hands over records in batches of about 4 MB. The next batch is asked for before this one is handed over, so that the
- * browser reads it meanwhile.
+ * Hands over records in batches of about 4 MB. The next ones are asked for before one is handed over, so that the browser
+ * reads them meanwhile.
  */
 export function stream(work, name, after, first, deliver, done) {
-  let size = first;
-  const next = lower => {
-    const asked = size;
-    let keys;
-    ask(work, () => work.store(name).getAllKeys(keysAfter(lower), asked), result => { keys = result; });
-    ask(work, () => work.store(name).getAll(keysAfter(lower), asked), values => {
-      if (keys.length === asked) {
-        const bytes = values.reduce((sum, value) => sum + ((value?.data ?? value)?.byteLength ?? 0), 0);
-        size = Math.max(1, Math.min(MAX_BATCH, Math.floor(BATCH_BYTES * asked / (bytes + 1))));
-        next(keys[asked - 1]);
-      }
-      for (let i = 0; i < keys.length && !work.outcome; i++) {
-        if (Number.isSafeInteger(keys[i]) && !deliver(keys[i], values[i])) refuse(work, FAILED, 0);
-      }
-      if (keys.length < asked && !work.outcome) done?.();
-    });
+  let keys, size = first, asked = 0, arrived = 0;
+  const next = () => {
+    while (asked < keys.length && asked - arrived < size * BATCHES_AHEAD) {
+      const from = asked;
+      asked = Math.min(from + size, keys.length);
+      const range = IDBKeyRange.bound(keys[from], keys[asked - 1]);
+      ask(work, () => work.store(name).getAll(range), values => take(from, values));
+    }
   };
-  next(after);
+  const take = (from, values) => {
+    arrived += values.length;
+    const bytes = values.reduce((sum, value) => sum + ((value?.data ?? value)?.byteLength ?? 0), 0);
+    size = Math.max(1, Math.min(MAX_BATCH, Math.floor(BATCH_BYTES * values.length / (bytes + 1))));
+    next();
+    for (let i = 0; i < values.length && !work.outcome; i++) {
+      const key = keys[from + i];
+      if (Number.isSafeInteger(key) && !deliver(key, values[i])) refuse(work, FAILED, 0);
+    }
+    if (arrived === keys.length && !work.outcome) done?.();
+  };
+  ask(work, () => work.store(name).getAllKeys(keysAfter(after)), result => {
+    keys = result;
+    if (keys.length > 0) next();
+    else done?.();
+  });
 }
 
 function settle(work) {

@@ -172,16 +172,18 @@ internal sealed partial class ChaosRun
             return null;
         }
 
-        var ticks = (int?)await tab.Raw.EvaluateAsync("chaos.ticks");
+        var (ticks, resumes) = ((int?)await tab.Raw.EvaluateAsync("chaos.ticks"), (int?)await tab.Raw.EvaluateAsync("chaos.resumes"));
         tab.IsFrozen = true;
         Log.Write(page.Name, string.Create(CultureInfo.InvariantCulture, $"freeze for {fault.For.TotalSeconds:0.0} s"));
-        return Done(Fault.Freeze, () => ThawAsync(tab, page, ticks));
+        return Done(Fault.Freeze, () => ThawAsync(tab, page, ticks, resumes));
     }
 
-    private async Task ThawAsync(ChaosTab tab, ChaosPage page, int? ticks)
+    private async Task ThawAsync(ChaosTab tab, ChaosPage page, int? ticks, int? resumes)
     {
         if (!tab.IsFrozen || tab.Page != page) return;
-        if ((string?)await tab.Raw.EvaluateAsync("document.visibilityState") == "hidden")
+
+        // One that was brought to the front meanwhile was woken by that, even if it is hidden again.
+        if ((int?)await tab.Raw.EvaluateAsync("chaos.resumes") == resumes)
         {
             var now = (int?)await tab.Raw.EvaluateAsync("chaos.ticks");
             if (now != ticks) History.Violate($"{page.Name} was frozen, and its timers went on from {ticks} to {now}");

@@ -16,7 +16,7 @@
   const generation = () => datasync.query('SELECT generation FROM meta').then(rows => rows[0]?.generation ?? null, () => null);
 
   const chaos = globalThis.chaos = {
-    page: crypto.randomUUID(), ticks: 0, freezes: 0, persisted: 0,
+    page: crypto.randomUUID(), ticks: 0, freezes: 0, resumes: 0, persisted: 0,
 
     /** Waits for the database, makes the tables if nobody has, and says which history this is. */
     async open() {
@@ -70,5 +70,6 @@
   };
   setInterval(() => chaos.ticks++, 100);
   document.addEventListener('freeze', () => chaos.freezes++);
+  document.addEventListener('resume', () => chaos.resumes++);
   addEventListener('pageshow', event => { if (event.persisted) chaos.persisted++; });
 })();
