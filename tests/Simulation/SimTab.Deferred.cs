@@ -102,7 +102,7 @@ internal sealed partial class SimTab
         {
             Trace($"its sync failed: {e.Error.Message}");
             _world.Coverage.Hit($"sync failed {e.Error.GetType().Name}");
-            _world.OnSyncFailed(_syncing, _maybeSyncing, e.Failed, e.Error);
+            _world.OnSyncFailed(_syncing, _maybeSyncing, _deferred.FindAll(o => o.IsOpen), e.Failed, e.Error);
         };
         Sync.BackpressureChanged += (_, e) => _world.Coverage.Hit(e.IsOn ? "backpressure on" : "backpressure off");
     }

@@ -74,11 +74,15 @@ internal sealed partial class World
     }
 
     /// <summary>The application was told how many of these failed; which, it must look up.</summary>
-    public void OnSyncFailed(IReadOnlyList<Operation> operations, IReadOnlyList<Operation> maybe, int failed, Exception error)
+    public void OnSyncFailed(
+        IReadOnlyList<Operation> operations, IReadOnlyList<Operation> maybe, IReadOnlyList<Operation> later, int failed, Exception error)
     {
         foreach (var operation in operations.Union(maybe).Where(o => o.State == OperationState.Deferred && o.Durable is not null)) End(operation, OperationState.Done, "synced");
         var lost = operations.Where(o => o.State == OperationState.Deferred).ToList();
         if (lost.Count > failed) Fail("S7", $"A sync told of {failed} failures, and {lost.Count} of the writes that were acknowledged before are not durable.");
+
+        // More than it began with: some that were written, and taken back, while it was under way.
+        if (failed > lost.Count) maybe = [.. maybe.Union(later)];
         var isCertain = failed == 1 && operations.All(o => o.Tab.Fault is null) && error is not (NoLeaderException or StorageClosedException or StoreReplacedException or OperationCanceledException);
         foreach (var operation in maybe) operation.IsTakenBack |= operation is { State: OperationState.Running, Durable: null };
         foreach (var operation in maybe.Where(o => o.State == OperationState.Deferred))
