@@ -18,9 +18,7 @@ public sealed class BrowserTabPlatform(IJSRuntime runtime, string? modulePath = 
     private readonly Dictionary<TabId, TaskCompletionSource> _watches = [];
     private readonly TimeProvider _time = timeProvider ?? TimeProvider.System;
     private TabSession? _session;
-    private IJSObjectReference? _module;
-    private IJSObjectReference? _tab;
-    private DotNetObjectReference<Receiver>? _receiver;
+    private ITabPage? _page;
     private TabPresence? _presence;
 
     /// <inheritdoc />
@@ -28,16 +26,13 @@ public sealed class BrowserTabPlatform(IJSRuntime runtime, string? modulePath = 
     {
         ArgumentNullException.ThrowIfNull(session);
         _session = session;
-        _receiver ??= DotNetObjectReference.Create(new Receiver(this));
+        _page ??= modulePath is null && OperatingSystem.IsBrowser() ? new WebAssemblyTabPage() : new RuntimeTabPage(runtime, modulePath ?? DefaultModulePath);
         try
         {
-            _module ??= await runtime.InvokeAsync<IJSObjectReference>("import", cancellationToken, modulePath ?? DefaultModulePath).ConfigureAwait(false);
-            _tab = await _module.InvokeAsync<IJSObjectReference>("open", cancellationToken,
-                _receiver, session.Scope, session.Self.Value, session.Heartbeat.TotalMilliseconds, session.Farewell).ConfigureAwait(false);
-            if (!await _tab.InvokeAsync<bool>("hasLocks", cancellationToken).ConfigureAwait(false))
+            if (!await _page.OpenAsync(session, Receive, cancellationToken).ConfigureAwait(false))
                 _presence = new TabPresence(session.Self, session.StaleAfter, _time);
         }
-        catch (JSException exception)
+        catch (Exception exception) when (IsScriptError(exception))
         {
             throw new CoordinationException(
                 "This page cannot coordinate its tabs: localStorage is refused or full, or coordination.js did not load. Allow site data and check the path of the module.",
@@ -102,8 +97,8 @@ public sealed class BrowserTabPlatform(IJSRuntime runtime, string? modulePath = 
                     _watches.Remove(tab);
             }
 
-            if (!gone.Task.IsCompleted && _presence is null && _tab is { } page)
-                _ = ForgetAsync(page, "unwatch", tab.Value);
+            if (!gone.Task.IsCompleted && _presence is null && _page is { } page)
+                _ = StopWatchingAsync(page, tab);
         }
     }
 
@@ -114,46 +109,36 @@ public sealed class BrowserTabPlatform(IJSRuntime runtime, string? modulePath = 
     /// <inheritdoc />
     public async ValueTask DisposeAsync()
     {
-        var (tab, module) = (_tab, _module);
-        (_tab, _module) = (null, null);
-        if (tab is not null)
-        {
-            await ForgetAsync(tab, "close").ConfigureAwait(false);
-            await ForgetAsync(tab).ConfigureAwait(false);
-        }
-
-        if (module is not null)
-            await ForgetAsync(module).ConfigureAwait(false);
-        _receiver?.Dispose();
-        _receiver = null;
+        var page = _page;
+        _page = null;
+        if (page is not null)
+            await page.DisposeAsync().ConfigureAwait(false);
     }
 
-    private async ValueTask<string?> CallAsync(string name, CancellationToken cancellationToken, params object?[] arguments)
-    {
-        var tab = _tab ?? throw new CoordinationException("The page is not open.");
-        try
-        {
-            return await tab.InvokeAsync<string?>(name, cancellationToken, arguments).ConfigureAwait(false);
-        }
-        catch (JSException exception)
-        {
-            throw new CoordinationException($"The page refused '{name}': {exception.Message}", exception);
-        }
-    }
+    private static bool IsScriptError(Exception exception) => exception is JSException or System.Runtime.InteropServices.JavaScript.JSException;
 
-    /// <summary>Calls a method, or disposes the object if none is named; a page that is gone already is no failure.</summary>
-    private static async Task ForgetAsync(IJSObjectReference target, string? name = null, params object?[] arguments)
+    private static async Task StopWatchingAsync(ITabPage page, TabId tab)
     {
         try
         {
-            if (name is null)
-                await target.DisposeAsync().ConfigureAwait(false);
-            else
-                await target.InvokeAsync<string?>(name, arguments).ConfigureAwait(false);
+            await page.CallAsync("unwatch", CancellationToken.None, tab.Value).ConfigureAwait(false);
         }
-        catch (Exception exception) when (exception is JSException or JSDisconnectedException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception exception) when (IsScriptError(exception) || exception is JSDisconnectedException or OperationCanceledException or ObjectDisposedException)
         {
-            // The page lets go of everything by itself when it goes.
+            // A page that is gone watches nobody.
+        }
+    }
+
+    private async ValueTask<string?> CallAsync(string method, CancellationToken cancellationToken, params string?[] arguments)
+    {
+        var page = _page ?? throw new CoordinationException("The page is not open.");
+        try
+        {
+            return await page.CallAsync(method, cancellationToken, arguments).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (IsScriptError(exception))
+        {
+            throw new CoordinationException($"The page refused '{method}': {exception.Message}", exception);
         }
     }
 
@@ -184,12 +169,5 @@ public sealed class BrowserTabPlatform(IJSRuntime runtime, string? modulePath = 
         }
 
         gone?.TrySetResult();
-    }
-
-    /// <summary>What JavaScript calls; apart, so that it is not part of the platform's own members.</summary>
-    internal sealed class Receiver(BrowserTabPlatform platform)
-    {
-        [JSInvokable]
-        public void OnSignal(string kind, string? data) => platform.Receive(kind, data);
     }
 }

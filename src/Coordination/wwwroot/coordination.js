@@ -3,6 +3,8 @@
 // do is decided in .NET. The one thing done here unasked is to let go when the page is hidden for good, frozen
 // or closed, since nothing asynchronous is sure to run then.
 
+import { Clock } from './clock.js';
+
 /** How long another tab may keep the check-and-set lock. It holds it for one synchronous step, unless it was stopped there. */
 const LOCK_PATIENCE_MS = 250;
 
@@ -11,6 +13,47 @@ const SETTLE_MS = 30;
 
 /** Longer texts are handed on empty, to be counted as dropped. */
 const MAX_MESSAGE_LENGTH = 2048;
+
+const tabs = new Map(); // of .NET in this page: its number -> the tab
+let page;
+
+/** Connects the module to .NET in this page (WebAssembly). Calls, answers and signals then go by number, which costs less. */
+export async function init() {
+  const exports = await globalThis.getDotnetRuntime(0).getAssemblyExports('DataSync.Coordination.dll');
+  page = exports.DataSync.Coordination.WebAssemblyTabPage;
+}
+
+/** As `open`; the answer tells whether there are Web Locks. */
+export function enter(number, request, scope, id, heartbeatMs, farewell) {
+  const dotnet = { invokeMethodAsync: async (_, kind, data) => page.OnSignal(number, kind, data) };
+  answer(request, async () => {
+    const tab = await open(dotnet, scope, id, heartbeatMs, farewell);
+    tabs.set(number, tab);
+    return String(tab.hasLocks());
+  });
+}
+
+/** Calls a method of the tab; with a null answer where it has none. */
+export function call(number, request, method, first, second, third) {
+  answer(request, () => tabs.get(number)[method](first, second, third));
+}
+
+/** Closes the tab. */
+export function leave(number) {
+  tabs.get(number)?.close();
+  tabs.delete(number);
+}
+
+async function answer(request, work) {
+  let result;
+  try {
+    result = await work();
+  } catch (error) {
+    page.OnFailed(request, String(error));
+    return;
+  }
+  page.OnAnswer(request, result ?? null);
+}
 
 /** Enters the scope: probes the storage, takes the tab's lock, starts listening and the heartbeat. */
 export async function open(dotnet, scope, id, heartbeatMs, farewell) {
@@ -223,77 +266,5 @@ class Tab {
   #signal(kind, data = null) {
     if (this.#closed) return Promise.resolve();
     return this.#dotnet.invokeMethodAsync('OnSignal', kind, data).catch(() => {});
-  }
-}
-
-/**
- * Beats, and delays in between, from a worker, whose timers run on time in a hidden page; from this page where no
- * worker may start.
- */
-class Clock {
-  #intervalMs; #beat;
-  #worker = null;
-  #url = null;
-  #timer = 0;
-  #delays = new Map();
-  #lastDelay = 0;
-
-  constructor(intervalMs, beat) {
-    this.#intervalMs = Number(intervalMs);
-    this.#beat = beat;
-    const source = `setInterval(() => postMessage(0), ${this.#intervalMs});
-      onmessage = ({ data: { id, ms } }) => setTimeout(() => postMessage(id), ms);`;
-    try {
-      this.#url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
-      this.#worker = new Worker(this.#url);
-      this.#worker.onmessage = ({ data }) => {
-        this.#forgetUrl();
-        if (data === 0) beat(); else this.#elapse(data);
-      };
-      this.#worker.onerror = () => this.#fallBack(); // a content security policy may refuse it only now
-    } catch {
-      this.#fallBack();
-    }
-  }
-
-  /** Calls back after a delay; the returned id serves to cancel. */
-  delay(ms, action) {
-    const id = ++this.#lastDelay;
-    this.#delays.set(id, { ms, action });
-    if (this.#worker) this.#worker.postMessage({ id, ms });
-    else setTimeout(() => this.#elapse(id), ms);
-    return id;
-  }
-
-  cancel(id) {
-    this.#delays.delete(id);
-  }
-
-  stop() {
-    this.#leaveWorker();
-    clearInterval(this.#timer);
-  }
-
-  #elapse(id) {
-    const delay = this.#delays.get(id);
-    this.#delays.delete(id);
-    delay?.action();
-  }
-
-  #fallBack() {
-    this.#leaveWorker();
-    this.#timer ||= setInterval(this.#beat, this.#intervalMs);
-  }
-
-  #leaveWorker() {
-    this.#worker?.terminate();
-    this.#worker = null;
-    this.#forgetUrl();
-    for (const [id, { ms }] of this.#delays) setTimeout(() => this.#elapse(id), ms);
-  }
-
-  #forgetUrl() {
-    if (this.#url) URL.revokeObjectURL(this.#url);
-    this.#url = null;
   }
 }
