@@ -62,11 +62,15 @@ public sealed partial class CommitPipeline : ILeaderOutput
         return head.Epoch;
     }
 
-    // Without effect. Where .NET is interpreted the first run of each method is slow: better in a moment in which nobody waits.
-    private void RehearseTakeOver()
+    // Without effect, and once. Where .NET is interpreted the first run of each method is slow: better in a moment in which
+    // nobody waits than while a tab takes over, sends again or reads what it missed.
+    private void Rehearse()
     {
+        if (_hasRehearsed) return;
+        _hasRehearsed = true;
         var head = _recovered!.Head;
         _ = HeadCodec.Decode(HeadCodec.Encode(StoreRules.Raise(head, _incarnation, head.Epoch, _coordinator.Id)));
+        _ = (_resend.Value, _read.Value, _reopen.Value);
     }
 
     // What a crash left behind the end of the history, or damage that the app wants repaired, goes before the first append.
@@ -147,12 +151,8 @@ public sealed partial class CommitPipeline : ILeaderOutput
             _session.OnHeartbeat();
             AnnounceLeading(hasJustBegun: false);
         }
-        else if (!_hasRehearsed)
-        {
-            _hasRehearsed = true;
-            RehearseTakeOver();
-        }
 
+        Rehearse();
         EndOverdue();
         if (_readers.Count > 0) SettleReaders();
         var late = _pending.Exists(p => !p.IsHeld && IsLate(p.Since)) || (_turnRequest is { } request && IsLate(request.Since));

@@ -124,10 +124,8 @@ public sealed partial class CommitPipeline : IAsyncDisposable
             var loading = Recovery.LoadAsync(_store, await opening.ConfigureAwait(false), _recoveryOptions, cancellationToken).AsTask();
 
 
-            // While it is read: where .NET is interpreted, what runs for the first time takes long. The election needs no image;
-            // taking over waits for it (OnElectedAsync).
+            // While it is read. The election needs no image; taking over waits for it (OnElectedAsync).
             var joined = _coordinator.JoinAsync(cancellationToken);
-            _ = (_resend.Value, _read.Value, _reopen.Value);
             var recovered = await loading.ConfigureAwait(false);
             _gate.Run(() => Install(recovered));
             await joined.ConfigureAwait(false);
