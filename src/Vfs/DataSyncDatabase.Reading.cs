@@ -99,15 +99,7 @@ public sealed partial class DataSyncDatabase
     {
         var needsTransaction = SqlText.HasSeveralStatements(sql);
         var (result, _) = await CommitAsync(
-            writer =>
-            {
-                if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
-                writer.CheckSchema(_pipeline.Storage);
-                var rows = writer.Run(sql, parameters, read) ?? empty;
-                if (needsTransaction) writer.Execute("COMMIT");
-                return rows;
-            },
-            cancellationToken).ConfigureAwait(false);
+            writer => Transact(writer, needsTransaction, () => writer.Run(sql, parameters, read) ?? empty), cancellationToken).ConfigureAwait(false);
         return result;
     }
 }

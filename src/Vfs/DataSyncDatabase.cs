@@ -276,15 +276,24 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             writer =>
             {
                 var before = writer.TotalChanges;
-                var needs = needsTransaction(writer);
-                if (needs) writer.Execute("BEGIN IMMEDIATE");
-                writer.CheckSchema(_pipeline.Storage);
-                work(writer);
-                if (needs) writer.Execute("COMMIT");
-                return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+                return Transact(writer, needsTransaction(writer), () =>
+                {
+                    work(writer);
+                    return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+                });
             },
             cancellationToken).ConfigureAwait(false);
         return result with { Marker = marker };
+    }
+
+    /// <summary>Runs work on the database as it is now, and, unless it is a transaction by itself, as one.</summary>
+    private T Transact<T>(CachedConnection writer, bool needsTransaction, Func<T> work)
+    {
+        if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
+        writer.CheckSchema(_pipeline.Storage);
+        var result = work();
+        if (needsTransaction) writer.Execute("COMMIT");
+        return result;
     }
 
     /// <summary>Runs a transaction that may be run again, until it is committed or fails.</summary>
