@@ -74,8 +74,11 @@ internal sealed class CachedConnection : IDisposable
         var statement = Take(sql) ?? throw new ArgumentException("There is no statement in the text.", nameof(sql));
         try
         {
+            using var runs = statement.GatherRuns();
             foreach (var parameters in sets)
             {
+                if (runs is not null && SqlParameters.Arrange(statement, parameters) is { } values && runs.TryAdd(values)) continue;
+                runs?.Make(); // those before it
                 _parameters.Bind(statement, parameters);
                 while (statement.Step())
                 {
@@ -83,6 +86,8 @@ internal sealed class CachedConnection : IDisposable
 
                 statement.Reset();
             }
+
+            runs?.Make();
         }
         finally
         {

@@ -81,15 +81,34 @@ internal sealed class SqlParameters(SqliteConnection connection) : IDisposable
         for (var i = 0; i < count; i++) BindValue(statement, i + 1, values[i]);
     }
 
+    /// <summary>
+    /// The values in the order of the statement's parameters, where these are a list, or an object with a property for each;
+    /// null: only <see cref="Bind"/> can tell.
+    /// </summary>
+    public static object?[]? Arrange(Statement statement, object? parameters)
+    {
+        if (parameters is object?[] and not SqliteParameter[]) return (object?[])parameters;
+        if (parameters is null or IEnumerable) return null;
+        var plan = PlanOf(statement, parameters);
+        if (!plan.IsComplete) return null;
+        var values = new object?[statement.ParameterCount];
+        foreach (var (property, index) in plan.Properties) values[index - 1] = property.GetValue(parameters);
+        return values;
+    }
+
+    private static ParameterPlan PlanOf(Statement statement, object parameters)
+    {
+        if (statement.ParameterPlan is ParameterPlan known && known.Type == parameters.GetType()) return known;
+        var properties = PropertiesOf(parameters).Select(property => (Property: property, Index: Find(statement, property.Name))).Where(entry => entry.Index > 0).ToArray();
+        var isComplete = properties.Select(entry => entry.Index).Distinct().Count() == statement.ParameterCount;
+        var plan = new ParameterPlan(parameters.GetType(), properties, isComplete);
+        statement.ParameterPlan = plan;
+        return plan;
+    }
+
     private void BindProperties(Statement statement, object parameters, bool[] bound)
     {
-        if (statement.ParameterPlan is not ParameterPlan plan || plan.Type != parameters.GetType())
-        {
-            var properties = PropertiesOf(parameters).Select(property => (Property: property, Index: Find(statement, property.Name))).Where(entry => entry.Index > 0);
-            statement.ParameterPlan = plan = new(parameters.GetType(), [.. properties]);
-        }
-
-        foreach (var (property, index) in plan.Properties)
+        foreach (var (property, index) in PlanOf(statement, parameters).Properties)
         {
             BindValue(statement, index, property.GetValue(parameters));
             bound[index - 1] = true;
@@ -150,5 +169,5 @@ internal sealed class SqlParameters(SqliteConnection connection) : IDisposable
     private static PropertyInfo[] PropertiesOf(object parameters) =>
         Properties.GetOrAdd(parameters.GetType(), static type => [.. type.GetProperties().Where(property => property.GetIndexParameters().Length == 0)]);
 
-    private sealed record ParameterPlan(Type Type, (PropertyInfo Property, int Index)[] Properties);
+    private sealed record ParameterPlan(Type Type, (PropertyInfo Property, int Index)[] Properties, bool IsComplete);
 }

@@ -30,7 +30,7 @@ public static class SqliteWasm
         // Relative to _framework/dotnet.runtime.js.
         await JSHost.ImportAsync(SqliteImports.Module, "../_content/DataSync.Vfs/vfs.js").ConfigureAwait(false);
         await SqliteImports.Initialize(BlockVfs.Name).ConfigureAwait(false);
-        raw.SetProvider(new SqliteWasmProvider());
+        raw.SetProvider(SqliteWasmProvider.Instance);
 
         // A bundle in the app would put its native provider in this one's place when the first connection is made.
         raw.FreezeProvider();

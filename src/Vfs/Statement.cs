@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text;
+using DataSync.Vfs.Browser;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
@@ -108,6 +109,9 @@ internal sealed class Statement : IDisposable
                 return false;
         }
     }
+
+    /// <summary>Gathers runs of it where they cost less together; null elsewhere.</summary>
+    public StatementRuns? GatherRuns() => OperatingSystem.IsBrowser() ? new(_db, _statement, _parameterCount) : null;
 
     /// <summary>Goes to the next row; false at the end.</summary>
     /// <exception cref="SqliteException">The statement failed.</exception>

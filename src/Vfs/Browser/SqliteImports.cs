@@ -21,6 +21,7 @@ internal static partial class SqliteImports
     [JSImport("readInt", Module)] public static partial int ReadInt(int at);
     [JSImport("prepare", Module)] public static partial int Prepare(int db, int netSql, int size, int flags, int netOut);
     [JSImport("step", Module)] public static partial int Step(int statement, int limit, int netAt, int room);
+    [JSImport("run", Module)] public static partial int Run(int statement, int parameters, int runs, int netAt, int size);
     [JSImport(Raw + "step", Module)] public static partial int StepOnce(int statement);
     [JSImport("parameterIndex", Module)] public static partial int ParameterIndex(int statement, int netName);
     [JSImport("bindText", Module)] public static partial int BindText(int statement, int index, int netAt, int size);

@@ -19,6 +19,9 @@ namespace DataSync.Vfs.Browser;
 /// </remarks>
 public sealed unsafe partial class SqliteWasmProvider : ISQLite3Provider
 {
+    /// <summary>The one that SQLitePCLRaw was given.</summary>
+    internal static readonly SqliteWasmProvider Instance = new();
+
     internal const int TextResult = 0, BlobResult = 1, ErrorResult = 2;
 
     private const int Utf8 = 1, TextCount = 16;
@@ -94,7 +97,7 @@ public sealed unsafe partial class SqliteWasmProvider : ISQLite3Provider
     }
 
     /// <summary>As <see cref="Explain"/>, for a statement that ran: throws where the caller would wait in vain.</summary>
-    private int ExplainOrThrow(int db, int code)
+    internal int ExplainOrThrow(int db, int code)
     {
         Explain(db, code);
         var primary = code & 0xFF;

@@ -1,24 +1,34 @@
 // The two memories: SQLite's, and .NET's ("net"). Growth of a memory detaches the views on it, so each use checks for that.
 
-let memory, runtime, bytes, words, netView, netViews;
+let memory, runtime, bytes, views, netView, netViews;
 
 /** Makes the views; once, when both are there. */
 export function share(sqliteMemory, dotnetRuntime) {
   [memory, runtime] = [sqliteMemory, dotnetRuntime];
-  [bytes, words] = [new Uint8Array(memory.buffer), new Int32Array(memory.buffer)];
+  view();
   viewNet();
 }
 
-export const heap = () => bytes.length ? bytes : (bytes = new Uint8Array(memory.buffer));
-export const ints = () => words.length ? words : (words = new Int32Array(memory.buffer));
+export const heap = () => bytes.length ? bytes : view();
+export const ints = () => (bytes.length || view(), views[0]);
+export const doubles = () => (bytes.length || view(), views[1]);
+export const longs = () => (bytes.length || view(), views[2]);
 export const netHeap = () => netView.length ? netView : viewNet();
 export const netInts = () => (netView.length || viewNet(), netViews[0]);
 export const netDoubles = () => (netView.length || viewNet(), netViews[1]);
 export const netLongs = () => (netView.length || viewNet(), netViews[2]);
 
+const wider = buffer => [new Int32Array(buffer), new Float64Array(buffer), new BigInt64Array(buffer)];
+
+function view() {
+  bytes = new Uint8Array(memory.buffer);
+  views = wider(memory.buffer);
+  return bytes;
+}
+
 function viewNet() {
-  const { buffer } = netView = runtime.localHeapViewU8();
-  netViews = [new Int32Array(buffer), new Float64Array(buffer), new BigInt64Array(buffer)];
+  netView = runtime.localHeapViewU8();
+  netViews = wider(netView.buffer);
   return netView;
 }
 

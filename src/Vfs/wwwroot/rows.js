@@ -1,11 +1,13 @@
-// Steps statements, and lays their rows out in .NET's memory.
+// Steps statements: lays their rows out in .NET's memory, and takes the values of many runs from there.
 
-import { copy, heap, netDoubles, netHeap, netInts, netLongs } from './memory.js';
+import { copy, doubles, heap, ints, longs, netDoubles, netHeap, netInts, netLongs } from './memory.js';
 
 /** SQLite's own exports, for C# to import by name. */
 export const raw = {};
 
-const ROW = 100, INTEGER = 1, FLOAT = 2, TEXT = 3, NULL = 5, LONG = 256, MAX_ROW = 64, MIN_ROOM = 8 + MAX_ROW * 16 + 8;
+const NO_MEMORY = 7, ROW = 100, DONE = 101, RUNS_ROOM = 65536;
+const INTEGER = 1, FLOAT = 2, TEXT = 3, BLOB = 4, NULL = 5, LONG = 256;
+const MAX_ROW = 64, MIN_ROOM = 8 + MAX_ROW * 16 + 8;
 
 /**
  * Steps up to some times, and lays the rows out in .NET's memory (StatementRows.cs says how). Ends with a row that does not fit:
@@ -58,4 +60,47 @@ function layOut(statement, at, end) {
   const ints = netInts();
   [ints[at >>> 2], ints[at + 4 >>> 2]] = [next - at, count];
   return isWhole ? next : 0;
+}
+
+let spare = 0;
+
+/**
+ * Runs a statement with each of some sets of values (StatementRuns.cs says how they are laid out). Returns DONE, or the code of the
+ * first run that failed, which is left as it is.
+ */
+export function run(statement, parameters, runs, netAt, size) {
+  // A function of the application may get here again in the middle of a run, and then takes another piece of memory.
+  const at = spare || raw.sqlite3_malloc(RUNS_ROOM) >>> 0;
+  spare = 0;
+  if (!at) return NO_MEMORY;
+  try {
+    copy(heap(), at, netHeap(), netAt >>> 0, size);
+    for (let begin = at; runs > 0; runs--, begin += ints()[begin >>> 2]) {
+      for (let i = 1; i <= parameters; i++) {
+        const code = bind(statement, i, at, begin + 16 * i - 8);
+        if (code) return code;
+      }
+      let code;
+      do code = raw.sqlite3_step(statement); while (code === ROW);
+      if (code !== DONE) return code;
+      raw.sqlite3_reset(statement);
+    }
+    return DONE;
+  } finally {
+    if (spare) raw.sqlite3_free(at);
+    else spare = at;
+  }
+}
+
+// Texts and blobs are bound where they are, without another copy: they stay until the run has ended.
+function bind(statement, index, at, cell) {
+  const cells = ints(), type = cells[cell >>> 2], size = cells[cell + 4 >>> 2], value = cells[cell + 8 >>> 2];
+  switch (type) {
+    case INTEGER: return raw.sqlite3_bind_int(statement, index, value);
+    case INTEGER | LONG: return raw.sqlite3_bind_int64(statement, index, longs()[cell + 8 >>> 3]);
+    case FLOAT: return raw.sqlite3_bind_double(statement, index, doubles()[cell + 8 >>> 3]);
+    case TEXT: return raw.sqlite3_bind_text(statement, index, at + value, size, 0);
+    case BLOB: return raw.sqlite3_bind_blob(statement, index, at + value, size, 0);
+    default: return raw.sqlite3_bind_null(statement, index);
+  }
 }

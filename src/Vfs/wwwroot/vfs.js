@@ -6,7 +6,7 @@ import { copy, heap, ints, netHeap, netInts, share } from './memory.js';
 import { raw } from './rows.js';
 
 export { raw };
-export { step } from './rows.js';
+export { run, step } from './rows.js';
 
 const TRANSIENT = -1, LARGE = 65536, DASH = 45;
 let sqlite3, net, netArguments, scratch, scratchSize = 0;
