@@ -1,7 +1,7 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
+using static DataSync.Vfs.Browser.CellType;
 
 namespace DataSync.Vfs.Browser;
 
@@ -17,7 +17,6 @@ namespace DataSync.Vfs.Browser;
 internal sealed unsafe class StatementRows(int statement)
 {
     private const int Room = 65536, MaxLimit = 256, Growth = 4, MaxFree = 4;
-    private const int Integer = 1, Float = 2, Text = 3, Blob = 4, Null = 5, Long = 256;
 
     private static readonly Stack<NativeBuffer> FreeBuffers = [];
     private static readonly Dictionary<string, sqlite3_stmt> Casts = [];
@@ -165,10 +164,10 @@ internal sealed unsafe class StatementRows(int statement)
         return _isReadOnly.Value ? Math.Min(_limit * Growth, MaxLimit) : 1;
     }
 
-    private ColumnCell* Cell(int index) => (ColumnCell*)(_row + 8) + index;
+    private ValueCell* Cell(int index) => (ValueCell*)(_row + 8) + index;
 
     // SQLite has left the row: another statement, prepared once, makes the same conversion of a copy.
-    private static object? Cast(ColumnCell* cell, string type)
+    private static object? Cast(ValueCell* cell, string type)
     {
         if (!Casts.TryGetValue(type, out var cast))
         {
@@ -195,15 +194,5 @@ internal sealed unsafe class StatementRows(int statement)
         };
         _ = raw.sqlite3_reset(cast);
         return value;
-    }
-
-    [StructLayout(LayoutKind.Explicit, Size = 16)]
-    private struct ColumnCell
-    {
-        [FieldOffset(0)] public int Type;
-        [FieldOffset(4)] public int Length;
-        [FieldOffset(8)] public double Number;
-        [FieldOffset(8)] public long Integer;
-        [FieldOffset(8)] public int Address;
     }
 }

@@ -1,6 +1,7 @@
 using System.Text;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
+using static DataSync.Vfs.Browser.CellType;
 
 namespace DataSync.Vfs.Browser;
 
@@ -16,8 +17,6 @@ internal sealed unsafe class StatementRuns(sqlite3 db, sqlite3_stmt stmt, int pa
 {
     /// <summary>The same number as in <c>rows.js</c>.</summary>
     private const int Room = 65536;
-
-    private const int Integer = 1, Float = 2, Text = 3, Blob = 4, Null = 5, Long = 256;
 
     private readonly NativeBuffer _buffer = new();
     private readonly int _statement = (int)stmt.DangerousGetHandle();
@@ -59,39 +58,34 @@ internal sealed unsafe class StatementRuns(sqlite3 db, sqlite3_stmt stmt, int pa
         if (next > Room) return false;
         for (var i = 0; i < parameters; i++)
         {
-            var cell = (int*)(start + _end + 8 + 16 * i);
+            var cell = (ValueCell*)(start + _end + 8) + i;
             switch (values[i])
             {
                 case null or DBNull:
-                    cell[0] = Null;
+                    cell->Type = Null;
                     break;
                 case int number:
-                    (cell[0], cell[2]) = (Integer, number);
+                    (cell->Type, cell->Integer) = (Integer, number);
                     break;
                 case bool yes:
-                    (cell[0], cell[2]) = (Integer, yes ? 1 : 0);
-                    break;
-                case long number when (int)number == number:
-                    (cell[0], cell[2]) = (Integer, (int)number);
+                    (cell->Type, cell->Integer) = (Integer, yes ? 1 : 0);
                     break;
                 case long number:
-                    cell[0] = Integer | Long;
-                    *(long*)(cell + 2) = number;
+                    (cell->Type, cell->Integer) = ((int)number == number ? Integer : Integer | Long, number);
                     break;
                 case double number when !double.IsNaN(number):
-                    cell[0] = Float;
-                    *(double*)(cell + 2) = number;
+                    (cell->Type, cell->Number) = (Float, number);
                     break;
                 case string text:
                     if (text.Length * 3L > Room - next) return false;
                     var length = Encoding.UTF8.GetBytes(text, new Span<byte>(start + next, Room - next));
-                    (cell[0], cell[1], cell[2]) = (Text, length, next);
+                    (cell->Type, cell->Length, cell->Address) = (Text, length, next);
                     next += length;
                     break;
                 case byte[] bytes:
                     if (bytes.Length > Room - next) return false;
                     bytes.AsSpan().CopyTo(new Span<byte>(start + next, bytes.Length));
-                    (cell[0], cell[1], cell[2]) = (Blob, bytes.Length, next);
+                    (cell->Type, cell->Length, cell->Address) = (Blob, bytes.Length, next);
                     next += bytes.Length;
                     break;
                 default:
