@@ -9,6 +9,7 @@ namespace DataSync.Vfs.Browser;
 // Statements, parameters and columns: the members that run for every row.
 public sealed unsafe partial class SqliteWasmProvider
 {
+    private const int Reprepares = 5; // SQLITE_STMTSTATUS_REPREPARE
     private const int KindName = 1, KindDeclType = 2, KindDatabase = 3, KindTable = 4, KindOrigin = 5, KindParameter = 6, KindSql = 7;
 
     int ISQLite3Provider.sqlite3_prepare_v2(sqlite3 db, ReadOnlySpan<byte> sql, out nint stmt, out ReadOnlySpan<byte> remain) =>
@@ -46,7 +47,7 @@ public sealed unsafe partial class SqliteWasmProvider
         var memory = Memory(statement);
         memory.Rows.Leave();
         memory.Trim();
-        return SqliteImports.Reset(statement);
+        return memory.Rows.IsReset ? SqliteResult.Ok : SqliteImports.Reset(statement);
     }
 
     int ISQLite3Provider.sqlite3_finalize(nint stmt)
@@ -59,7 +60,14 @@ public sealed unsafe partial class SqliteWasmProvider
 
     int ISQLite3Provider.sqlite3_clear_bindings(sqlite3_stmt stmt) => SqliteImports.ClearBindings(Handle(stmt));
 
-    int ISQLite3Provider.sqlite3_stmt_status(sqlite3_stmt stmt, int op, int resetFlg) => SqliteImports.StmtStatus(Handle(stmt), op, resetFlg);
+    int ISQLite3Provider.sqlite3_stmt_status(sqlite3_stmt stmt, int op, int resetFlg)
+    {
+        if (op != Reprepares) return SqliteImports.StmtStatus(Handle(stmt), op, resetFlg);
+        var rows = Rows(stmt);
+        if (resetFlg == 0 && rows.Reprepares is { } known) return known;
+        rows.Reprepares = null;
+        return SqliteImports.StmtStatus(Handle(stmt), op, resetFlg);
+    }
 
     int ISQLite3Provider.sqlite3_stmt_busy(sqlite3_stmt stmt) => Rows(stmt).HasRow ? 1 : SqliteImports.StmtBusy(Handle(stmt));
 

@@ -7,16 +7,18 @@ namespace DataSync.Vfs.Browser;
 
 /// <summary>
 /// The row that a statement stands on, and rows behind it that were stepped to already: a call into JavaScript costs more than
-/// to lay out a row. A run begins with one row; a statement that only reads then gets more and more of them in one call.
+/// to lay out a row. A run begins with one row; a statement that only reads is stepped behind it in the same call, and then gets more
+/// and more rows in one call.
 /// </summary>
 /// <remarks>
-/// Laid out by <c>vfs.js</c>: 8 bytes with the number of rows; for each row 8 bytes with its length and its number of columns, then 16
+/// Laid out by <c>vfs.js</c>: 8 bytes with the number of rows and how often SQLite
+/// compiled the statement anew; for each row 8 bytes with its length and its number of columns, then 16
 /// bytes for each column (type, length, and a number or the address of bytes), then those bytes, each value's with a zero behind it.
 /// What did not fit has no address, and is of the last row of its call: SQLite still stands on that one, and can be asked.
 /// </remarks>
 internal sealed unsafe class StatementRows(int statement)
 {
-    private const int Room = 65536, MaxLimit = 256, Growth = 4, MaxFree = 4;
+    private const int Room = 65536, FirstLimit = 2, MaxLimit = 256, Growth = 4, MaxFree = 4;
 
     private static readonly Stack<NativeBuffer> FreeBuffers = [];
     private static readonly Dictionary<string, sqlite3_stmt> Casts = [];
@@ -33,6 +35,12 @@ internal sealed unsafe class StatementRows(int statement)
 
     /// <summary>Whether the statement stands on a row.</summary>
     public bool HasRow => _row != null;
+
+    /// <summary>Whether SQLite was told already that the run is over.</summary>
+    public bool IsReset { get; private set; }
+
+    /// <summary>How often SQLite has compiled the statement anew, as of the last step; null before.</summary>
+    public int? Reprepares { get; set; }
 
     /// <summary>What SQLite said when it failed ahead of the row that the statement stands on.</summary>
     public string? Failure { get; set; }
@@ -61,10 +69,14 @@ internal sealed unsafe class StatementRows(int statement)
         }
 
         isNew = true;
-        if (_row != null) _limit = Grow();
+        IsReset = false;
+        _isReadOnly ??= SqliteImports.StmtReadOnly(statement) != 0;
+        if (_isReadOnly.Value) _limit = _row == null ? FirstLimit : Math.Min(_limit * Growth, MaxLimit);
         var buffer = _buffer ?? (FreeBuffers.TryPop(out var free) ? free : new());
         _lastCode = SqliteImports.Step(statement, _limit, (int)buffer.Reserve(Room), Room);
         var rows = *(int*)buffer.Address;
+        Reprepares = ((int*)buffer.Address)[1];
+        IsReset = _lastCode == SqliteResult.Done;
         _buffer = buffer;
         if (rows == 0)
         {
@@ -156,12 +168,6 @@ internal sealed unsafe class StatementRows(int statement)
                 at[length] = 0;
                 return true;
         }
-    }
-
-    private int Grow()
-    {
-        _isReadOnly ??= SqliteImports.StmtReadOnly(statement) != 0;
-        return _isReadOnly.Value ? Math.Min(_limit * Growth, MaxLimit) : 1;
     }
 
     private ValueCell* Cell(int index) => (ValueCell*)(_row + 8) + index;

@@ -46,7 +46,8 @@ internal sealed unsafe class StatementRuns(sqlite3 db, sqlite3_stmt stmt, int pa
 
     public void Dispose()
     {
-        // The values are bound where they were; the next runs will lie there.
+        // A run that failed is still open. The values are bound where they were; the next runs will lie there.
+        _ = SqliteImports.Reset(_statement);
         _ = SqliteImports.ClearBindings(_statement);
         _buffer.Free();
     }

@@ -5,13 +5,13 @@ import { copy, doubles, heap, ints, longs, netDoubles, netHeap, netInts, netLong
 /** SQLite's own exports, for C# to import by name. */
 export const raw = {};
 
-const NO_MEMORY = 7, ROW = 100, DONE = 101, RUNS_ROOM = 65536;
+const NO_MEMORY = 7, ROW = 100, DONE = 101, REPREPARE = 5, RUNS_ROOM = 65536;
 const INTEGER = 1, FLOAT = 2, TEXT = 3, BLOB = 4, NULL = 5, LONG = 256;
 const MAX_ROW = 64, MIN_ROOM = 8 + MAX_ROW * 16 + 8;
 
 /**
  * Steps up to some times, and lays the rows out in .NET's memory (StatementRows.cs says how). Ends with a row that does not fit:
- * its long values are then asked for one by one. Returns the last step's code.
+ * its long values are then asked for one by one. Returns the last step's code; behind the last row the statement is reset as well.
  */
 export function step(statement, limit, netAt, room) {
   const end = (netAt >>>= 0) + room;
@@ -22,7 +22,10 @@ export function step(statement, limit, netAt, room) {
     rows++;
     at = layOut(statement, at, end);
   } while (at && rows < limit && at + MIN_ROOM < end);
-  netInts()[netAt >>> 2] = rows;
+  const head = netInts();
+  head[netAt >>> 2] = rows;
+  head[netAt + 4 >>> 2] = raw.sqlite3_stmt_status(statement, REPREPARE, 0);
+  if (code === DONE) raw.sqlite3_reset(statement);
   return code;
 }
 
