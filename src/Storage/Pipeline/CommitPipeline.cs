@@ -132,9 +132,12 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         }
         catch (Exception error)
         {
-            _gate.Run(() => _opened.TrySetException(error));
+            // A store that stops in between ends the election, too, which then fails for no reason of its own.
+            var cause = _fault ?? error;
+            _gate.Run(() => _opened.TrySetException(cause));
             _ = _opened.Task.Exception; // seen here; the election's wait for it may never come
             await DisposeAsync().ConfigureAwait(false);
+            if (cause != error) throw cause;
             throw;
         }
     }

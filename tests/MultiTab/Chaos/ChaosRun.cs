@@ -161,12 +161,26 @@ internal sealed partial class ChaosRun : IAsyncDisposable
         return tabs.Find(tab => tab.Page?.TabId == holder && canBe(tab)) ?? Pick(fault, canBe);
     }
 
+    private const int MaxLooksInVain = 20;
+
+    private int _looksInVain;
+
     /// <summary>Learns the processes of the pages that have come since, unless one is stopped: the trace would wait for it.</summary>
     private async Task FindProcessesAsync()
     {
         var able = tabs.Where(tab => tab.Page is { IsLost: false } && !tab.IsAway).ToArray();
         if (tabs.Exists(tab => tab.IsStopped) || Array.TrueForAll(able, tab => tab.Process is not null)) return;
-        var processes = await RendererProcess.OfEachAsync(chromium.Connection, [.. able.Select(tab => tab.Raw)]);
+        RendererProcess[] processes;
+        try
+        {
+            processes = await RendererProcess.OfEachAsync(chromium.Connection, [.. able.Select(tab => tab.Raw)]);
+        }
+        catch (InvalidOperationException) when (++_looksInVain < MaxLooksInVain)
+        {
+            return; // one went in the middle of it; the next look tells
+        }
+
+        _looksInVain = 0;
         foreach (var (tab, process) in able.Zip(processes)) tab.Process = process;
     }
 }

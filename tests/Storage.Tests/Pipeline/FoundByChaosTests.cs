@@ -1,4 +1,5 @@
 using DataSync.Contracts;
+using DataSync.Coordination;
 using Xunit;
 
 namespace DataSync.Storage.Tests.Pipeline;
@@ -26,6 +27,22 @@ public sealed class FoundByChaosTests : IDisposable
         _cluster.Wait(write);
     }
 
+    /// <summary>The application was told that its page is not open.</summary>
+    [Fact]
+    public async Task Opening_a_store_that_is_deleted_meanwhile_fails_with_that()
+    {
+        using var browser = new InMemoryBrowser();
+        var medium = new MemoryBlockMedium();
+        await using var pipeline = new CommitPipeline(
+            new MemoryBlockStore(medium), new InMemoryCommitBus().CreateChannel(), new TabCoordinator(new SlowPlatform(browser.OpenTab()), new() { Scope = "slow" }));
+        var opening = pipeline.OpenAsync();
+        Assert.False(opening.IsCompleted);
+        await using var eraser = new MemoryBlockStore(medium);
+        await eraser.OpenAsync(default);
+        await eraser.DeleteAsync(default);
+        Assert.Equal(StoreClosedReason.Deleted, (await Assert.ThrowsAsync<StorageClosedException>(() => opening)).Reason);
+    }
+
     [Fact]
     public void Work_that_read_what_then_failed_is_run_again()
     {
@@ -50,5 +67,30 @@ public sealed class FoundByChaosTests : IDisposable
         var seen = tab.List();
         _cluster.Do(turn.Dispose);
         return (seen, turn.Outcome);
+    }
+
+    /// <summary>A page that does not answer until it is closed, and then says so.</summary>
+    private sealed class SlowPlatform(ITabPlatform page) : ITabPlatform
+    {
+        private readonly TaskCompletionSource<string?> _closed = new();
+
+        public ValueTask OpenAsync(TabSession session, CancellationToken cancellationToken) => page.OpenAsync(session, cancellationToken);
+
+        public ValueTask<string?> ReadLeaseAsync(CancellationToken cancellationToken) => new(_closed.Task);
+
+        public ValueTask<string?> CompareAndSetLeaseAsync(string? expected, string replacement, string? release, CancellationToken cancellationToken) =>
+            page.CompareAndSetLeaseAsync(expected, replacement, release, cancellationToken);
+
+        public ValueTask<IReadOnlyList<TabId>> QueryTabsAsync(CancellationToken cancellationToken) => page.QueryTabsAsync(cancellationToken);
+
+        public ValueTask WaitForTabExitAsync(TabId tab, CancellationToken cancellationToken) => page.WaitForTabExitAsync(tab, cancellationToken);
+
+        public ValueTask PostAsync(string message, CancellationToken cancellationToken) => page.PostAsync(message, cancellationToken);
+
+        public async ValueTask DisposeAsync()
+        {
+            await page.DisposeAsync();
+            _closed.TrySetException(new CoordinationException("The page is not open."));
+        }
     }
 }
