@@ -123,7 +123,6 @@ public sealed partial class CommitPipeline : IAsyncDisposable
             await Task.WhenAll(opening, listening).ConfigureAwait(false);
             var loading = Recovery.LoadAsync(_store, await opening.ConfigureAwait(false), _recoveryOptions, cancellationToken).AsTask();
 
-
             // While it is read. The election needs no image; taking over waits for it (OnElectedAsync).
             var joined = _coordinator.JoinAsync(cancellationToken);
             var recovered = await loading.ConfigureAwait(false);
