@@ -17,12 +17,14 @@ internal sealed partial class WebAssemblyTabPage : ITabPage
 
     private readonly int _number = ++_lastNumber;
     private Action<string, string?>? _receive;
+    private bool _isClosed;
 
     public async ValueTask<bool> OpenAsync(TabSession session, Action<string, string?> receive, CancellationToken cancellationToken)
     {
         if (_loaded is null or { IsFaulted: true })
             _loaded = ImportAsync();
         await _loaded.WaitAsync(cancellationToken).ConfigureAwait(false);
+        ObjectDisposedException.ThrowIf(_isClosed, this);
         _receive = receive;
         Pages[_number] = this;
         var answer = await AskAsync(
@@ -35,6 +37,7 @@ internal sealed partial class WebAssemblyTabPage : ITabPage
 
     public ValueTask DisposeAsync()
     {
+        _isClosed = true;
         if (Pages.Remove(_number))
             Leave(_number);
         return ValueTask.CompletedTask;

@@ -36,7 +36,7 @@ public sealed class TabPlatforms
     {
         await using var platform = await NewPlatformAsync(isOverRuntime);
         await Assert.ThrowsAsync<CoordinationException>(async () => await platform.ReadLeaseAsync(default));
-        var session = new TabSession($"refused-{Guid.NewGuid():N}", TabId.New(TimeProvider.System), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), "", _ => { });
+        var session = NewSession($"refused-{Guid.NewGuid():N}");
         await platform.OpenAsync(session, default);
         Assert.Null(await platform.ReadLeaseAsync(default));
         Assert.Equal("next", await platform.CompareAndSetLeaseAsync(null, "next", null, default));
@@ -45,6 +45,24 @@ public sealed class TabPlatforms
         await Assert.ThrowsAsync<CoordinationException>(async () => await platform.CompareAndSetLeaseAsync("next", large, null, default));
         Assert.Equal([session.Self], await platform.QueryTabsAsync(default));
     }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_tab_that_is_closed_while_it_opens_leaves_nothing_behind(bool isOverRuntime)
+    {
+        var scope = $"closing-{Guid.NewGuid():N}";
+        var closed = await NewPlatformAsync(isOverRuntime);
+        var opening = closed.OpenAsync(NewSession(scope), default).AsTask();
+        await closed.DisposeAsync();
+        await opening.ContinueWith(_ => { }, TaskScheduler.Default); // however it ends
+        await using var other = await NewPlatformAsync(isOverRuntime);
+        var session = NewSession(scope);
+        await other.OpenAsync(session, default);
+        Assert.Equal([session.Self], await other.QueryTabsAsync(default));
+    }
+
+    private static TabSession NewSession(string scope) => new(scope, TabId.New(TimeProvider.System), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), "", _ => { });
 
     private static async Task<BrowserTabPlatform> NewPlatformAsync(bool isOverRuntime) => new(await LabPage.Runtime.Task, isOverRuntime ? OverRuntime : null);
 

@@ -26,9 +26,11 @@ export async function init() {
 /** As `open`; the answer tells whether there are Web Locks. */
 export function enter(number, request, scope, id, heartbeatMs, farewell) {
   const dotnet = { invokeMethodAsync: async (_, kind, data) => page.OnSignal(number, kind, data) };
+  tabs.set(number, null);
   answer(request, async () => {
     const tab = await open(dotnet, scope, id, heartbeatMs, farewell);
-    tabs.set(number, tab);
+    if (tabs.has(number)) tabs.set(number, tab);
+    else tab.close(); // it was left meanwhile
     return String(tab.hasLocks());
   });
 }

@@ -69,7 +69,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
         if (_hasRehearsed) return;
         _hasRehearsed = true;
         var head = _recovered!.Head;
-        _ = HeadCodec.Decode(HeadCodec.Encode(StoreRules.Raise(head, _incarnation, head.Epoch, _coordinator.Id)));
+        _ = HeadCodec.Decode(HeadCodec.Encode(StoreRules.Raise(head, head.Incarnation, head.Epoch, _coordinator.Id)));
         _ = (_resend.Value, _read.Value, _reopen.Value);
     }
 

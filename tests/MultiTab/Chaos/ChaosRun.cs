@@ -102,7 +102,14 @@ internal sealed partial class ChaosRun : IAsyncDisposable
 
         async Task StepAsync(FaultEvent fault)
         {
-            if (await BeginAsync(fault) is { } end) due.Enqueue(end, time.GetElapsedTime(start) + fault.For);
+            if (await BeginAsync(fault) is { } end) due.Enqueue(() => EndAsync(fault, end), time.GetElapsedTime(start) + fault.For);
+        }
+
+        // How soon a write meets the lack of room is up to the machine: it lasts until one has.
+        async Task EndAsync(FaultEvent fault, Func<Task> end)
+        {
+            if (fault.Fault == Fault.Quota && !writer.Refusals.ContainsKey("StorageQuotaException")) due.Enqueue(() => EndAsync(fault, end), time.GetElapsedTime(start) + Tick);
+            else await end();
         }
     }
 

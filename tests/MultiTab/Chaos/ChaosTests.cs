@@ -48,9 +48,6 @@ public sealed class ChaosTests(BrowserFixture browser, ITestOutputHelper output)
         if (Seeds < 4) return;
         Assert.All(Enum.GetValues<Fault>(), fault => Assert.True(sum.Faults[fault] > 0, $"Nobody met {fault}."));
         Assert.True(sum.StoodStill > 0, "No frozen page was seen to stand still.");
-
-        // What comes of these within a short run on a busy machine is luck; tests of their own make sure of it.
-        if (Seeds < 10) return;
         Assert.True(sum.Errors.GetValueOrDefault("StorageQuotaException") > 0, "No write was refused for want of room.");
         Assert.True(sum.Errors.GetValueOrDefault("StorageClosedException") > 0, "No page met the deletion of its database.");
     }

@@ -159,7 +159,7 @@ internal sealed class ChaosWriter(ChaosHistory history, ChaosLog log, TimeProvid
 
     private int Bytes(Random dice) => dice.Next(1000) switch
     {
-        < 30 when IsShort => HugeBytes,
+        < 100 when IsShort => HugeBytes,
         < 8 => LargeBytes,
         < 60 => 20_000,
         _ => dice.Next(200),
