@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text.Json.Nodes;
 
@@ -11,7 +12,7 @@ internal sealed class ChaosWriter(ChaosHistory history, ChaosLog log, TimeProvid
 
     private const int HugeBytes = 1_500_000;
 
-    private readonly Dictionary<string, int> refusals = [];
+    private readonly ConcurrentDictionary<string, int> refusals = [];
 
     /// <summary>There is little room: some writes are huge.</summary>
     public bool IsShort { get; set; }
@@ -149,7 +150,7 @@ internal sealed class ChaosWriter(ChaosHistory history, ChaosLog log, TimeProvid
         }
 
         var (error, message) = (answer["error"]!.GetValue<string>(), answer["message"]!.GetValue<string>());
-        lock (refusals) refusals[error] = refusals.GetValueOrDefault(error) + 1;
+        refusals.AddOrUpdate(error, 1, (_, count) => count + 1);
         log.Write(page.Name, $"{operation.N} failed: {error}: {message}");
         if (error is "NoLeaderException") return; // unknown, as it says
         if (error is "StorageClosedException" or "StoreReplacedException") tab.NeedsReload = true; // it went down with the database, written or not
