@@ -14,7 +14,7 @@ public sealed class AutoSyncTests(BrowserFixture browser, ITestOutputHelper outp
 
     private const string InsertFive = "(async () => { for (let i = 1; i <= 5; i++) await datasync.execute('INSERT INTO t VALUES (?)', [i]); return datasync.status(); })()";
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Writes_return_before_they_are_durable_and_an_idle_moment_makes_them_so()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -27,7 +27,7 @@ public sealed class AutoSyncTests(BrowserFixture browser, ITestOutputHelper outp
         Assert.Equal((before + 5, 0, "Idle"), (status.Marker, status.DirtyCommits, status.LastSync));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_page_that_is_hidden_makes_durable_what_it_holds_and_then_holds_nothing()
     {
         await using var chromium = await browser.StartRawAsync(output);
@@ -44,7 +44,7 @@ public sealed class AutoSyncTests(BrowserFixture browser, ITestOutputHelper outp
         Assert.Equal(6, (int?)await other.EvaluateAsync(WaitForRows(6)));
     }
 
-    [Theory(Timeout = 60_000)]
+    [Theory(Timeout = Limits.Test_ms)]
     [InlineData(true)]
     [InlineData(false)]
     public async Task What_a_page_holds_when_it_is_left_is_made_durable(bool isLeader)
@@ -56,7 +56,7 @@ public sealed class AutoSyncTests(BrowserFixture browser, ITestOutputHelper outp
         await reader.WaitUntilAsync("datasync.query('SELECT count(*) AS n FROM t').then(rows => rows[0].n === 5)");
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task The_only_tab_leaves_and_the_next_one_finds_what_it_held()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -68,7 +68,7 @@ public sealed class AutoSyncTests(BrowserFixture browser, ITestOutputHelper outp
         Assert.Equal(5, await next.ScalarAsync<int>("SELECT count(*) FROM t"));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_killed_page_loses_what_it_held_and_nothing_that_was_synced()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -81,7 +81,7 @@ public sealed class AutoSyncTests(BrowserFixture browser, ITestOutputHelper outp
         Assert.Equal([1], (await reader.QueryAsync<Row>("SELECT v FROM t")).Select(row => row.V));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_threshold_makes_durable_what_is_held_at_once()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -91,7 +91,7 @@ public sealed class AutoSyncTests(BrowserFixture browser, ITestOutputHelper outp
         Assert.Equal("DirtyBytes", (await writer.CallAsync<DeferredStatus>("datasync.status()")).LastSync);
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Two_tabs_hold_writes_and_both_tabs_writes_are_kept_in_their_order()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -104,7 +104,7 @@ public sealed class AutoSyncTests(BrowserFixture browser, ITestOutputHelper outp
         foreach (var name in new[] { "a", "b" }) Assert.Equal(Enumerable.Range(1, 20).Select(i => $"{name}{i}"), rows.Where(v => v.StartsWith(name, StringComparison.Ordinal)));
     }
 
-    [Theory(Timeout = 60_000)]
+    [Theory(Timeout = Limits.Test_ms)]
     [InlineData(true)]
     [InlineData(false)]
     public async Task A_database_that_is_closed_in_the_middle_of_writing_keeps_what_it_acknowledged(bool isLeader)
@@ -130,7 +130,7 @@ public sealed class AutoSyncTests(BrowserFixture browser, ITestOutputHelper outp
         Assert.Empty(acknowledged.Except(kept));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_leader_that_is_killed_takes_nothing_with_it_that_another_tab_holds()
     {
         await using var tabs = await browser.NewTabsAsync(output);

@@ -9,7 +9,7 @@ namespace DataSync.MultiTab;
 [Collection(BrowserCollection.Name)]
 public sealed class BrowserCrashTests(BrowserFixture browser, ITestOutputHelper output)
 {
-    [Fact(Timeout = 120_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_browser_that_was_killed_in_the_middle_of_writing_has_every_acknowledged_row()
     {
         await using var persistent = browser.NewPersistentBrowser(output);

@@ -13,7 +13,7 @@ public sealed class ConnectionTests(BrowserFixture browser, ITestOutputHelper ou
 {
     private const int SqliteBusy = 5;
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_synchronous_write_is_refused_with_a_reason_on_a_follower_and_durable_after_a_sync_on_the_leader()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -47,7 +47,7 @@ public sealed class ConnectionTests(BrowserFixture browser, ITestOutputHelper ou
         Assert.Equal(3, await (await tabs.OpenDatabaseAsync("db=own.db")).ScalarAsync<int>("SELECT count(*) FROM t"));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_database_that_one_tab_deletes_stops_in_the_others_and_starts_empty()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -64,7 +64,7 @@ public sealed class ConnectionTests(BrowserFixture browser, ITestOutputHelper ou
         Assert.Equal(1, (await page.StatusAsync()).Marker);
     }
 
-    [Fact(Timeout = 120_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_hundred_thousand_rows_are_inserted_scanned_and_aggregated()
     {
         const int Rows = 100_000;
@@ -95,7 +95,7 @@ public sealed class ConnectionTests(BrowserFixture browser, ITestOutputHelper ou
         Assert.Equal("ok", await page.ScalarAsync<string>("PRAGMA integrity_check"));
     }
 
-    [Fact(Timeout = 120_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_database_of_50_MB_opens_and_shows_its_progress()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -127,7 +127,7 @@ public sealed class ConnectionTests(BrowserFixture browser, ITestOutputHelper ou
         Assert.True(shown.Zip(shown.Skip(1)).All(pair => pair.Second[0] >= pair.First[0]), "progress went back");
     }
 
-    [Fact(Timeout = 90_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task An_export_while_another_tab_writes_is_one_moment_of_the_database()
     {
         await using var tabs = await browser.NewTabsAsync(output);

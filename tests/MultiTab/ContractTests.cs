@@ -14,7 +14,7 @@ public sealed class ContractTests(BrowserFixture browser, ITestOutputHelper outp
 {
     private const string Seeds = "DATASYNC_SQL_SEEDS";
 
-    [Fact(Timeout = 300_000)]
+    [Fact(Timeout = Limits.LongTest_ms)]
     public async Task Contracts_hold_in_the_browser()
     {
         string[] suites;

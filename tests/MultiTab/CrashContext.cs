@@ -11,7 +11,7 @@ namespace DataSync.MultiTab;
 /// </summary>
 internal sealed class CrashContext : IAsyncDisposable
 {
-    private static readonly TimeSpan StepLimit = TimeSpan.FromMilliseconds(TabGroup.StepLimit_ms);
+    private static readonly TimeSpan StepLimit = Limits.Step;
 
     private readonly TabGroup tabs;
     private readonly RawRecords raw;

@@ -14,7 +14,7 @@ namespace DataSync.MultiTab;
 public sealed class CrashPointTests(BrowserFixture browser, ITestOutputHelper output)
 {
     /// <summary>Contexts that work off the points side by side, each with its own storage.</summary>
-    private const int Workers = 4;
+    private static readonly int Workers = Math.Clamp(Environment.ProcessorCount, 2, 4);
 
     /// <summary>Every how many points a renderer crashes (a slow thing); transactions are aborted at every point. DATASYNC_CRASH_STEP=1: at each.</summary>
     private static readonly int CrashStep = int.TryParse(Environment.GetEnvironmentVariable("DATASYNC_CRASH_STEP"), CultureInfo.InvariantCulture, out var step) ? step : 3;
@@ -68,7 +68,7 @@ public sealed class CrashPointTests(BrowserFixture browser, ITestOutputHelper ou
         };
         """;
 
-    [Theory(Timeout = 600_000)]
+    [Theory(Timeout = Limits.LongTest_ms)]
     [InlineData(false)]
     [InlineData(true)]
     public async Task A_page_that_ends_at_any_request_leaves_what_was_acknowledged_or_that_plus_the_commit_in_flight(bool aborts)

@@ -8,7 +8,7 @@ namespace DataSync.MultiTab;
 [Collection(BrowserCollection.Name)]
 public sealed class ElectionTests(BrowserFixture browser, ITestOutputHelper output)
 {
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Four_tabs_agree_on_one_leader_on_its_epoch_and_on_each_other()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -26,7 +26,7 @@ public sealed class ElectionTests(BrowserFixture browser, ITestOutputHelper outp
         });
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Another_browser_context_has_its_own_leader_and_none_of_the_data()
     {
         await using var here = await browser.NewTabsAsync(output);

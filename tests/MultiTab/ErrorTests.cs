@@ -15,7 +15,7 @@ public sealed class ErrorTests(BrowserFixture browser, ITestOutputHelper output)
         INSERT INTO t VALUES (1, 'one', 1);
         """;
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Failed_sql_names_its_cause_and_changes_nothing_in_leader_and_follower()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -53,7 +53,7 @@ public sealed class ErrorTests(BrowserFixture browser, ITestOutputHelper output)
         Assert.Equal("ok", await leader.ScalarAsync<string>("PRAGMA integrity_check"));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_missing_parameter_and_a_statement_without_leave_are_told()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -70,7 +70,7 @@ public sealed class ErrorTests(BrowserFixture browser, ITestOutputHelper output)
         await page.ExecuteAsync("INSERT INTO t VALUES (2, 'two', 2)");
     }
 
-    [Fact(Timeout = 90_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_file_that_is_no_whole_database_is_not_imported()
     {
         var file = NativeFile.Create(4096);

@@ -9,7 +9,7 @@ namespace DataSync.MultiTab;
 [Collection(BrowserCollection.Name)]
 public sealed class FixtureTests(BrowserFixture browser, ITestOutputHelper output)
 {
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Killing_a_renderer_crashes_its_tab_and_no_other()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -20,11 +20,11 @@ public sealed class FixtureTests(BrowserFixture browser, ITestOutputHelper outpu
 
         (await RendererProcess.OfEachAsync(victim, other))[0].Kill();
 
-        await crashed.Task.WaitAsync(TimeSpan.FromSeconds(10));
+        await crashed.Task.WaitAsync(Limits.Step);
         Assert.Equal(2, await other.EvaluateAsync<int>("1 + 1"));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_stopped_renderer_does_nothing_until_it_continues()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -48,7 +48,7 @@ public sealed class FixtureTests(BrowserFixture browser, ITestOutputHelper outpu
         Assert.Equal(2, await answer);
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_killed_browser_starts_again_with_the_same_storage()
     {
         await using var persistent = browser.NewPersistentBrowser(output);
@@ -83,7 +83,7 @@ public sealed class FixtureTests(BrowserFixture browser, ITestOutputHelper outpu
         Assert.Equal("kept", kept);
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_hidden_tab_of_the_raw_browser_can_be_frozen()
     {
         await using var chromium = await browser.StartRawAsync(output);

@@ -63,7 +63,7 @@ public sealed class GarbageTests(BrowserFixture browser, ITestOutputHelper outpu
         }
         """;
 
-    [Fact(Timeout = 90_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Garbage_on_both_channels_is_dropped_while_tabs_join_write_and_lead_in_turn()
     {
         await using var tabs = await browser.NewTabsAsync(output);

@@ -37,7 +37,7 @@ public sealed class HiddenTabTests(BrowserFixture browser, ITestOutputHelper out
         })
         """;
 
-    [Fact(Timeout = 180_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_leader_that_has_been_hidden_for_long_leads_on_and_others_write_as_fast_as_before()
     {
         await using var chromium = await browser.StartRawAsync(output);
@@ -84,7 +84,7 @@ public sealed class HiddenTabTests(BrowserFixture browser, ITestOutputHelper out
         Assert.True(hidden.Count(ms => ms > 500) <= hidden.Count / 50, Describe(hidden));
     }
 
-    [Fact(Timeout = 90_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_page_that_comes_back_out_of_the_browsers_cache_goes_on()
     {
         await using var chromium = await browser.StartRawAsync(output);
@@ -116,12 +116,12 @@ public sealed class HiddenTabTests(BrowserFixture browser, ITestOutputHelper out
             {
                 if ((bool?)await tab.EvaluateAsync(condition) == true) return;
             }
-            catch (InvalidOperationException) when (time.GetElapsedTime(start) < TimeSpan.FromSeconds(20))
+            catch (InvalidOperationException) when (time.GetElapsedTime(start) < Limits.Step)
             {
                 // It went just now.
             }
 
-            Assert.True(time.GetElapsedTime(start) < TimeSpan.FromSeconds(20), $"This does not hold: {condition}");
+            Assert.True(time.GetElapsedTime(start) < Limits.Step, $"This does not hold: {condition}");
         }
     }
 

@@ -20,7 +20,7 @@ public sealed class NativeFileTests(BrowserFixture browser, ITestOutputHelper ou
         CREATE TABLE later AS SELECT name FROM person;
         """;
 
-    [Theory(Timeout = 90_000)]
+    [Theory(Timeout = Limits.Test_ms)]
     [InlineData(512)]
     [InlineData(1024)]
     [InlineData(2048)]
@@ -64,7 +64,7 @@ public sealed class NativeFileTests(BrowserFixture browser, ITestOutputHelper ou
         });
     }
 
-    [Fact(Timeout = 90_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_checkpointed_file_in_wal_mode_is_imported_without_its_wal()
     {
         var file = NativeFile.Create(4096, "PRAGMA journal_mode=WAL");
@@ -81,7 +81,7 @@ public sealed class NativeFileTests(BrowserFixture browser, ITestOutputHelper ou
         Assert.Equal(["[\"delete\"]"], NativeFile.Look(exported, connection => NativeFile.Rows(connection, "PRAGMA journal_mode")));
     }
 
-    [Fact(Timeout = 90_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task An_import_survives_a_reload_and_an_export_is_the_same_file_twice()
     {
         var file = NativeFile.Create(4096);

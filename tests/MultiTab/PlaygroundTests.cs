@@ -10,7 +10,7 @@ namespace DataSync.MultiTab;
 [Collection(BrowserCollection.Name)]
 public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper output)
 {
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Two_tabs_run_in_two_processes_and_one_of_them_leads()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -24,7 +24,7 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
         await RendererProcess.OfEachAsync(first, second);
     }
 
-    [Fact(Timeout = 90_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task The_buttons_open_tabs_that_a_crash_of_one_leaves_alone()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -39,7 +39,7 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
         first.Crash += (_, _) => crashed.TrySetResult();
         // The click's own answer never comes, since the page that should send it is gone.
         var click = first.ClickAsync("#crash");
-        await crashed.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        await crashed.Task.WaitAsync(Limits.Step);
         await Assert.ThrowsAnyAsync<PlaywrightException>(() => click);
 
         var others = tabs.Context.Pages.Where(page => page != first).ToArray();
@@ -53,7 +53,7 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
         Assert.Single(roles, "Leader");
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task The_page_shows_the_meters_and_the_log_live()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -78,7 +78,7 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
         static ILocator Value(IPage page, string instrument) => page.Locator($"[data-instrument='{instrument}'] b");
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_tab_that_asks_for_leadership_gets_it()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -92,7 +92,7 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
         await Expect(first.Locator("#role")).ToHaveTextAsync("Follower");
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task The_console_is_used_by_keyboard_and_shows_rows_and_errors()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -110,7 +110,7 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
         await Expect(page.Locator("#sql-result")).ToHaveCountAsync(0);
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task An_item_added_in_one_tab_appears_in_the_other()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -127,7 +127,7 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
         await Expect(second.Locator("#todo-items li")).ToHaveCountAsync(0);
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task An_exported_file_is_imported_in_another_context()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -147,7 +147,7 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
         await Expect(other.Locator("[aria-labelledby=storage] .error")).ToContainTextAsync("DatabaseImportException");
     }
 
-    [Theory(Timeout = 60_000)]
+    [Theory(Timeout = Limits.Test_ms)]
     [InlineData(360, ColorScheme.Light)]
     [InlineData(360, ColorScheme.Dark)]
     [InlineData(1280, ColorScheme.Light)]

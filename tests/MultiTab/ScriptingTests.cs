@@ -10,7 +10,7 @@ namespace DataSync.MultiTab;
 [Collection(BrowserCollection.Name)]
 public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper output)
 {
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Values_of_every_kind_come_back_as_they_were()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -36,7 +36,7 @@ public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper out
         Assert.Empty(wrong);
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_write_in_one_tab_is_told_to_and_read_by_the_other()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -60,7 +60,7 @@ public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper out
         Assert.Equal("hello", read);
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_transaction_is_all_or_nothing_and_its_failure_has_the_exceptions_name()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -86,7 +86,7 @@ public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper out
         Assert.Equal(19, seen.GetProperty("code").GetInt32());
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Leadership_is_asked_for_given_away_and_left_by_closing()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -109,7 +109,7 @@ public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper out
         Assert.Equal(leader, await first.EvaluateAsync<string>("datasync.waitForLeader()"));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task The_query_string_chooses_the_database()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -127,7 +127,7 @@ public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper out
         }
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_database_is_exported_and_imported_as_bytes()
     {
         await using var tabs = await browser.NewTabsAsync(output);

@@ -10,7 +10,7 @@ namespace DataSync.MultiTab;
 [Collection(BrowserCollection.Name)]
 public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelper output)
 {
-    [Fact(Timeout = 90_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_full_quota_fails_the_commit_with_nothing_changed_in_any_tab()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -53,7 +53,7 @@ public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelpe
         Assert.Equal(6, await follower.ScalarAsync<int>("SELECT count(*) FROM person"));
     }
 
-    [Theory(Timeout = 60_000)]
+    [Theory(Timeout = Limits.Test_ms)]
     [InlineData("missing", "Object.defineProperty(globalThis, 'indexedDB', { get: () => undefined })")]
     [InlineData("forbidden", "Object.defineProperty(globalThis, 'indexedDB', { get: () => { throw new DOMException('The operation is insecure.', 'SecurityError'); } })")]
     [InlineData("refused at once", "IDBFactory.prototype.open = () => { throw new DOMException('Not allowed here.', 'SecurityError'); }")]
@@ -86,7 +86,7 @@ public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelpe
         await other.ExecuteAsync("CREATE TABLE t(x)");
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_database_deleted_while_open_stops_every_tab_which_start_anew_after_a_reload()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -118,7 +118,7 @@ public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelpe
         Assert.Equal(1, await leader.ScalarAsync<int>("SELECT count(*) FROM young"));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_store_of_a_newer_version_is_not_opened_and_not_changed()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -139,7 +139,7 @@ public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelpe
         Assert.Equal(3, await (await tabs.OpenDatabaseAsync()).ScalarAsync<int>("SELECT count(*) FROM t"));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_browser_database_of_a_newer_layout_is_not_opened()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -156,7 +156,7 @@ public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelpe
         Assert.Equal(before, await raw.DumpAsync("app.db"));
     }
 
-    [Theory(Timeout = 60_000)]
+    [Theory(Timeout = Limits.Test_ms)]
     [InlineData(-1)]
     [InlineData(40)]
     [InlineData(5)]
@@ -190,7 +190,7 @@ public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelpe
         Assert.Equal(["[1]", "[2]", "[3]", "[4]", "[100]"], await again.RowsAsync("SELECT id FROM t"));
     }
 
-    [Fact(Timeout = 90_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_damaged_extent_is_reported_and_accepted_only_on_request()
     {
         await using var tabs = await browser.NewTabsAsync(output);

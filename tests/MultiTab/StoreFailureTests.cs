@@ -8,7 +8,7 @@ namespace DataSync.MultiTab;
 [Collection(BrowserCollection.Name)]
 public sealed class StoreFailureTests(BrowserFixture browser, ITestOutputHelper output)
 {
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_full_quota_refuses_the_commit_and_keeps_those_before()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -25,7 +25,7 @@ public sealed class StoreFailureTests(BrowserFixture browser, ITestOutputHelper 
         Assert.Equal(words[2], words[3]);
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Site_data_that_is_cleared_closes_the_store()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -38,7 +38,7 @@ public sealed class StoreFailureTests(BrowserFixture browser, ITestOutputHelper 
         Assert.Equal(" appended", reopened);
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_database_that_another_tab_deletes_is_closed_here()
     {
         await using var tabs = await browser.NewTabsAsync(output);

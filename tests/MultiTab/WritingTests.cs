@@ -10,7 +10,7 @@ namespace DataSync.MultiTab;
 [Collection(BrowserCollection.Name)]
 public sealed class WritingTests(BrowserFixture browser, ITestOutputHelper output)
 {
-    [Fact(Timeout = 120_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task Rows_that_four_tabs_write_at_once_are_all_kept_once()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -21,7 +21,7 @@ public sealed class WritingTests(BrowserFixture browser, ITestOutputHelper outpu
         var before = (await pages[0].StatusAsync()).Marker;
 
         await history.StartAsync(pages, count: 100, pause_ms: 0);
-        await history.FinishAsync(TimeSpan.FromSeconds(60));
+        await history.FinishAsync(TimeSpan.FromMilliseconds(Limits.Test_ms));
 
         Assert.Equal(400, history.AcknowledgedCount);
         await history.CheckAsync(pages);
@@ -44,7 +44,7 @@ public sealed class WritingTests(BrowserFixture browser, ITestOutputHelper outpu
         await history.CheckAsync([last]);
     }
 
-    [Theory(Timeout = 120_000)]
+    [Theory(Timeout = Limits.Test_ms)]
     [InlineData(false)]
     [InlineData(true)]
     public async Task Transactions_of_two_tabs_run_one_after_the_other(bool isAsync)
@@ -54,7 +54,7 @@ public sealed class WritingTests(BrowserFixture browser, ITestOutputHelper outpu
         await MakeChainAsync(watcher);
         var labs = new[] { await tabs.OpenPathAsync("/lab/"), await tabs.OpenPathAsync("/lab/") };
 
-        await Task.WhenAll(labs.Select((lab, i) => lab.CallAsync<object?>("lab.appendToChain('app.db', arg.writer, 50, arg.isAsync)", new { writer = $"t{i}", isAsync }, TimeSpan.FromSeconds(60))));
+        await Task.WhenAll(labs.Select((lab, i) => lab.CallAsync<object?>("lab.appendToChain('app.db', arg.writer, 50, arg.isAsync)", new { writer = $"t{i}", isAsync }, TimeSpan.FromMilliseconds(Limits.Test_ms))));
 
         await watcher.WaitUntilAsync("datasync.query('SELECT n FROM chain_length').then(rows => rows[0].n >= 100)");
         var chain = await watcher.QueryAsync<Link>("SELECT n, writer FROM chain ORDER BY n, rowid");
@@ -64,7 +64,7 @@ public sealed class WritingTests(BrowserFixture browser, ITestOutputHelper outpu
         output.WriteLine($"The writer changed {chain.Zip(chain.Skip(1)).Count(pair => pair.First.Writer != pair.Second.Writer)} times.");
     }
 
-    [Theory(Timeout = 120_000)]
+    [Theory(Timeout = Limits.Test_ms)]
     [InlineData(false)]
     [InlineData(true)]
     public async Task A_transaction_whose_delegate_throws_changes_nothing_anywhere(bool isAsync)
@@ -84,7 +84,7 @@ public sealed class WritingTests(BrowserFixture browser, ITestOutputHelper outpu
         Assert.Equal(["first", "second"], (await leader.QueryAsync<Link>("SELECT n, writer FROM chain ORDER BY n")).Select(link => link.Writer));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_list_of_statements_is_all_or_nothing()
     {
         await using var tabs = await browser.NewTabsAsync(output);
@@ -103,7 +103,7 @@ public sealed class WritingTests(BrowserFixture browser, ITestOutputHelper outpu
         Assert.All(await Task.WhenAll(new[] { leader, follower }.Select(page => page.ScalarAsync<string>("SELECT group_concat(x) FROM item"))), items => Assert.Equal("1,2", items));
     }
 
-    [Fact(Timeout = 60_000)]
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_follower_hears_of_another_tabs_write_and_reads_it_without_a_message()
     {
         await using var tabs = await browser.NewTabsAsync(output);

@@ -14,6 +14,9 @@ namespace DataSync.Storage;
 /// </remarks>
 public sealed class IndexedDbBlockStore : IBlockStore
 {
+    /// <summary>How much longer than a blocked request a slow one is waited for.</summary>
+    private const int SlowFactor = 6;
+
     private readonly string _name;
     private readonly IndexedDbOptions _options;
     private readonly TimeProvider _time;
@@ -160,13 +163,31 @@ public sealed class IndexedDbBlockStore : IBlockStore
     {
         try
         {
-            await request.Task.WaitAsync(_options.BlockedTimeout, _time, cancellationToken).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
-        {
-            throw new StorageUnavailableException(
-                $"The browser did not {what} the database within {_options.BlockedTimeout.TotalSeconds:0.#} s: another tab keeps it. "
-                + "Close the app's other tabs and try again.");
+            for (var waits = 1; ; waits++)
+            {
+                try
+                {
+                    await request.Task.WaitAsync(_options.BlockedTimeout, _time, cancellationToken).ConfigureAwait(false);
+                    return;
+                }
+                catch (TimeoutException) when (request.IsBlocked)
+                {
+                    throw new StorageUnavailableException(
+                        $"The browser did not {what} the database within {_options.BlockedTimeout.TotalSeconds:0.#} s: another tab keeps it. "
+                        + "Close the app's other tabs and try again.");
+                }
+                catch (TimeoutException) when (waits == SlowFactor)
+                {
+                    // Behind a deletion that another tab holds up, or a transaction of a page that stands still, the browser says nothing.
+                    throw new StorageUnavailableException(
+                        $"The browser did not {what} the database within {_options.BlockedTimeout.TotalSeconds * SlowFactor:0.#} s: it is very slow, or "
+                        + "a tab of the app that does not respond keeps it busy. Close the app's other tabs and try again.");
+                }
+                catch (TimeoutException)
+                {
+                    // Slow, as far as one can tell.
+                }
+            }
         }
         finally
         {

@@ -96,6 +96,12 @@ internal static partial class IndexedDbInterop
     }
 
     [JSExport]
+    internal static void OnBlocked(int request)
+    {
+        if (Requests.TryGetValue(request, out var waiting)) waiting.IsBlocked = true;
+    }
+
+    [JSExport]
     internal static void OnFailed(int request, int outcome, [JSMarshalAs<JSType.Number>] long number, string name, string message)
     {
         if (Requests.Remove(request, out var waiting)) waiting.Fail((IndexedDbOutcome)outcome, number, name, message);

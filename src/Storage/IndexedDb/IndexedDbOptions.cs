@@ -24,7 +24,10 @@ public sealed record IndexedDbOptions
     /// <value><see cref="ChecksumKind.FastHash"/> by default.</value>
     public ChecksumKind Checksum { get; init; } = ChecksumKind.FastHash;
 
-    /// <summary>How long opening or deleting waits for other tabs that hold the database open.</summary>
+    /// <summary>
+    /// How long opening or deleting waits once the browser has said that another tab is in its way. As long as it has not said so the
+    /// browser is slow and not blocked, and is waited for six times as long.
+    /// </summary>
     /// <value>10 seconds by default; at least 100 ms.</value>
     public TimeSpan BlockedTimeout { get; init; } = TimeSpan.FromSeconds(10);
 

@@ -23,6 +23,9 @@ internal sealed class IndexedDbRequest(Func<IndexedDbOutcome, long, string, stri
     /// <summary>Stops a read between two records.</summary>
     public CancellationToken CancellationToken { get; init; }
 
+    /// <summary>The browser said that a connection of another tab is in its way.</summary>
+    public bool IsBlocked { get; set; }
+
     public void Complete()
     {
         if (_error is null) _completion.TrySetResult();

@@ -229,6 +229,7 @@ function factory(request, issue, onsuccess) {
     if (!globalThis.indexedDB) throw new DOMException('This browser context has no IndexedDB.', 'NotSupportedError');
     const asked = issue(globalThis.indexedDB);
     asked.onsuccess = () => onsuccess(asked.result);
+    asked.onblocked = () => dotnet.OnBlocked(request);
     asked.onerror = event => {
       event.preventDefault();
       fail(request, asked.error);

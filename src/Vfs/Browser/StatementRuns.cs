@@ -94,9 +94,9 @@ internal sealed unsafe class StatementRuns(sqlite3 db, sqlite3_stmt stmt, int pa
             }
         }
 
-        var begin = (int*)(start + _end);
+        var begin = _end;
         _end = next + 7 & ~7;
-        begin[0] = (int)(start + _end - (byte*)begin);
+        *(int*)(start + begin) = _end - begin;
         _count++;
         return true;
     }

@@ -20,7 +20,7 @@ public sealed class BrowserFixture : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        Assertions.SetDefaultExpectTimeout(TabGroup.StepLimit_ms);
+        Assertions.SetDefaultExpectTimeout(Limits.Step_ms);
         server = await PlaygroundServer.StartAsync();
         playwright = await Microsoft.Playwright.Playwright.CreateAsync();
         ChromiumPath = await Chromium.FindOrInstallAsync(playwright);

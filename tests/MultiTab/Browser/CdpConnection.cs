@@ -8,7 +8,7 @@ namespace DataSync.MultiTab.Browser;
 /// <summary>A bare connection to Chromium's devtools protocol: commands with answers, and events.</summary>
 public sealed class CdpConnection : IAsyncDisposable
 {
-    private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan CommandLimit = Limits.Step;
 
     private readonly ClientWebSocket socket = new();
     private readonly SemaphoreSlim sending = new(1);
@@ -28,7 +28,7 @@ public sealed class CdpConnection : IAsyncDisposable
         return connection;
     }
 
-    /// <summary>Sends a command and returns its result. Throws when the browser answers with an error, or not within 30 s.</summary>
+    /// <summary>Sends a command and returns its result. Throws when the browser answers with an error, or does not answer within <see cref="Limits.Step"/>.</summary>
     public async Task<JsonNode> SendAsync(string method, object? parameters = null, string? sessionId = null)
     {
         var id = Interlocked.Increment(ref lastId);

@@ -13,7 +13,7 @@ public sealed record TabStatus(string Id, string Role, string? LeaderId, long Ep
 /// <summary>The scripting object of a playground tab, with every wait bounded.</summary>
 public static class DataSyncPage
 {
-    private static readonly TimeSpan StepLimit = TimeSpan.FromMilliseconds(TabGroup.StepLimit_ms);
+    private static readonly TimeSpan StepLimit = Limits.Step;
 
     /// <summary>Evaluates an expression in the page, where <c>arg</c> is the argument, and reads its value, or its promise's, as JSON.</summary>
     public static async Task<T> CallAsync<T>(this IPage page, string expression, object? arg = null, TimeSpan? limit = null)
@@ -33,7 +33,7 @@ public static class DataSyncPage
 
     /// <summary>Waits until an expression, or the promise that it gives, holds in the page.</summary>
     /// <remarks>Playwright's own WaitForFunction takes a promise for true.</remarks>
-    public static async Task WaitUntilAsync(this IPage page, string condition, int limit_ms = TabGroup.StepLimit_ms)
+    public static async Task WaitUntilAsync(this IPage page, string condition, int limit_ms = Limits.Step_ms)
     {
         var holds = await page.EvaluateAsync<bool>(
             $$"""
@@ -49,7 +49,7 @@ public static class DataSyncPage
     }
 
     /// <summary>Waits until a condition on the tab's status, called s, holds.</summary>
-    public static Task WaitForStatusAsync(this IPage page, string condition, int limit_ms = TabGroup.StepLimit_ms) =>
+    public static Task WaitForStatusAsync(this IPage page, string condition, int limit_ms = Limits.Step_ms) =>
         page.WaitUntilAsync($"(async () => {{ const s = await datasync.status(); return {condition}; }})()", limit_ms);
 
     /// <summary>Waits until all these tabs agree on each other and on a leader; returns the leader's tab.</summary>

@@ -44,7 +44,7 @@ public sealed class PersistentBrowser : IAsyncDisposable
             {
                 using var process = Process.GetProcessById(id);
                 process.Kill();
-                await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(10));
+                await process.WaitForExitAsync().WaitAsync(Limits.Step);
             }
             catch (ArgumentException)
             {
@@ -52,7 +52,7 @@ public sealed class PersistentBrowser : IAsyncDisposable
             }
         }
 
-        await closed.Task.WaitAsync(TimeSpan.FromSeconds(10));
+        await closed.Task.WaitAsync(Limits.Step);
     }
 
     /// <summary>Ends the browser if it still runs and deletes the profile.</summary>

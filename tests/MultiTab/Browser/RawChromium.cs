@@ -10,7 +10,7 @@ namespace DataSync.MultiTab.Browser;
 /// </summary>
 public sealed class RawChromium : IAsyncDisposable
 {
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan StartLimit = Limits.Step;
 
     private readonly Process process;
     private readonly string profile;
@@ -167,7 +167,7 @@ public sealed class RawTab
         }
 
         await SendAsync("Page.navigate", new { url });
-        await loaded.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await loaded.Task.WaitAsync(Limits.Step);
         connection.Event -= OnEvent;
     }
 

@@ -30,7 +30,7 @@ public sealed partial class RendererProcess
             await connection.SendAsync("Tracing.start", new { transferMode = "ReportEvents", traceConfig = new { includedCategories = TraceCategories } });
             await Task.WhenAll(tabs.Select((tab, i) => tab.EvaluateAsync($"void performance.mark('{mark}{i}')")));
             await connection.SendAsync("Tracing.end");
-            await complete.Task.WaitAsync(TimeSpan.FromSeconds(20));
+            await complete.Task.WaitAsync(Limits.Step);
         }
         finally
         {

@@ -47,7 +47,7 @@ public sealed partial class RendererProcess
         });
         await page.EvaluateAsync("name => void performance.mark(name)", mark);
         await session.SendAsync("Tracing.end");
-        var process = new RendererProcess(await found.Task.WaitAsync(TimeSpan.FromSeconds(10)));
+        var process = new RendererProcess(await found.Task.WaitAsync(Limits.Step));
         await session.DetachAsync();
         return process;
     }

@@ -6,9 +6,6 @@ namespace DataSync.MultiTab.Browser;
 /// <summary>Tabs that share one storage: a browser context of its own, with all that the pages log.</summary>
 public sealed class TabGroup : IAsyncDisposable
 {
-    /// <summary>How long a single step in a page may take; a test that needs longer says so itself.</summary>
-    public const int StepLimit_ms = 20_000;
-
     private readonly string baseUrl;
     private readonly TestLog log;
     private int tabCount;
@@ -18,8 +15,8 @@ public sealed class TabGroup : IAsyncDisposable
         this.baseUrl = baseUrl;
         log = new TestLog(output);
         Context = context;
-        context.SetDefaultTimeout(StepLimit_ms);
-        context.SetDefaultNavigationTimeout(StepLimit_ms);
+        context.SetDefaultTimeout(Limits.Step_ms);
+        context.SetDefaultNavigationTimeout(Limits.Step_ms);
         context.Page += (_, page) => Follow(page);
     }
 

@@ -6,12 +6,12 @@ namespace DataSync.MultiTab.Chaos;
 internal sealed partial class ChaosRun
 {
     /// <summary>L1 says 6 s where a page is there that runs; what comes on top is for a machine that is busy.</summary>
-    private static readonly TimeSpan RecoveryLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan RecoveryLimit = TimeSpan.FromSeconds(30);
 
     /// <summary>The same for pages that have to load first.</summary>
-    private static readonly TimeSpan LoadLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan LoadLimit = TimeSpan.FromMinutes(3);
 
-    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(90);
 
     /// <summary>Lifts all faults; then everybody writes, agrees, and is judged.</summary>
     private async Task EndAsync()

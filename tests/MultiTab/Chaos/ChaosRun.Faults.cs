@@ -69,7 +69,7 @@ internal sealed partial class ChaosRun
         void OnCrashed() => crashed.TrySetResult();
         tab.Raw.Crashed += OnCrashed;
         act();
-        await crashed.Task.WaitAsync(TimeSpan.FromSeconds(10));
+        await crashed.Task.WaitAsync(Limits.Step);
         tab.Raw.Crashed -= OnCrashed;
     }
 

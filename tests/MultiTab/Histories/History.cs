@@ -43,7 +43,7 @@ public sealed class History
     }
 
     /// <summary>Ends the writing in all tabs but the lost ones, each after the row that it is at.</summary>
-    public Task StopAsync(params IPage[] lost) => EndAsync(stop: true, TimeSpan.FromMilliseconds(TabGroup.StepLimit_ms), lost);
+    public Task StopAsync(params IPage[] lost) => EndAsync(stop: true, Limits.Step, lost);
 
     /// <summary>Waits until every writer has written its count.</summary>
     public Task FinishAsync(TimeSpan limit) => EndAsync(stop: false, limit, []);
@@ -54,7 +54,7 @@ public sealed class History
     /// <summary>Waits until there is a number of acknowledgements in all, by tabs other than the given one.</summary>
     public async Task WaitForAsync(int target, IPage? except = null)
     {
-        using var limit = new CancellationTokenSource(TimeSpan.FromMilliseconds(TabGroup.StepLimit_ms));
+        using var limit = new CancellationTokenSource(Limits.Step);
         while (CountOf(except) < target)
         {
             await Next().WaitAsync(limit.Token);
@@ -64,13 +64,35 @@ public sealed class History
     public int AcknowledgedCount => CountOf(null);
 
     /// <summary>The longest time after a moment in which no other tab's write was acknowledged. The time to the next one, when that moment stopped the writing.</summary>
-    public TimeSpan LongestPauseAfter(DateTimeOffset moment, IPage except)
+    private TimeSpan LongestPauseAfter(DateTimeOffset moment, IPage except)
     {
         var from = moment.ToUnixTimeMilliseconds();
         lock (changing)
         {
             var times = outcomes.Where(o => o.Marker is not null && PageOf(o.Writer) != except && o.At_ms > from).Select(o => o.At_ms).Order().Prepend(from).ToArray();
             return TimeSpan.FromMilliseconds(times.Zip(times.Skip(1), (a, b) => b - a).Max());
+        }
+    }
+
+    /// <summary>
+    /// Asserts that the others went on soon after a moment. On top of the limit comes what this machine is slower by: ten times the
+    /// longest time that passed between two acknowledgements before it.
+    /// </summary>
+    public void AssertPauseAfter(DateTimeOffset moment, IPage except, TimeSpan limit)
+    {
+        var pause = LongestPauseAfter(moment, except);
+        var usual = LongestPauseBefore(moment);
+        output.WriteLine($"{pause.TotalMilliseconds:0} ms to the next acknowledged write, at most {usual.TotalMilliseconds:0} ms between two before");
+        Assert.InRange(pause, TimeSpan.Zero, limit + 10 * usual);
+    }
+
+    private TimeSpan LongestPauseBefore(DateTimeOffset moment)
+    {
+        var until = moment.ToUnixTimeMilliseconds();
+        lock (changing)
+        {
+            var times = outcomes.Where(o => o.Marker is not null && o.At_ms <= until).Select(o => o.At_ms).Order().ToArray();
+            return TimeSpan.FromMilliseconds(times.Zip(times.Skip(1), (a, b) => b - a).DefaultIfEmpty().Max());
         }
     }
 
@@ -120,7 +142,7 @@ public sealed class History
     {
         await Task.WhenAll(writers.Where(writer => writer.Attempted is null && !lost.Contains(writer.Page)).Select(writer => writer.EndAsync(stop, limit)));
         // The pages' messages come in order, and these are the last ones; one may still be on its way.
-        using var rest = new CancellationTokenSource(TimeSpan.FromMilliseconds(TabGroup.StepLimit_ms));
+        using var rest = new CancellationTokenSource(Limits.Step);
         while (writers.Exists(writer => writer.Attempted is { } attempted && OutcomesOf(writer) < attempted)) await Next().WaitAsync(rest.Token);
     }
 
