@@ -11,7 +11,10 @@ public sealed class CoordinationOptions
     /// <value>Default 1 s; 10 ms to 1 minute, at most a third of <see cref="Lease"/>.</value>
     public TimeSpan Heartbeat { get; set; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long a lease holds without a renewal, judged by each observer's own monotonic clock.</summary>
+    /// <summary>
+    /// How long a lease holds without a renewal, judged by each observer's own monotonic clock. Where a take-over took longer than
+    /// that, the next one is given twice as long, up to 32 times.
+    /// </summary>
     /// <value>Default 5 s; at least three heartbeats, at most 10 minutes.</value>
     public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(5);
 

@@ -18,6 +18,18 @@ public sealed record ElectionState
     /// <summary>How long a lease holds without a renewal.</summary>
     public TimeSpan Lease { get; }
 
+    /// <summary>
+    /// How often this tab doubles the lease time of its own claims. It rises when a step took longer than the lease, so that an
+    /// election ends however slow the machine is, and falls while renewals are answered in time.
+    /// </summary>
+    public int Patience { get; init; }
+
+    /// <summary>How long this tab's own lease holds.</summary>
+    public TimeSpan OwnLease => Lease * (1 << Patience);
+
+    /// <summary>How long the lease in the record holds.</summary>
+    internal TimeSpan SeenLease => Lease * (1 << Record.Patience);
+
     /// <summary>How long each tab leaves the claim to the next lower one.</summary>
     public TimeSpan Grace { get; }
 
@@ -118,6 +130,9 @@ public enum ElectionEventKind
     /// <summary>The store could not raise the epoch.</summary>
     Refused,
 
+    /// <summary>Raising the epoch and catching up took longer than it may.</summary>
+    Overdue,
+
     /// <summary>The application gives leadership up.</summary>
     Resign,
 
@@ -170,6 +185,9 @@ public readonly record struct ElectionEvent(
 
     /// <summary>The store could not raise the epoch.</summary>
     public static ElectionEvent Refused(int attempt) => new() { Kind = ElectionEventKind.Refused, Ticket = attempt };
+
+    /// <summary>Raising the epoch took too long.</summary>
+    public static ElectionEvent Overdue(int attempt) => new() { Kind = ElectionEventKind.Overdue, Ticket = attempt };
 
     /// <summary>Leadership is given up, for <paramref name="successor"/> if one is named.</summary>
     public static ElectionEvent Resign(TabId? successor) => new() { Kind = ElectionEventKind.Resign, Tab = successor };

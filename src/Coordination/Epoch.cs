@@ -10,6 +10,12 @@ public readonly record struct Epoch(long Value) : IComparable<Epoch>
     /// <summary>The largest epoch: 2^53 − 1, the largest whole number that JavaScript holds exactly.</summary>
     public const long MaxValue = (1L << 53) - 1;
 
+    /// <summary>
+    /// Nobody reaches a higher one by leading. What a record or a message says above it is not believed: a forged one would push the
+    /// store's epoch to its end, where no later leader could rise above it.
+    /// </summary>
+    internal const long MaxPlausible = 1L << 40;
+
     /// <summary>The epoch after this one.</summary>
     public Epoch Next => new(Value + 1);
 

@@ -10,6 +10,7 @@ namespace DataSync.Coordination;
 /// the record changes only by check-and-set against the text last observed;
 /// a lease is void when this tab has seen no change of it for the lease time, or knows that its holder is gone;
 /// the holder counts its own lease from when the last successful renewal was sent;
+/// a lease time that was too short for a take-over is doubled for the next one, and everybody reads in the record how often;
 /// a proposal is above every epoch heard of;
 /// one check-and-set is under way at a time.
 /// Not guaranteed: that at most one tab believes it leads. Reads of the record may be stale, so two may; the
@@ -17,12 +18,6 @@ namespace DataSync.Coordination;
 /// </remarks>
 public static class LeaseElection
 {
-    /// <summary>
-    /// An epoch from a record raises what is known only up to here. Nobody reaches it by leading, but a forged
-    /// record could push the store's epoch to its end, where no later leader could rise above it.
-    /// </summary>
-    private const long MaxPlausible = 1L << 40;
-
     /// <summary>Takes one event; returns the new state and what to do, in order.</summary>
     /// <param name="state">The state before.</param>
     /// <param name="happened">The event.</param>
@@ -43,17 +38,33 @@ public static class LeaseElection
         private readonly ImmutableArray<ElectionEffect>.Builder _effects = ImmutableArray.CreateBuilder<ElectionEffect>();
         private ElectionState _s = state;
 
-        private LeaseRecord OwnRecord => new(_s.Self, _s.Own, _s.Renewal, _s.Granted);
+        private LeaseRecord OwnRecord => new(_s.Self, _s.Own, _s.Renewal, _s.Granted, Patience: _s.Patience);
 
         /// <summary>What time alone ends, before anything else is believed.</summary>
         public void Expire()
         {
-            if (_s.Pending is not null && now >= _s.SentAt + _s.Lease)
+            var isLate = false;
+            if (_s.Pending is not null && now >= _s.SentAt + _s.OwnLease)
+            {
+                isLate = true;
                 AbandonPending();
+            }
+
             if (_s.Holding && now >= _s.Deadline)
+            {
+                isLate = true;
                 Lose(backOff: TimeSpan.Zero);
-            if (_s.Observed && !_s.Holding && _s.VoidSince is null && now >= _s.SeenAt + _s.Lease)
+            }
+
+            if (_s.Observed && !_s.Holding && _s.VoidSince is null && now >= _s.SeenAt + _s.SeenLease)
+            {
+                // A take-over that ran out was too slow for its lease, as far as one can tell: the next one gets more.
+                isLate |= _s.Reading == LeaseReading.Valid && !_s.Record.Leading && _s.Record.Holder != _s.Self;
                 Void();
+            }
+
+            if (isLate)
+                BeMorePatient();
         }
 
         public void Take(ElectionEvent e)
@@ -80,6 +91,10 @@ public static class LeaseElection
                     break;
                 case ElectionEventKind.Granted when e.Ticket == _s.Attempt && _s.Holding && !_s.Granted:
                     _s = _s with { Granted = true, Own = Epoch.Max(_s.Own, e.Epoch), Known = Epoch.Max(_s.Known, e.Epoch) };
+                    break;
+                case ElectionEventKind.Overdue when e.Ticket == _s.Attempt && _s.Holding && !_s.Granted:
+                    BeMorePatient();
+                    Lose(NextBackOff());
                     break;
                 case ElectionEventKind.Refused when e.Ticket == _s.Attempt && _s.Holding && !_s.Granted:
                     Lose(NextBackOff());
@@ -117,11 +132,11 @@ public static class LeaseElection
         {
             TimeSpan? wake = null;
             if (_s.Pending is not null)
-                Wake(_s.SentAt + _s.Lease);
+                Wake(_s.SentAt + _s.OwnLease);
             if (_s.Holding)
                 Wake(_s.Deadline);
             else if (_s.Observed && _s.VoidSince is null)
-                Wake(_s.SeenAt + _s.Lease);
+                Wake(_s.SeenAt + _s.SeenLease);
             else if (_s.Observed && _s.Pending is null && !_s.Members.IsDefault)
                 Wake(ClaimAt());
             return (_s with { WakeAt = wake }, _effects.ToImmutable());
@@ -147,7 +162,9 @@ public static class LeaseElection
             }
 
             Note(e.Text);
-            _s = _s with { Deadline = _s.SentAt + _s.Lease };
+            _s = _s with { Deadline = _s.SentAt + _s.OwnLease };
+            if (now - _s.SentAt < _s.Heartbeat && _s.Role == TabRole.Leader)
+                _s = _s with { Patience = Math.Max(0, _s.Patience - 1) };
             if (!_s.Holding)
             {
                 _s = _s with { Holding = true, Attempt = _s.Attempt + 1, Granted = false, Leader = null };
@@ -164,6 +181,9 @@ public static class LeaseElection
                 _s = _s with { Failures = 0 };
             }
         }
+
+        private void BeMorePatient() =>
+            _s = _s with { Patience = Math.Min(LeaseRecord.MaxPatience, Math.Max(_s.Patience, _s.Record.Patience) + 1) };
 
         /// <summary>One heartbeat, then two, four … so that tabs whose view of the record is stale stop disturbing each other.</summary>
         private TimeSpan NextBackOff()
@@ -239,7 +259,7 @@ public static class LeaseElection
         private void Note(string? text)
         {
             var reading = LeaseRecord.Read(text, out var record);
-            var known = record.Epoch.Value <= MaxPlausible ? Epoch.Max(_s.Known, record.Epoch) : _s.Known;
+            var known = record.Epoch.Value <= Epoch.MaxPlausible ? Epoch.Max(_s.Known, record.Epoch) : _s.Known;
             _s = _s with { Observed = true, Text = text, Reading = reading, Record = record, Known = known };
         }
 
@@ -264,7 +284,7 @@ public static class LeaseElection
 
         private void Claim()
         {
-            _s = _s with { Role = TabRole.Candidate, Own = _s.Known.Next, Known = _s.Known.Next, Renewal = 0, Granted = false, Successor = null };
+            _s = _s with { Role = TabRole.Candidate, Patience = Math.Max(_s.Patience, _s.Record.Patience), Own = _s.Known.Next, Known = _s.Known.Next, Renewal = 0, Granted = false, Successor = null };
             Set(OwnRecord, OwnRecord.Released());
         }
 
@@ -313,6 +333,9 @@ public static class LeaseElection
 
         private void Forget(bool suspended)
         {
+            // A page that was busy for so long looks like one that was frozen; on a slow machine it is the ordinary thing.
+            if (!suspended && !_s.Suspended && _s.Owns)
+                BeMorePatient();
             Lose(TimeSpan.Zero);
             Do(new(ElectionEffectKind.Watch));
             _s = _s with

@@ -25,15 +25,20 @@ public enum LeaseReading
 /// <param name="Renewal">Rises with each write of the holder, so that observers see a change.</param>
 /// <param name="Leading">Whether the store granted the epoch; false while the holder is still taking over.</param>
 /// <param name="Successor">In a released record: the tab that should lead next.</param>
-public readonly record struct LeaseRecord(TabId? Holder, Epoch Epoch, long Renewal, bool Leading = false, TabId? Successor = null)
+/// <param name="Patience">How often the lease time is doubled, because this machine was too slow for it; at most <see cref="MaxPatience"/>.</param>
+public readonly record struct LeaseRecord(
+    TabId? Holder, Epoch Epoch, long Renewal, bool Leading = false, TabId? Successor = null, int Patience = 0)
 {
+    /// <summary>The most doublings of the lease time: 5 s become 160 s.</summary>
+    public const int MaxPatience = 5;
+
     /// <summary>The version of the text form that this library writes.</summary>
     public const int Version = 1;
 
     private const int MaxLength = 1024;
 
     /// <summary>The same lease without a holder; the epoch stays.</summary>
-    public LeaseRecord Released(TabId? successor = null) => new(null, Sabotage.IsMissing(Guard.EpochOnRelease) ? default : Epoch, Renewal + 1, false, successor);
+    public LeaseRecord Released(TabId? successor = null) => new(null, Sabotage.IsMissing(Guard.EpochOnRelease) ? default : Epoch, Renewal + 1, false, successor, Patience);
 
     /// <summary>Writes the record as one line of JSON.</summary>
     public string ToText()
@@ -51,6 +56,8 @@ public readonly record struct LeaseRecord(TabId? Holder, Epoch Epoch, long Renew
                 writer.WriteBoolean("leading", true);
             if (Successor is { } successor)
                 writer.WriteString("successor", successor.Value);
+            if (Patience > 0)
+                writer.WriteNumber("patience", Patience);
             writer.WriteEndObject();
         }
 
@@ -88,7 +95,8 @@ public readonly record struct LeaseRecord(TabId? Holder, Epoch Epoch, long Renew
         if (readable)
         {
             var leading = root.TryGetProperty("leading", out var flag) && flag.ValueKind == JsonValueKind.True;
-            record = new LeaseRecord(holder, new Epoch(epoch!.Value), renewal!.Value, leading && holder is not null, successor);
+            record = new LeaseRecord(holder, new Epoch(epoch!.Value), renewal!.Value, leading && holder is not null, successor,
+                (int)Math.Clamp(Number(root, "patience") ?? 0, 0, MaxPatience));
         }
 
         return version > Version ? LeaseReading.Newer : readable ? LeaseReading.Valid : LeaseReading.Garbage;

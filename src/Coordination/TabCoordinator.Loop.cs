@@ -97,7 +97,7 @@ public sealed partial class TabCoordinator
             if (before.Leader != now.Leader && now.Leader is not null)
                 CoordinationMetrics.LeadershipChanged(Scope);
             var change = new LeadershipChangedEventArgs(before.Leader, now.Leader, now.Epoch, now.Role);
-            _outbox.Enqueue(() => LeadershipChanged?.Invoke(this, change));
+            _outbox.Enqueue(() => Handlers.Raise(LeadershipChanged, this, change, OnHandlerFailed));
         }
 
         // After a suspension the list is unknown for a moment; that alone is no news.
@@ -106,7 +106,7 @@ public sealed partial class TabCoordinator
         if (unchanged)
             return;
         CoordinationMetrics.Members(Scope, now.Members.Length);
-        _outbox.Enqueue(() => MembersChanged?.Invoke(this, EventArgs.Empty));
+        _outbox.Enqueue(() => Handlers.Raise(MembersChanged, this, OnHandlerFailed));
     }
 
     private void PlanWaits(Exception? failure)
@@ -150,16 +150,18 @@ public sealed partial class TabCoordinator
             catch (Exception exception)
 #pragma warning restore CA1031
             {
-                Log.CallbackFailed(_logger, exception, Scope);
+                OnHandlerFailed(exception);
             }
         }
     }
+
+    private void OnHandlerFailed(Exception exception) => Log.CallbackFailed(_logger, exception, Scope);
 
     /// <summary>Waits for a condition, which is asked under the lock after every event; ends quietly after <paramref name="most"/>.</summary>
     private async Task UntilAsync(Func<bool> ready, CancellationToken cancellationToken, TimeSpan? most = null)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var done = new TaskCompletionSource();
+        var done = NewCompletion();
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_closed, this);
@@ -182,6 +184,9 @@ public sealed partial class TabCoordinator
                 _waits.RemoveAll(wait => wait.Done == done);
         }
     }
+
+    private TaskCompletionSource NewCompletion() =>
+        new(RunsInPlace ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
 
     private static void Cancel(CancellationTokenSource? source)
     {

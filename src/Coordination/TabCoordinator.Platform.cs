@@ -45,7 +45,7 @@ public sealed partial class TabCoordinator
         var answer = ElectionEvent.Granted(effect.Ticket, effect.Epoch);
         if (_elected is { } elected)
         {
-            using var takeover = new CancellationTokenSource(_options.TakeoverTimeout, _time);
+            using var takeover = new CancellationTokenSource(_options.TakeoverTimeout * (1 << State.Patience), _time);
             lock (_gate)
                 _takeover = takeover;
             try
@@ -63,7 +63,7 @@ public sealed partial class TabCoordinator
                     Log.TakeOverGivenUp(_logger, Id, Scope, effect.Epoch);
                 else
                     Log.TakeOverFailed(_logger, exception, Id, Scope, effect.Epoch);
-                answer = ElectionEvent.Refused(effect.Ticket);
+                answer = takeover.IsCancellationRequested ? ElectionEvent.Overdue(effect.Ticket) : ElectionEvent.Refused(effect.Ticket);
             }
 
             lock (_gate)
@@ -150,11 +150,11 @@ public sealed partial class TabCoordinator
     {
         var silence = Now - _lastTick;
         _lastTick = Now;
-        if (silence >= _options.Lease)
+        if (silence >= State.OwnLease)
             OnResumed();
         Dispatch(ElectionEvent.Tick);
         _ = RefreshAsync(read: Role == TabRole.Follower);
-        Raise(() => Heartbeat?.Invoke(this, EventArgs.Empty));
+        Raise(() => Handlers.Raise(Heartbeat, this, OnHandlerFailed));
     }
 
     private void OnResumed()
@@ -162,7 +162,7 @@ public sealed partial class TabCoordinator
         _lastTick = Now;
         Dispatch(ElectionEvent.Resumed);
         Log.Resumed(_logger, Id, Scope);
-        Raise(() => Resumed?.Invoke(this, EventArgs.Empty));
+        Raise(() => Handlers.Raise(Resumed, this, OnHandlerFailed));
         _ = GuardAsync(() => LookAsync(_stop.Token));
     }
 

@@ -111,7 +111,7 @@ public sealed partial class TabCoordinator : IAsyncDisposable
         {
             ObjectDisposedException.ThrowIf(_closing, this);
             if (_join is null || _join.IsFaulted)
-                _join = (mine = new TaskCompletionSource()).Task;
+                _join = (mine = NewCompletion()).Task;
             join = _join;
         }
 
@@ -207,6 +207,12 @@ public sealed partial class TabCoordinator : IAsyncDisposable
         await UntilAsync(() => !_state.Owns, CancellationToken.None, _options.Heartbeat).ConfigureAwait(false);
         await CloseAsync().ConfigureAwait(false);
     }
+
+    /// <summary>
+    /// Whether those who wait go on where their wait ends. In the browser a hop to the thread pool is a throttled timer; elsewhere the
+    /// one who goes on may block, and must not do so within the election. A simulation on one thread sets it.
+    /// </summary>
+    internal bool RunsInPlace { get; init; } = OperatingSystem.IsBrowser();
 
     internal bool Holds(LeaderLease lease)
     {

@@ -53,7 +53,8 @@ public sealed class BlockImage : IDisposable
 
         foreach (var id in commit.FreedIds)
         {
-            var extent = GetOrAdd((int)(id / Extent.BlockCount));
+            // Only what is there can be freed; no memory for what a record says beside that.
+            if (Find((int)(id / Extent.BlockCount)) is not { } extent) continue;
             var block = (int)(id % Extent.BlockCount);
             if (extent[block].Version >= commit.Marker) continue;
             extent.Block(block).Clear();

@@ -293,7 +293,8 @@ public sealed partial class BlockStorage : IDisposable
         foreach (var id in batch.Blocks)
         {
             var extent = _image.GetOrAdd((int)(id / Extent.BlockCount));
-            (extent.IsPresent((int)(id % Extent.BlockCount)) ? written : freed).Add(id);
+            if (extent.IsPresent((int)(id % Extent.BlockCount))) written.Add(id);
+            else if (batch.WasPresent(id)) freed.Add(id); // one that came and went within the batch is nobody's business
         }
 
         written.Sort();

@@ -14,6 +14,9 @@ internal sealed class BlockUndo(Position position, long fileSize)
     /// <summary>The blocks that the batch touched, in no order.</summary>
     public IReadOnlyCollection<uint> Blocks => _before.Keys;
 
+    /// <summary>Whether a block that the batch touched was there before it.</summary>
+    public bool WasPresent(uint id) => _before[id].Metadata.IsPresent;
+
     /// <summary>Keeps a block as it is now, unless it was kept before.</summary>
     public void Keep(uint id, Extent extent, int block)
     {

@@ -200,6 +200,7 @@ public sealed class CommitRecord
             return "its length does not match its block count";
         if (BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(BodyChecksumOffset)) != HashBody()) return "its body fails its checksum";
         if (!IsRising(BlockIds) || !IsRising(FreedIds)) return "its block ids are not in order";
+        if (BlockCount > 0 && BlockIds[^1] >= (FileSize + Extent.BlockSize - 1) / Extent.BlockSize) return "it writes blocks behind the database's end";
         return verifyBlocks ? FindBadBlock() : null;
     }
 

@@ -19,9 +19,9 @@ internal sealed class CachedConnection : IDisposable
     private long _uses;
     private (int Cookie, long Retractions) _schema;
 
-    public CachedConnection(string name, Action<SqliteConnection>? configure, string pragmas)
+    public CachedConnection(string name, Action<SqliteConnection>? configure, bool isReader = false)
     {
-        Connection = new SqliteConnection(ConnectionString(name));
+        Connection = new SqliteConnection(isReader ? $"{ConnectionString(name)};Mode=ReadOnly" : ConnectionString(name));
         _parameters = new(Connection);
         try
         {
@@ -31,7 +31,7 @@ internal sealed class CachedConnection : IDisposable
             if (!OperatingSystem.IsBrowser()) _ = raw.sqlite3_busy_timeout(Connection.Handle, TimeoutSeconds * 1000);
 
             // The store is what makes commits atomic and durable, so journals need not outlive a statement, nor be synced.
-            Execute($"PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA temp_store=MEMORY; {pragmas}");
+            Execute($"PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA temp_store=MEMORY; {(isReader ? "PRAGMA query_only=ON" : "")}");
             configure?.Invoke(Connection);
         }
         catch
@@ -101,14 +101,17 @@ internal sealed class CachedConnection : IDisposable
     /// <param name="sql">The text.</param>
     /// <param name="parameters">As for <see cref="DataSyncDatabase.ExecuteAsync(string, object?, CancellationToken)"/>.</param>
     /// <param name="read">Reads the rows of a statement that was stepped once; is told whether it stands on a row.</param>
+    /// <param name="onlyReads">Refuse what would write.</param>
     /// <exception cref="SqliteException">One failed.</exception>
-    public T? Run<T>(string sql, object? parameters, Func<Statement, bool, T>? read)
+    /// <exception cref="InvalidOperationException">One would write, and must not.</exception>
+    public T? Run<T>(string sql, object? parameters, Func<Statement, bool, T>? read, bool onlyReads = false)
     {
         if (!HasSeveral(sql))
         {
             if (Take(sql) is not { } statement) return default;
             try
             {
+                if (onlyReads) statement.ThrowUnlessReadOnly();
                 _parameters.Bind(statement, parameters);
                 return Run(statement, ref read);
             }
@@ -125,6 +128,7 @@ internal sealed class CachedConnection : IDisposable
             using var statement = Statement.Prepare(Connection.Handle!, rest, out var taken);
             rest = rest[taken..];
             if (statement is null) continue;
+            if (onlyReads) statement.ThrowUnlessReadOnly();
             _parameters.Bind(statement, parameters);
             var hadRead = read is not null;
             var rows = Run(statement, ref read);
@@ -158,9 +162,12 @@ internal sealed class CachedConnection : IDisposable
         error.SqliteErrorCode == SqliteResult.Interrupt && cancellationToken.IsCancellationRequested;
 
     /// <summary>Ends a transaction that failed, whatever its state.</summary>
-    public void Rollback()
+    /// <returns>Whether there was one.</returns>
+    public bool Rollback()
     {
-        if (InTransaction) raw.sqlite3_exec(Connection.Handle, "ROLLBACK");
+        if (!InTransaction) return false;
+        raw.sqlite3_exec(Connection.Handle, "ROLLBACK");
+        return true;
     }
 
     public void Dispose()

@@ -19,6 +19,7 @@ public sealed partial class DataSyncDatabase
     /// <param name="cancellationToken">Stops between rows, and (natively, where another thread can cancel) within a statement.</param>
     /// <exception cref="SqliteException">The SQL failed.</exception>
     /// <exception cref="StorageException">The database has stopped.</exception>
+    /// <exception cref="InvalidOperationException">It begins a transaction, or writes within the work of a <c>WriteAsync</c>.</exception>
     /// <exception cref="InvalidCastException">A value does not fit the type.</exception>
     public Task<IReadOnlyList<T>> QueryAsync<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors | DynamicallyAccessedMemberTypes.PublicProperties)] T>(
         string sql, object? parameters = null, CancellationToken cancellationToken = default) =>
@@ -58,14 +59,29 @@ public sealed partial class DataSyncDatabase
         string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(sql);
+        if (cancellationToken.IsCancellationRequested) return Task.FromCanceled<TResult>(cancellationToken);
         try
         {
             ThrowIfUnusable();
+            if (Within is { } scope) return Task.FromResult(scope.Writer.Run(sql, parameters, read, onlyReads: true) ?? empty);
             if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read, cancellationToken);
             lock (_readLock)
             {
                 using var interruption = _reader!.InterruptOn(cancellationToken);
-                return Task.FromResult(_reader.Run(sql, parameters, read) ?? empty);
+                TResult result;
+                bool isLeftOpen;
+                try
+                {
+                    result = _reader.Run(sql, parameters, read) ?? empty;
+                }
+                finally
+                {
+                    isLeftOpen = _reader.Rollback();
+                }
+
+                return isLeftOpen
+                    ? throw new InvalidOperationException("QueryAsync cannot begin a transaction (BEGIN or SAVEPOINT), so it was ended. To read several things at one moment, or to write, use WriteAsync.")
+                    : Task.FromResult(result);
             }
         }
         catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))

@@ -22,6 +22,8 @@ public sealed partial class DataSyncDatabase
     {
         ArgumentNullException.ThrowIfNull(target);
         ThrowIfUnusable();
+        ThrowIfWithinWork();
+        cancellationToken.ThrowIfCancellationRequested();
         await ForceSyncAsync(cancellationToken).ConfigureAwait(false);
         await _interactive.WaitAsync(cancellationToken).ConfigureAwait(false);
 
@@ -52,6 +54,8 @@ public sealed partial class DataSyncDatabase
     {
         ArgumentNullException.ThrowIfNull(source);
         ThrowIfUnusable();
+        ThrowIfWithinWork();
+        cancellationToken.ThrowIfCancellationRequested();
         var chunks = await ReadChunksAsync(source, progress, cancellationToken).ConfigureAwait(false);
         DatabaseFileHeader.Check(chunks);
         CheckContent(chunks);
@@ -59,6 +63,7 @@ public sealed partial class DataSyncDatabase
         for (var attempt = 1; ; attempt++)
         {
             using var turn = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+            cancellationToken.ThrowIfCancellationRequested();
             Replace(chunks);
             turn.Dispose();
             var outcome = await turn.Outcome.ConfigureAwait(false);
@@ -71,6 +76,7 @@ public sealed partial class DataSyncDatabase
     public async Task<StorageInfo> GetStorageInfoAsync(CancellationToken cancellationToken = default)
     {
         ThrowIfUnusable();
+        cancellationToken.ThrowIfCancellationRequested();
         var size = _pipeline.Storage.Size;
         var extents = (int)((size + Extent.DataSize - 1) / Extent.DataSize);
         var estimate = OperatingSystem.IsBrowser() ? await BrowserStorage.EstimateAsync(cancellationToken).ConfigureAwait(false) : default;

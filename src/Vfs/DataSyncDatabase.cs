@@ -34,13 +34,13 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         (Name, _pipeline, Coordinator, _options, _time, _logger) = (name, pipeline, coordinator, options, time, logger);
         ISyncTriggers triggers = OperatingSystem.IsBrowser() ? new BrowserSyncTriggers() : new TimerSyncTriggers(time);
         AutoSync = new AutoSyncManager(pipeline, name, options.Durability, options.AutoSync, triggers, logger, options.MaxAttempts);
-        pipeline.Committed += (_, e) => Committed?.Invoke(this, e);
-        pipeline.Faulted += (_, e) => Faulted?.Invoke(this, e);
+        pipeline.Committed += (_, e) => RaiseOutsideWork(() => Handlers.Raise(Committed, this, e, error => Log.HandlerFailed(_logger, nameof(Committed), error)));
+        pipeline.Faulted += (_, e) => RaiseOutsideWork(() => Handlers.Raise(Faulted, this, e, error => Log.HandlerFailed(_logger, nameof(Faulted), error)));
     }
 
     /// <summary>
     /// A commit of any tab became durable and is shown here. Raised in the order of the markers; query as you like in the
-    /// handler.
+    /// handler. What a handler throws is logged, and keeps nothing else from going on.
     /// </summary>
     public event EventHandler<CommittedEventArgs>? Committed;
 
@@ -123,6 +123,11 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// Stops waiting for leave to write, and a statement that runs; a commit on its way is not taken back. (A deferred write's
     /// statements run to their end.)
     /// </param>
+    /// <exception cref="OperationCanceledException">The token was cancelled, at the latest when leave to write was given; nothing was changed.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The statements begin a transaction that they do not end, or end the one that they run in; or the call comes from within the
+    /// work of a <c>WriteAsync</c>. Nothing was changed.
+    /// </exception>
     /// <exception cref="SqliteException">The SQL failed; nothing was changed.</exception>
     /// <exception cref="StorageException">It could not be made durable; nothing was changed, unless the message says that the outcome is unknown.</exception>
     public Task<ExecuteResult> ExecuteAsync(string sql, object? parameters = null, CancellationToken cancellationToken = default)
@@ -174,28 +179,48 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public Task<ExecuteResult> WriteAsync(Action<SqliteConnection> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        return RunAsync(writer => work(writer.Connection), NeedsTransaction, cancellationToken);
+        return RunAsync(
+            writer =>
+            {
+                var scope = _scope.Value = new WorkScope(writer);
+                try
+                {
+                    work(writer.Connection);
+                }
+                finally
+                {
+                    (scope.IsOver, _scope.Value) = (true, null);
+                }
+            },
+            NeedsTransaction,
+            cancellationToken);
     }
 
     /// <summary>
     /// Runs some asynchronous work as one transaction. It holds the write turn, so that no other tab writes meanwhile, for
-    /// at most <see cref="PipelineOptions.TurnDeadline"/>; after that it may be run again.
+    /// at most <see cref="PipelineOptions.TurnDeadline"/>; after that it may be run again. Within it <see cref="QueryAsync{T}"/> reads
+    /// what the work has written; other writes wait for its end, and must not be waited for by it.
     /// </summary>
     /// <inheritdoc cref="WriteAsync(Action{SqliteConnection}, CancellationToken)"/>
     public async Task<ExecuteResult> WriteAsync(Func<SqliteConnection, Task> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        ThrowIfUnusable();
-        using var admission = AutoSync.Admit();
+        using var admission = AdmitWrite(cancellationToken);
         for (var attempt = 1; ; attempt++)
         {
             using var turn = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
-            var running = new TaskCompletionSource();
+            cancellationToken.ThrowIfCancellationRequested();
+            var running = _pipeline.NewCompletion();
             _interactive = running.Task;
             ExecuteResult result;
             try
             {
                 result = await RunInteractiveAsync(Writer, work).ConfigureAwait(false);
+            }
+            catch
+            {
+                turn.Abandon();
+                throw;
             }
             finally
             {
@@ -216,7 +241,11 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public Task ForceSyncAsync(CancellationToken cancellationToken = default) => AutoSync.ForceSyncAsync(cancellationToken);
 
     /// <inheritdoc cref="AutoSyncManager.DrainAndShutdownAsync"/>
-    public Task DrainAndShutdownAsync(CancellationToken cancellationToken = default) => AutoSync.DrainAndShutdownAsync(cancellationToken);
+    public Task DrainAndShutdownAsync(CancellationToken cancellationToken = default)
+    {
+        ThrowIfWithinWork();
+        return AutoSync.DrainAndShutdownAsync(cancellationToken);
+    }
 
     /// <inheritdoc cref="CommitPipeline.VerifyAsync"/>
     public Task<RecoveryReport> VerifyAsync(
@@ -260,111 +289,13 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
 
     private void OpenConnections()
     {
-        _writer = new CachedConnection(Name, _options.ConfigureConnection, "");
-        _reader = new CachedConnection(Name, _options.ConfigureConnection, "PRAGMA query_only=ON");
+        _writer = new CachedConnection(Name, _options.ConfigureConnection);
+        _reader = new CachedConnection(Name, _options.ConfigureConnection, isReader: true);
     }
 
     private void ThrowIfUnusable()
     {
         ObjectDisposedException.ThrowIf(_closed, this);
         _pipeline.ThrowIfUnusable();
-    }
-
-    private async Task<ExecuteResult> RunAsync(Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, CancellationToken cancellationToken)
-    {
-        var (result, marker) = await CommitAsync(
-            writer =>
-            {
-                var before = writer.TotalChanges;
-                return Transact(writer, needsTransaction(writer), () =>
-                {
-                    work(writer);
-                    return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
-                });
-            },
-            cancellationToken).ConfigureAwait(false);
-        return result with { Marker = marker };
-    }
-
-    /// <summary>Runs work on the database as it is now, and, unless it is a transaction by itself, as one.</summary>
-    private T Transact<T>(CachedConnection writer, bool needsTransaction, Func<T> work)
-    {
-        if (needsTransaction) writer.Execute("BEGIN IMMEDIATE");
-        writer.CheckSchema(_pipeline.Storage);
-        var result = work();
-        if (needsTransaction) writer.Execute("COMMIT");
-        return result;
-    }
-
-    /// <summary>Runs a transaction that may be run again, until it is committed or fails.</summary>
-    private async Task<(T Result, long Marker)> CommitAsync<T>(Func<CachedConnection, T> work, CancellationToken cancellationToken)
-    {
-        ThrowIfUnusable();
-        using var admission = AutoSync.Admit();
-        if (AutoSync.Durability == Durability.Deferred)
-        {
-            T last = default!;
-            var marker = await AutoSync.WriteAsync(attempt => Attempt(work, attempt, out last, CancellationToken.None), cancellationToken).ConfigureAwait(false);
-            return (last, marker);
-        }
-
-        for (var attempt = 1; ; attempt++)
-        {
-            // Twice in the hope that nobody else writes, then with the turn.
-            using var turn = await _pipeline.BeginWriteAsync(exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
-            var isRefused = Attempt(work, attempt, out var result, cancellationToken);
-            turn.Dispose();
-            if (isRefused) continue;
-            var outcome = await turn.Outcome.ConfigureAwait(false);
-            if (!outcome.IsStale) return (result, outcome.Position.Marker);
-            if (attempt >= _options.MaxAttempts) throw new StaleCommitException(attempt);
-        }
-    }
-
-    /// <returns>Whether the storage refused it for the moment.</returns>
-    private bool Attempt<T>(Func<CachedConnection, T> work, int attempt, out T result, CancellationToken cancellationToken)
-    {
-        var writer = Writer;
-        using var interruption = writer.InterruptOn(cancellationToken);
-        try
-        {
-            result = work(writer);
-            return false;
-        }
-        catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused && attempt < _options.MaxAttempts)
-        {
-            // Between the turn and the statement another tab's commit came in that waits for this tab's readers.
-            writer.Rollback();
-            result = default!;
-            return true;
-        }
-        catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))
-        {
-            writer.Rollback();
-            throw new OperationCanceledException(error.Message, error, cancellationToken);
-        }
-        catch
-        {
-            writer.Rollback();
-            throw;
-        }
-    }
-
-    private async Task<ExecuteResult> RunInteractiveAsync(CachedConnection writer, Func<SqliteConnection, Task> work)
-    {
-        var before = writer.TotalChanges;
-        try
-        {
-            writer.Execute("BEGIN IMMEDIATE");
-            writer.CheckSchema(_pipeline.Storage);
-            await work(writer.Connection).ConfigureAwait(false);
-            writer.Execute("COMMIT");
-            return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
-        }
-        catch
-        {
-            writer.Rollback();
-            throw;
-        }
     }
 }

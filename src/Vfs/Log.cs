@@ -10,4 +10,7 @@ internal static partial class Log
 
     [LoggerMessage(3002, LogLevel.Error, "A callback given to SQLite threw: {Callback}.")]
     public static partial void CallbackFailed(ILogger logger, string callback, Exception exception);
+
+    [LoggerMessage(3003, LogLevel.Error, "A handler of {EventName} failed")]
+    public static partial void HandlerFailed(ILogger logger, string eventName, Exception error);
 }

@@ -36,6 +36,6 @@ public static class SqliteWasm
         raw.FreezeProvider();
 
         // What runs for the first time is slow where .NET is interpreted: better now, while the store is still being read.
-        using var first = new CachedConnection(":memory:", null, "");
+        using var first = new CachedConnection(":memory:", null);
     }
 }

@@ -65,6 +65,13 @@ internal sealed class Statement : IDisposable
         return null;
     }
 
+    /// <exception cref="InvalidOperationException">It would write to the database.</exception>
+    public void ThrowUnlessReadOnly()
+    {
+        if (raw.sqlite3_stmt_readonly(_statement) == 0)
+            throw new InvalidOperationException("Within the work of a WriteAsync a query must not write. Use the connection that the work is given.");
+    }
+
     /// <summary>The name of a parameter with its prefix; null for a bare <c>?</c> and for numbers that were left out.</summary>
     /// <param name="index">From 1.</param>
     public string? ParameterName(int index)

@@ -36,7 +36,7 @@ internal sealed class Profile : IDisposable
     {
         Run(0.002);
         var platform = Browser.OpenTab();
-        var tab = new Tab(platform, new TabCoordinator(platform, new CoordinationOptions { Scope = Scope }, platform.Clock, Logger) { Elected = elected });
+        var tab = new Tab(platform, new TabCoordinator(platform, new CoordinationOptions { Scope = Scope }, platform.Clock, Logger) { RunsInPlace = true, Elected = elected });
         Tabs.Add(tab);
         return tab;
     }

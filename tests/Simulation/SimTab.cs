@@ -25,11 +25,12 @@ internal sealed partial class SimTab : ILogger
         Platform = world.Browser.OpenTab();
         Clock = drift == 0 ? Platform.Clock : new DriftingClock(Platform.Clock, 1 + drift);
         Page = new SimPlatform(world, this, Platform);
-        Coordinator = new TabCoordinator(Page, new CoordinationOptions { Scope = World.Scope }, Clock, this);
+        Coordinator = new TabCoordinator(Page, new CoordinationOptions { Scope = World.Scope }, Clock, this) { RunsInPlace = true };
         Inner = new MemoryBlockStore(world.Medium);
         Store = new FaultyBlockStore(Inner) { Before = call => world.Store.BeforeAsync(this, call), After = call => world.Store.AfterAsync(this, call) };
         Pipeline = new CommitPipeline(Store, world.Bus.CreateChannel(this), Coordinator, world.Options, Clock, this, new PipelineSources
         {
+            RunsInPlace = true,
             NewCommitId = NewCommitId,
             Jitter = world.Jitter.Fraction,
             Later = action => Platform.Clock.CreateTimer(_ => action(), null, TimeSpan.Zero, Timeout.InfiniteTimeSpan),

@@ -49,14 +49,14 @@ public sealed partial class AutoSyncManager
                 () => new WriteTurn(_pipeline) { IsDeferred = true, Holds = !_triggers.IsHidden }, exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
             if (IsBackpressured || Try(run, attempt, turn)) continue;
             if (turn.Pending is not { } pending) return _pipeline.Position.Marker;
-            Keep(new DeferredWrite(run, pending), turn);
+            Keep(new DeferredWrite(run, pending, _pipeline.NewCompletion), turn);
             turn.Dispose();
             RelieveOrSchedule();
             return pending.Commit.Marker;
         }
     }
 
-    private bool Try(Func<int, bool> run, int attempt, WriteTurn turn)
+    private static bool Try(Func<int, bool> run, int attempt, WriteTurn turn)
     {
         try
         {
@@ -64,8 +64,7 @@ public sealed partial class AutoSyncManager
         }
         catch
         {
-            // It may have failed behind its commit: that stands, but was not acknowledged, and is nobody's to run again.
-            if (turn.Pending is { } pending) _pipeline.Disown(pending);
+            turn.Abandon();
             throw;
         }
     }
@@ -136,7 +135,7 @@ public sealed partial class AutoSyncManager
             lock (_lock)
             {
                 if (!_isBackpressured) return;
-                _roomWaiters.Add(waiter = new());
+                _roomWaiters.Add(waiter = _pipeline.NewCompletion());
             }
 
             await waiter.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -183,7 +182,7 @@ public sealed partial class AutoSyncManager
 
                 // Chosen only now: an earlier one, whose message was lost on its way, may have grown stale meanwhile.
                 write = FindLost();
-                if (write is null || write.Run(++write.Attempts)) continue;
+                if (write is null || Try(write.Run, ++write.Attempts, turn)) continue;
                 turn.Dispose();
                 if ((await turn.Outcome.ConfigureAwait(false)).IsStale)
                 {
@@ -268,7 +267,7 @@ public sealed partial class AutoSyncManager
         {
             _isStopped = true;
             if (_admitted == 0) return;
-            _quietWaiters.Add(waiter = new());
+            _quietWaiters.Add(waiter = _pipeline.NewCompletion());
         }
 
         await waiter.Task.WaitAsync(cancellationToken).ConfigureAwait(false);

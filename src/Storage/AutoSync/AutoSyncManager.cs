@@ -1,3 +1,4 @@
+using DataSync.Coordination;
 using Microsoft.Extensions.Logging;
 
 namespace DataSync.Storage;
@@ -90,6 +91,7 @@ public sealed partial class AutoSyncManager : IDisposable
     /// <exception cref="StorageException">Some of it could not be made durable, and was taken back.</exception>
     public async Task SyncAsync(CancellationToken cancellationToken = default)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         foreach (var write in StartSyncOfAll())
         {
             await write.WaitAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -108,6 +110,7 @@ public sealed partial class AutoSyncManager : IDisposable
     /// </exception>
     public async Task ForceSyncAsync(CancellationToken cancellationToken = default)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         foreach (var write in StartSyncOfAll()) await write.WaitAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
         Exception? failure = null;
         try
@@ -131,6 +134,7 @@ public sealed partial class AutoSyncManager : IDisposable
     /// <inheritdoc cref="ForceSyncAsync" path="/exception"/>
     public async Task DrainAndShutdownAsync(CancellationToken cancellationToken = default)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         await StopAdmittingAsync(cancellationToken).ConfigureAwait(false);
         await ForceSyncAsync(cancellationToken).ConfigureAwait(false);
         _triggers.Cancel();
@@ -241,19 +245,8 @@ public sealed partial class AutoSyncManager : IDisposable
         if (isUnknown) StartSync(SyncTrigger.Turn);
     }
 
-    private void Raise<T>(EventHandler<T>? handlers, T args, string name)
-    {
-        try
-        {
-            handlers?.Invoke(this, args);
-        }
-#pragma warning disable CA1031 // A handler's fault is its own; the sync goes on.
-        catch (Exception error)
-        {
-            Log.HandlerFailed(_logger, name, error);
-        }
-#pragma warning restore CA1031
-    }
+    private void Raise<T>(EventHandler<T>? handlers, T args, string name) =>
+        _pipeline.RaiseEvent(() => Handlers.Raise(handlers, this, args, error => Log.HandlerFailed(_logger, name, error)));
 
     private sealed record Sync(SyncTrigger Trigger, List<DeferredWrite> Writes, long Since);
 }

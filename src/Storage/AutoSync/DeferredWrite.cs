@@ -3,7 +3,8 @@ namespace DataSync.Storage;
 /// <summary>A write that its caller believes done and that is not durable yet.</summary>
 /// <param name="run">Runs its transaction in a turn of this tab; true when it was refused and must be tried again. Throws what the work throws.</param>
 /// <param name="pending">Its commit, until it is stale.</param>
-internal sealed class DeferredWrite(Func<int, bool> run, PendingCommit pending)
+/// <param name="newCompletion">Makes what a waiter waits for.</param>
+internal sealed class DeferredWrite(Func<int, bool> run, PendingCommit pending, Func<TaskCompletionSource> newCompletion)
 {
     private readonly List<TaskCompletionSource> _waiters = [];
     private bool _isEnded;
@@ -34,7 +35,7 @@ internal sealed class DeferredWrite(Func<int, bool> run, PendingCommit pending)
         lock (_waiters)
         {
             if (_isEnded) return Task.CompletedTask;
-            var waiter = new TaskCompletionSource();
+            var waiter = newCompletion();
             _waiters.Add(waiter);
             return waiter.Task;
         }

@@ -30,6 +30,12 @@ internal enum CommitMessageKind : byte
 
     /// <summary>Any tab to all: whoever leads, say so.</summary>
     WhoLeads = 8,
+
+    /// <summary>Writer to leader: what became of this commit? You were sent it before.</summary>
+    Question = 9,
+
+    /// <summary>Leader to writer: it never came; send it again.</summary>
+    Missing = 10,
 }
 
 /// <summary>One message between the tabs of one database, and its binary form.</summary>
@@ -44,7 +50,7 @@ internal enum CommitMessageKind : byte
 /// </remarks>
 internal sealed record CommitMessage
 {
-    public const byte ProtocolVersion = 2;
+    public const byte ProtocolVersion = 3;
     private const uint Magic = 0x314D5344;
     private const int HeaderSize = 120;
     private const int HashOffset = 116;
@@ -119,24 +125,27 @@ internal sealed record CommitMessage
         if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic || bytes[4] != ProtocolVersion) return null;
         if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[HashOffset..]) != Hash(bytes)) return null;
         var kind = (CommitMessageKind)bytes[5];
-        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.WhoLeads) return null;
+        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.Missing) return null;
         var textLength = BinaryPrimitives.ReadInt32LittleEndian(bytes[108..]);
         var recordCount = BinaryPrimitives.ReadInt32LittleEndian(bytes[112..]);
         if (textLength < 0 || textLength > bytes.Length - HeaderSize || recordCount is < 0 or > MaxRecords) return null;
         if (ReadRecords(bytes[(HeaderSize + textLength)..], recordCount) is not { } records) return null;
+        var (epoch, marker) = (BinaryPrimitives.ReadInt64LittleEndian(bytes[8..]), BinaryPrimitives.ReadInt64LittleEndian(bytes[64..]));
+        var (turn, durable) = (BinaryPrimitives.ReadInt64LittleEndian(bytes[88..]), BinaryPrimitives.ReadInt64LittleEndian(bytes[96..]));
+        if (epoch is < 0 or > Coordination.Epoch.MaxPlausible || marker < 0 || turn < 0 || durable < 0) return null;
         var sender = TabId.FromGuid(new(bytes.Slice(16, 16)));
         if (sender == default) return null;
         return new CommitMessage
         {
             Kind = kind,
             HasJustBegun = (bytes[6] & 1) != 0,
-            Epoch = new(BinaryPrimitives.ReadInt64LittleEndian(bytes[8..])),
+            Epoch = new(epoch),
             Sender = sender,
             To = TabId.FromGuid(new(bytes.Slice(32, 16))),
             Incarnation = new(bytes.Slice(48, 16)),
-            Position = new(BinaryPrimitives.ReadInt64LittleEndian(bytes[64..]), new(new Guid(bytes.Slice(72, 16)))),
-            Turn = BinaryPrimitives.ReadInt64LittleEndian(bytes[88..]),
-            Durable = BinaryPrimitives.ReadInt64LittleEndian(bytes[96..]),
+            Position = new(marker, new(new Guid(bytes.Slice(72, 16)))),
+            Turn = turn,
+            Durable = durable,
             Code = (StorageErrorCode)BinaryPrimitives.ReadInt32LittleEndian(bytes[104..]),
             Text = Encoding.UTF8.GetString(bytes.Slice(HeaderSize, textLength)),
             Records = records,

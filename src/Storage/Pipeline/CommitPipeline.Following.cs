@@ -137,7 +137,7 @@ public sealed partial class CommitPipeline
     private Task WaitForCatchUpAsync() => _gate.Run(() =>
     {
         if ((!_catchingUp && !_reopening) || _closed || _fault is not null) return Task.CompletedTask;
-        var waiter = new TaskCompletionSource();
+        var waiter = _gate.NewCompletion();
         _catchUpWaiters.Add(waiter);
         return waiter.Task;
     });
@@ -178,13 +178,18 @@ public sealed partial class CommitPipeline
         {
             _gate.Run(() =>
             {
+                OnHeadSeen(slice.Head);
                 foreach (var commit in slice.Commits) OnDurable(commit);
             });
             return slice.DropFrom is not null;
         }
 
         var recovered = await Recovery.LoadAsync(_store, slice.Head, _recoveryOptions, _closing.Token).ConfigureAwait(false);
-        _gate.Run(() => Reload(recovered));
+        _gate.Run(() =>
+        {
+            Reload(recovered);
+            OnHeadSeen(recovered.Head);
+        });
         return recovered.NeedsRepair;
     }
 
@@ -245,7 +250,7 @@ public sealed partial class CommitPipeline
             ThrowIfUnusable();
             Drain();
             if (!IsUnsettled && Storage.IsIdle) return null;
-            var waiter = new SettleWaiter(_time.GetTimestamp());
+            var waiter = new SettleWaiter(_gate.NewCompletion(), _time.GetTimestamp());
             _settleWaiters.Add(waiter);
             return waiter;
         });
@@ -289,8 +294,5 @@ public sealed partial class CommitPipeline
 #pragma warning restore CA1031
     }
 
-    private sealed record SettleWaiter(long Since)
-    {
-        public TaskCompletionSource Done { get; } = new();
-    }
+    private sealed record SettleWaiter(TaskCompletionSource Done, long Since);
 }

@@ -15,6 +15,12 @@ public sealed partial class CommitPipeline
 
     internal TimeProvider Time => _time;
 
+    /// <inheritdoc cref="PipelineGate.NewCompletion()"/>
+    internal TaskCompletionSource NewCompletion() => _gate.NewCompletion();
+
+    /// <summary>Raises an event outside of all locks: at once where events run in place, else in order on a thread of their own.</summary>
+    internal void RaiseEvent(Action raise) => _gate.RaiseNow(raise);
+
     /// <summary>
     /// Deferred commits that turned out stale and whose work has not been run again yet. Until it has, nothing else may
     /// write: it was acknowledged earlier.
@@ -45,14 +51,6 @@ public sealed partial class CommitPipeline
     internal void OnRanAgain() => _gate.Run(() =>
     {
         if (--_lost == 0) CompleteAll(_lostWaiters);
-    });
-
-    /// <summary>A deferred commit whose work is not to be run again; it goes on its way at once.</summary>
-    internal void Disown(PendingCommit pending) => _gate.Run(() =>
-    {
-        pending.IsDeferred = false;
-        if (pending.IsLost) OnRanAgain();
-        else ReleaseHeld();
     });
 
     // On top of what is held there is no need for a leader: at worst it grows stale with the rest.

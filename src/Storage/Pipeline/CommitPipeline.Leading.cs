@@ -11,6 +11,9 @@ public sealed partial class CommitPipeline : ILeaderOutput
     // Known from its own messages only: the lease record can be forged or old, and must not keep anybody from writing.
     private (TabId Id, Epoch Epoch)? _leader;
 
+    /// <summary>Who says that it leads, until the store's head says so, too.</summary>
+    private (TabId Id, Epoch Epoch)? _claim;
+
     /// <summary>The highest epoch that the store granted, as far as this tab knows. Whoever leads under a lower one is over.</summary>
     private Epoch _granted;
     private IReadOnlyList<TabId> _members = [];
@@ -116,15 +119,32 @@ public sealed partial class CommitPipeline : ILeaderOutput
         else if (e.NewLeader != _coordinator.Id && _leader != (e.NewLeader.Value, e.Epoch)) Post(CommitMessageKind.WhoLeads, m => m);
     });
 
-    private void FollowLeader(CommitMessage message)
+    // Believed once the store's head says the same: a message from nowhere could otherwise make this tab wait for a leader that
+    // is not there, or propose epochs that nobody granted.
+    private void HearOfLeader(CommitMessage message)
     {
         if (message.Epoch < _granted) return;
-        _granted = message.Epoch;
-        if (_session is not null && message.Epoch > _session.Epoch) OnLost(new FencedException(_session.Epoch, message.Epoch));
-        var isNews = _leader != (message.Sender, message.Epoch);
-        _leader = (message.Sender, message.Epoch);
-        if (isNews) Log.Following(_logger, _coordinator.Scope, message.Sender.Value, message.Epoch.Value);
-        if (isNews || message.HasJustBegun) SendAgain();
+        var leader = (message.Sender, message.Epoch);
+        if (_leader == leader)
+        {
+            if (message.HasJustBegun) SendAgain();
+            return;
+        }
+
+        _claim = leader;
+        StartCatchUp();
+    }
+
+    private void OnHeadSeen(Head head)
+    {
+        _granted = Epoch.Max(_granted, head.Epoch);
+        if (_session is { } session && head.Epoch > session.Epoch) OnLost(new FencedException(session.Epoch, head.Epoch));
+        if (_claim is not { } claim || claim != (head.Holder, head.Epoch)) return;
+        _claim = null;
+        if (_leader == claim) return;
+        _leader = claim;
+        Log.Following(_logger, _coordinator.Scope, claim.Id.Value, claim.Epoch.Value);
+        SendAgain();
     }
 
     private void EndSession()
@@ -216,6 +236,8 @@ public sealed partial class CommitPipeline : ILeaderOutput
         var index = _pending.FindIndex(p => p.Commit.Id == position.Commit);
         if (index >= 0) Refuse(index, code, message, _ledger!.End.Marker);
     }
+
+    void ILeaderOutput.AskForCommit(TabId from, Position position) => Post(CommitMessageKind.Missing, m => m with { To = from, Position = position });
 
     void ILeaderOutput.AnswerTurn(TabId to, TurnGrant grant)
     {

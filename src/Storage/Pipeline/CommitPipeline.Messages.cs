@@ -7,7 +7,7 @@ public sealed partial class CommitPipeline
 {
     private void Post(CommitMessageKind kind, Func<CommitMessage, CommitMessage> fill)
     {
-        var isAnswer = kind is CommitMessageKind.Committed or CommitMessageKind.Refused or CommitMessageKind.TurnGrant or CommitMessageKind.Leading;
+        var isAnswer = kind is CommitMessageKind.Committed or CommitMessageKind.Refused or CommitMessageKind.TurnGrant or CommitMessageKind.Leading or CommitMessageKind.Missing;
         var isToAll = isAnswer || kind == CommitMessageKind.WhoLeads;
         if (_closed || (!isToAll && _leader is null)) return;
         var message = fill(new CommitMessage
@@ -43,12 +43,12 @@ public sealed partial class CommitPipeline
     {
         switch (message.Kind)
         {
-            case CommitMessageKind.Commit or CommitMessageKind.TurnRequest or CommitMessageKind.TurnRelease:
+            case CommitMessageKind.Commit or CommitMessageKind.TurnRequest or CommitMessageKind.TurnRelease or CommitMessageKind.Question:
                 // A request names the leadership it means; a late copy must not reach a later one.
                 if (_session is { } session && session.Epoch == message.Epoch) HandleRequest(session, message);
                 break;
             case CommitMessageKind.Leading:
-                FollowLeader(message);
+                HearOfLeader(message);
                 if (message.Durable > _ledger!.End.Marker) StartCatchUp();
                 break;
             case CommitMessageKind.WhoLeads:
@@ -58,18 +58,24 @@ public sealed partial class CommitPipeline
                 OnCommittedMessage(message);
                 break;
             case CommitMessageKind.Refused:
-                if (_leader is { } l && l.Id == message.Sender && l.Epoch == message.Epoch) OnRefused(message);
+                if (IsFromLeader(message)) OnRefused(message);
                 break;
             case CommitMessageKind.TurnGrant:
-                if (_leader is { } g && g.Id == message.Sender && g.Epoch == message.Epoch) OnGrantMessage(message);
+                if (IsFromLeader(message)) OnGrantMessage(message);
+                break;
+            case CommitMessageKind.Missing:
+                if (IsFromLeader(message) && _pending.Find(p => p.Commit.Position == message.Position) is { } pending) SendBody(pending);
                 break;
         }
     }
+
+    private bool IsFromLeader(CommitMessage message) => _leader == (message.Sender, message.Epoch);
 
     private void HandleRequest(LeaderSession session, CommitMessage message)
     {
         if (message.Kind == CommitMessageKind.TurnRequest) session.RequestTurn(message.Sender, message.Turn);
         else if (message.Kind == CommitMessageKind.TurnRelease) session.ReleaseTurn(message.Sender, message.Turn);
+        else if (message.Kind == CommitMessageKind.Question) session.Answer(message.Sender, message.Position);
         else if (message.Records.Count == 1 && CommitRecord.Parse(message.Records[0], verifyBlocks: true, out _) is { } commit && commit.Writer == message.Sender)
         {
             session.Commit(message.Sender, commit);
@@ -80,10 +86,16 @@ public sealed partial class CommitPipeline
         }
     }
 
-    // Durable is durable, whoever says so: the store let it in.
+    // Taken at its word only from the leader that this tab knows: what anybody else says, the log tells.
     private void OnCommittedMessage(CommitMessage message)
     {
         if (message.Position.Marker <= _ledger!.End.Marker) return;
+        if (!IsFromLeader(message))
+        {
+            StartCatchUp();
+            return;
+        }
+
         var own = _pending.Find(p => p.Commit.Position == message.Position)?.Commit;
         var commit = own ?? (message.Records.Count == 1 ? CommitRecord.Parse(message.Records[0], verifyBlocks: false, out _) : null);
         if (commit is null || commit.Position != message.Position) StartCatchUp();

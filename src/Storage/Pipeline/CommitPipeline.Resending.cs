@@ -62,7 +62,7 @@ public sealed partial class CommitPipeline
         var position = at ?? Storage.Durable;
         if (OutcomeOfRead(position) is { } outcome) return Task.FromResult(outcome);
         ThrowIfUnusable();
-        var reader = new Reader(position, _time.GetTimestamp());
+        var reader = new Reader(_gate.NewCompletion<CommitOutcome>(), position, _time.GetTimestamp());
         _readers.Add(reader);
         return reader.Outcome.Task;
     });
@@ -89,10 +89,10 @@ public sealed partial class CommitPipeline
         _readers.Clear();
     }
 
-    private static TaskCompletionSource AddWaiter(List<TaskCompletionSource> waiters)
+    private TaskCompletionSource AddWaiter(List<TaskCompletionSource> waiters)
     {
         waiters.RemoveAll(w => w.Task.IsCompleted);
-        var waiter = new TaskCompletionSource();
+        var waiter = _gate.NewCompletion();
         waiters.Add(waiter);
         return waiter;
     }
@@ -115,6 +115,14 @@ public sealed partial class CommitPipeline
                 "Other tabs' changes cannot be shown here, because a reader or transaction of this tab stays open. Dispose it, then try again."));
         }
 
+        if (_turn?.ReadySince is { } ready && _time.GetElapsedTime(ready) > _options.WriteTimeout && _writers.Count > 0)
+        {
+            var blocked = new StorageException(string.Create(CultureInfo.InvariantCulture,
+                $"The write was not begun: a transaction of this tab has not ended for {_options.WriteTimeout.TotalSeconds:0.#} s. Work that WriteAsync runs must end, and must not wait for other writes."));
+            foreach (var (_, waiting) in _writers) _gate.Defer(() => waiting.TrySetException(blocked));
+            _writers.Clear();
+        }
+
         if (_turnRequest is { } request && _time.GetElapsedTime(request.Since) > _options.WriteTimeout)
         {
             _turnRequest = null;
@@ -123,8 +131,5 @@ public sealed partial class CommitPipeline
         }
     }
 
-    private sealed record Reader(Position At, long Since)
-    {
-        public TaskCompletionSource<CommitOutcome> Outcome { get; } = new();
-    }
+    private sealed record Reader(TaskCompletionSource<CommitOutcome> Outcome, Position At, long Since);
 }

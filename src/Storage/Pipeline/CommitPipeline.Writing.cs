@@ -3,7 +3,7 @@ using DataSync.Coordination;
 namespace DataSync.Storage;
 
 // The writer's side: turns, and the chain of commits on their way.
-public sealed partial class CommitPipeline : IBatchOwner
+public sealed partial class CommitPipeline
 {
     private const int MaxAlignAttempts = 8, MaxUnobserved = 256;
 
@@ -47,7 +47,7 @@ public sealed partial class CommitPipeline : IBatchOwner
                 await SettleAsync(cancellationToken).ConfigureAwait(false);
             }
 
-            turn.IsReady = true;
+            turn.ReadySince = _time.GetTimestamp();
             return turn;
         }
         catch
@@ -62,6 +62,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         if (turn.IsReleased) return;
         turn.IsReleased = true;
         if (_turn != turn) return;
+        CloseSealed(turn);
         if (turn.Pending is null && _storage is { ChainLength: > 0 }) turn.ReadAt = Storage.Top;
         ReturnTurn(turn);
         _turn = null;
@@ -69,78 +70,26 @@ public sealed partial class CommitPipeline : IBatchOwner
         PassOn();
     });
 
-    string? IBatchOwner.TryBeginBatch()
+    /// <summary>How many transactions that could write have ended in the turn that is held, committed or rolled back.</summary>
+    internal int EndedTransactions => _gate.Run(() => _turn?.Ends ?? 0);
+
+    internal void Abandon(WriteTurn turn) => _gate.Run(() =>
     {
-        string? refusal = null;
-        _gate.RunInsideSqlite(() => refusal = FindRefusal());
-        return refusal;
-    }
-
-    private string? FindRefusal()
-    {
-        if (_closed) return "The database was closed.";
-        if (_fault is { } fault) return fault.Message;
-        if (IsReadOnly) return "The store is damaged and was opened with CorruptionAction.Report, so it can only be read. Open it with CorruptionAction.Repair to write.";
-        if (_undoFrom is not null || _reload is not null) return "Other tabs' changes are waiting to be shown here. Finish reading, then try again.";
-        if (LostCount > 0 && _turn is not { IsRerun: true }) return "Deferred writes that another tab's commit came before are being run again. Try again.";
-        if (_turn is { IsReady: true }) return null;
-        if (_session is null)
-        {
-            return "This tab is a follower and does not hold the write turn. Write with DataSyncDatabase.ExecuteAsync or WriteAsync, which work in every tab; "
-                + "only the leader's tab may write synchronously.";
-        }
-
-        ReleaseHeld();
-        var number = ++_turnNumber;
-        if (_session?.TryTakeTurn(number) is not { } grant) return "Another tab holds the write turn. Try again, or write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for it.";
-        if (grant.Base == Storage.Top && _toApply.Count == 0)
-        {
-            _implicitTurn = number;
-            return null;
-        }
-
-        _session.ReleaseTurn(_coordinator.Id, number);
-        return "Another tab's commit is on its way. Try again, or write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for it.";
-    }
-
-    void IBatchOwner.OnSealed(CommitRecord commit) => _gate.RunInsideSqlite(() =>
-    {
-        var pending = new PendingCommit(commit, _time.GetTimestamp());
-        if (_implicitTurn == 0 && _turn is not null)
-        {
-            _turn.Pending = pending;
-            (pending.IsDeferred, pending.IsHeld) = (_turn.IsDeferred, _turn.Holds);
-        }
-
-        if ((_closed ? ClosedError() : _fault) is { } end)
-        {
-            Settle(pending, end); // the transaction was open when the pipeline stopped
-            EndImplicitTurn();
-            return;
-        }
-
-        _pending.Add(pending);
-
-        // Built on a commit that failed meanwhile, it fails with it when the image is put back.
-        if (_undoFrom is not null) pending.Error = new StaleCommitException(1);
-        else if (!pending.IsHeld)
-        {
-            ReleaseHeld(); // it builds on them
-            Send(pending);
-        }
-
-        EndImplicitTurn();
+        var first = _pending.FindIndex(p => p.IsOpen);
+        if (turn.IsReleased || _turn != turn || first < 0) return;
+        foreach (var pending in _pending.Where(p => p.IsOpen)) (pending.IsOpen, pending.IsDeferred, pending.IsObserved) = (false, false, true);
+        turn.Pending = null;
+        FailFrom(first, _ => new StorageException("The work failed, so nothing of it was kept."));
     });
 
-    void IBatchOwner.OnBatchEnded() => _gate.RunInsideSqlite(EndImplicitTurn);
-
-    void IBatchOwner.OnIdle() => _gate.RunInsideSqlite(Drain);
-
-    private void EndImplicitTurn()
+    private void CloseSealed(WriteTurn turn)
     {
-        if (_implicitTurn == 0) return;
-        _session?.ReleaseTurn(_coordinator.Id, _implicitTurn);
-        _implicitTurn = 0;
+        if (turn.Pending is null) return;
+        foreach (var pending in _pending.FindAll(p => p.IsOpen))
+        {
+            pending.IsOpen = false;
+            Send(pending);
+        }
     }
 
     internal Task<CommitOutcome> Observe(PendingCommit pending) => _gate.Run(() =>
@@ -160,7 +109,7 @@ public sealed partial class CommitPipeline : IBatchOwner
             return null;
         }
 
-        var ready = new TaskCompletionSource();
+        var ready = _gate.NewCompletion();
         _writers.AddLast((turn, ready));
         return ready;
     }
@@ -220,7 +169,7 @@ public sealed partial class CommitPipeline : IBatchOwner
         var request = _gate.Run(() =>
         {
             ThrowIfUnusable();
-            var mine = _turnRequest = new TurnRequest(++_turnNumber, _time.GetTimestamp());
+            var mine = _turnRequest = new TurnRequest(_gate.NewCompletion<TurnGrant>(), ++_turnNumber, _time.GetTimestamp());
             SendTurnRequest(); // a leader may get it at once
             return mine;
         });
@@ -292,16 +241,17 @@ public sealed partial class CommitPipeline : IBatchOwner
 
     private void Send(PendingCommit pending)
     {
-        if (pending.Error is not null || pending.IsHeld) return;
+        if (pending.Error is not null || pending.IsHeld || pending.IsOpen) return;
         if (_session is not null) _session.Commit(_coordinator.Id, pending.Commit);
-        else if (_leader is not null)
-        {
-            Post(CommitMessageKind.Commit, m => m with
-            {
-                Position = pending.Commit.Position,
-                Records = [pending.Commit.Segment.Array!],
-            });
-        }
+        else if (_leader is { } leader && pending.SentTo == leader) Post(CommitMessageKind.Question, m => m with { Position = pending.Commit.Position });
+        else SendBody(pending);
+    }
+
+    private void SendBody(PendingCommit pending)
+    {
+        if (_leader is not { } leader) return;
+        pending.SentTo = leader;
+        Post(CommitMessageKind.Commit, m => m with { Position = pending.Commit.Position, Records = [pending.Commit.Segment.Array!] });
     }
 
     private void SendTurnRequest()
@@ -392,8 +342,5 @@ public sealed partial class CommitPipeline : IBatchOwner
         Impossible,
     }
 
-    private sealed record TurnRequest(long Number, long Since)
-    {
-        public TaskCompletionSource<TurnGrant> Grant { get; } = new();
-    }
+    private sealed record TurnRequest(TaskCompletionSource<TurnGrant> Grant, long Number, long Since);
 }

@@ -29,7 +29,7 @@ public sealed partial class CommitPipeline : IAsyncDisposable
     private readonly PipelineGate _gate;
     private readonly StorageMetrics _metrics;
     private readonly CancellationTokenSource _closing = new();
-    private readonly TaskCompletionSource _opened = new();
+    private readonly TaskCompletionSource _opened;
     private BlockStorage? _storage;
     private CommitLedger? _ledger;
     private RecoveredStore? _recovered;
@@ -64,7 +64,8 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         _time = timeProvider ?? TimeProvider.System;
         _logger = logger ?? NullLogger.Instance;
         _sources = sources;
-        _gate = new PipelineGate(sources.Later);
+        _gate = new PipelineGate(sources, OnCallbackFailed);
+        _opened = _gate.NewCompletion();
         _metrics = new StorageMetrics(coordinator.Scope);
         (_resend, _read, _reopen) = (new(MakeResendPolicy), new(MakeReadPolicy), new(MakeReopenPolicy));
     }
@@ -173,6 +174,7 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         RecoveryMode mode = RecoveryMode.Full, IProgress<RecoveryProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ThrowIfUnusable();
+        if (cancellationToken.IsCancellationRequested) return Task.FromCanceled<RecoveryReport>(cancellationToken);
         return Recovery.VerifyAsync(_store, mode, progress, cancellationToken).AsTask();
     }
 
@@ -242,10 +244,10 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         }
 
         FailEverything(error);
-        _gate.Defer(() => Faulted?.Invoke(this, new StorageFaultedEventArgs(error)));
 
-        // A tab that cannot reach the store must not keep others from leading.
+        // A tab that cannot reach the store must not keep others from leading. First: a handler may take its time.
         _gate.Defer(() => _ = _coordinator.DisposeAsync().AsTask());
+        _gate.Raise(() => Handlers.Raise(Faulted, this, new StorageFaultedEventArgs(error), e => Log.HandlerFailed(_logger, nameof(Faulted), e)));
     }
 
     private RetryStrategyOptions MakeRetry(int attempts, TimeSpan delay)
@@ -267,22 +269,10 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         Raise(new CommittedEventArgs(commit.Position, commit.Writer, commit.Writer == _coordinator.Id, commit.BlockCount, commit.Bytes.Length));
     }
 
-    private void Raise(CommittedEventArgs args)
-    {
-        _gate.Defer(() =>
-        {
-            try
-            {
-                Committed?.Invoke(this, args);
-            }
-#pragma warning disable CA1031 // A handler's fault is its own; the commit stands, and others wait for their completion.
-            catch (Exception error)
-            {
-                Log.HandlerFailed(_logger, nameof(Committed), error);
-            }
-#pragma warning restore CA1031
-        });
-    }
+    private void Raise(CommittedEventArgs args) =>
+        _gate.Raise(() => Handlers.Raise(Committed, this, args, e => Log.HandlerFailed(_logger, nameof(Committed), e)));
+
+    private void OnCallbackFailed(Exception error) => Log.HandlerFailed(_logger, "a completion", error);
 }
 
 /// <summary>A commit that became durable.</summary>

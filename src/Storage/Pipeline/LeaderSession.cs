@@ -17,6 +17,9 @@ internal interface ILeaderOutput
     /// <summary>A commit was not taken and never will be.</summary>
     void AnswerRefused(TabId to, Position position, StorageErrorCode code, string message);
 
+    /// <summary>A commit that a tab asks about never came.</summary>
+    void AskForCommit(TabId from, Position position);
+
     /// <summary>A tab gets the write turn.</summary>
     void AnswerTurn(TabId to, TurnGrant grant);
 
@@ -52,6 +55,7 @@ internal sealed class LeaderSession(
 {
     private const int MaxGroupBytes = 16 << 20;
     private const int MaxRefused = 4096;
+    private const string OtherTabFirst = "Another tab committed first.";
 
     private readonly List<CommitRecord> _waiting = [];
     private readonly HashSet<CommitId> _refused = [];
@@ -76,20 +80,12 @@ internal sealed class LeaderSession(
     /// <summary>Takes a commit, answers it when it is durable already, or refuses it.</summary>
     public void Commit(TabId from, CommitRecord commit)
     {
-        if (_closed) return;
-        var isKnown = !Sabotage.IsMissing(Guard.CommitId);
-        if (isKnown && output.Ledger.Find(commit.Id) is { } marker)
-        {
-            output.AnswerCommitted(from, new(marker, commit.Id));
-            return;
-        }
-
-        if (isKnown && (_waiting.Exists(c => c.Id == commit.Id) || _appending.Exists(c => c.Id == commit.Id))) return;
+        if (_closed || (!Sabotage.IsMissing(Guard.CommitId) && IsKnown(from, commit.Id))) return;
         var foreignTurn = _turn is { } turn && turn.Tab != from;
         var isMisplaced = commit.Base != _accepted && !Sabotage.IsMissing(Guard.Base);
         if (foreignTurn || isMisplaced || _refused.Contains(commit.Id))
         {
-            Refuse(from, commit, StorageErrorCode.Stale, "Another tab committed first.");
+            Refuse(from, commit, StorageErrorCode.Stale, OtherTabFirst);
         }
         else
         {
@@ -102,6 +98,26 @@ internal sealed class LeaderSession(
         if (_turn?.Tab == from) EndTurn();
         if (from == self) Pump();
         else gate.Defer(() => gate.Run(Pump)); // a writer here that was just given the turn goes first, and shares the append
+    }
+
+    /// <summary>A writer asks what became of a commit: it is answered, is under way, was refused, or has to be sent again.</summary>
+    public void Answer(TabId from, Position position)
+    {
+        if (_closed || IsKnown(from, position.Commit)) return;
+        if (_refused.Contains(position.Commit)) output.AnswerRefused(from, position, StorageErrorCode.Stale, OtherTabFirst);
+        else output.AskForCommit(from, position);
+    }
+
+    // Answered when it is durable, and answered later when it is under way.
+    private bool IsKnown(TabId from, CommitId id)
+    {
+        if (output.Ledger.Find(id) is { } marker)
+        {
+            output.AnswerCommitted(from, new(marker, id));
+            return true;
+        }
+
+        return _waiting.Exists(c => c.Id == id) || _appending.Exists(c => c.Id == id);
     }
 
     /// <summary>Appends what is committed meanwhile in one group, as far as nothing is being appended already.</summary>

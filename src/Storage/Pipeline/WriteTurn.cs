@@ -1,3 +1,5 @@
+using DataSync.Coordination;
+
 namespace DataSync.Storage;
 
 /// <summary>
@@ -18,7 +20,11 @@ public sealed class WriteTurn : IDisposable
     /// </summary>
     public Task<CommitOutcome> Outcome => Pending is { } pending ? _pipeline.Observe(pending) : _pipeline.ObserveRead(ReadAt);
 
+    /// <summary>The commit that was sealed while the turn was held: it is sent when the turn ends, or taken back.</summary>
     internal PendingCommit? Pending { get; set; }
+
+    /// <summary>How many transactions have ended in it, committed or rolled back.</summary>
+    internal int Ends { get; set; }
 
     /// <summary>What work that wrote nothing saw, where that was not durable yet.</summary>
     internal Position? ReadAt { get; set; }
@@ -26,8 +32,11 @@ public sealed class WriteTurn : IDisposable
     /// <summary>The leader's number for the turn; 0 when the work is done without one, in the hope that nobody else writes.</summary>
     internal long Number { get; set; }
 
+    /// <summary>Since when it may be written with, as a timestamp of the pipeline's clock; null while it is waited for.</summary>
+    internal long? ReadySince { get; set; }
+
     /// <summary>Whether the wait for it is over, and it may be written with.</summary>
-    internal bool IsReady { get; set; }
+    internal bool IsReady => ReadySince is not null;
 
     internal bool IsReleased { get; set; }
 
@@ -40,7 +49,10 @@ public sealed class WriteTurn : IDisposable
     /// <summary>It runs deferred work again, and so comes before all other work.</summary>
     internal bool IsRerun { get; init; }
 
-    /// <summary>Gives the turn to the next piece of work. May be called more than once.</summary>
+    /// <summary>Takes back whatever was sealed while the turn was held. The work failed, so nothing of it may be kept. Before <see cref="Dispose"/>.</summary>
+    public void Abandon() => _pipeline.Abandon(this);
+
+    /// <summary>Sends what was sealed, and gives the turn to the next piece of work. May be called more than once.</summary>
     public void Dispose() => _pipeline.Release(this);
 }
 
@@ -50,12 +62,18 @@ public sealed class WriteTurn : IDisposable
 public readonly record struct CommitOutcome(bool IsStale, Position Position);
 
 /// <summary>A commit of this tab whose outcome is not known yet.</summary>
-internal sealed class PendingCommit(CommitRecord commit, long since)
+internal sealed class PendingCommit(CommitRecord commit, TaskCompletionSource<CommitOutcome> outcome, long since)
 {
     public CommitRecord Commit { get; } = commit;
 
     /// <summary>When it was sealed or, if it was held, released; as a timestamp of the pipeline's clock.</summary>
     public long Since { get; set; } = since;
+
+    /// <summary>The turn in which it was sealed has not ended: it may still be taken back, and is not sent.</summary>
+    public bool IsOpen { get; set; }
+
+    /// <summary>The leadership that was sent its bytes; to that one they are sent again only when it asks for them.</summary>
+    public (TabId Id, Epoch Epoch)? SentTo { get; set; }
 
     /// <summary>In the image and in no other tab's hands: it is not sent yet.</summary>
     public bool IsHeld { get; set; }
@@ -66,8 +84,7 @@ internal sealed class PendingCommit(CommitRecord commit, long since)
     /// <summary>It is stale, and counts among those to be run again.</summary>
     public bool IsLost { get; set; }
 
-    // Continuations run in place on purpose: a hop to the thread pool is a timer in the browser.
-    public TaskCompletionSource<CommitOutcome> Outcome { get; } = new();
+    public TaskCompletionSource<CommitOutcome> Outcome { get; } = outcome;
 
     /// <summary>Somebody has asked for the outcome; otherwise a failure is kept for the next flush.</summary>
     public bool IsObserved { get; set; }

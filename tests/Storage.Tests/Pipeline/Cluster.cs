@@ -100,7 +100,7 @@ internal sealed class ClusterTab
     {
         _cluster = cluster;
         Platform = cluster.Browser.OpenTab();
-        Coordinator = new TabCoordinator(Platform, new CoordinationOptions { Scope = Cluster.Scope }, Platform.Clock);
+        Coordinator = new TabCoordinator(Platform, new CoordinationOptions { Scope = Cluster.Scope }, Platform.Clock) { RunsInPlace = true };
         Store = new FaultyBlockStore(new MemoryBlockStore(cluster.Medium))
         {
             // Before and after each store operation the tab's own clock passes: a tab that is gone never comes back from it.
@@ -112,6 +112,7 @@ internal sealed class ClusterTab
             // No chance, and nothing leaves the virtual clock's thread of events.
             Later = action => Platform.Clock.CreateTimer(_ => action(), null, TimeSpan.Zero, Timeout.InfiniteTimeSpan),
             Jitter = () => 0.5,
+            RunsInPlace = true,
         });
         Pipeline.Committed += (_, e) => Seen.Add(e.Position.Marker);
     }

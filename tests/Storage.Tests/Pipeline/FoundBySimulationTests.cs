@@ -75,8 +75,8 @@ public sealed class FoundBySimulationTests : IDisposable
         var platform = _cluster.Browser.OpenTab();
         var store = new FaultyBlockStore(new MemoryBlockStore(_cluster.Medium));
         var held = store.HoldAt(StoreOperation.Read);
-        var coordinator = new TabCoordinator(platform, new CoordinationOptions { Scope = Cluster.Scope }, platform.Clock);
-        var pipeline = new CommitPipeline(store, _cluster.Bus.CreateChannel(delivery => delivery()), coordinator, _cluster.Options, platform.Clock);
+        var coordinator = new TabCoordinator(platform, new CoordinationOptions { Scope = Cluster.Scope }, platform.Clock) { RunsInPlace = true };
+        var pipeline = new CommitPipeline(store, _cluster.Bus.CreateChannel(delivery => delivery()), coordinator, _cluster.Options, platform.Clock, null, new PipelineSources { RunsInPlace = true });
         Task? opening = null;
         _cluster.Do(() => opening = pipeline.OpenAsync());
         _cluster.Run(0.1);

@@ -1,0 +1,171 @@
+using DataSync.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace DataSync.Vfs;
+
+// How a write runs: leave to write, the transaction, its end, and once more if another tab was first.
+public sealed partial class DataSyncDatabase
+{
+    private const string Begin = "BEGIN IMMEDIATE";
+
+    private readonly AsyncLocal<WorkScope?> _scope = new();
+
+    private async Task<ExecuteResult> RunAsync(Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, CancellationToken cancellationToken)
+    {
+        var (result, marker) = await CommitAsync(
+            writer =>
+            {
+                var before = writer.TotalChanges;
+                return Transact(writer, needsTransaction(writer), () =>
+                {
+                    work(writer);
+                    return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+                });
+            },
+            cancellationToken).ConfigureAwait(false);
+        return result with { Marker = marker };
+    }
+
+    /// <summary>Runs work on the database as it is now, and, unless it is a transaction by itself, as one.</summary>
+    private T Transact<T>(CachedConnection writer, bool needsTransaction, Func<T> work)
+    {
+        if (needsTransaction) writer.Execute(Begin);
+        writer.CheckSchema(_pipeline.Storage);
+        var result = work();
+        EndTransaction(writer, needsTransaction);
+        return result;
+    }
+
+    /// <summary>After work that succeeded: its transaction is as it was begun, and is committed.</summary>
+    private void EndTransaction(CachedConnection writer, bool isBegun)
+    {
+        if (writer.InTransaction != isBegun || (isBegun && _pipeline.EndedTransactions > 0))
+        {
+            throw new InvalidOperationException(
+                isBegun
+                    ? "The work ended the transaction that it runs in (COMMIT, END or ROLLBACK), so nothing of it was kept. WriteAsync and ExecuteAsync commit by themselves; for a part that may fail use SAVEPOINT."
+                    : "The statement began a transaction (BEGIN or SAVEPOINT) and nothing ends it, so it was rolled back. To run several statements as one transaction use WriteAsync.");
+        }
+
+        if (isBegun) writer.Execute("COMMIT");
+    }
+
+    /// <summary>Counts a write as begun.</summary>
+    /// <exception cref="InvalidOperationException">The work of a WriteAsync asks for another write, which would wait for its end for ever.</exception>
+    private AutoSyncManager.Admission AdmitWrite(CancellationToken cancellationToken)
+    {
+        ThrowIfUnusable();
+        ThrowIfWithinWork();
+        cancellationToken.ThrowIfCancellationRequested();
+        return AutoSync.Admit();
+    }
+
+    private void ThrowIfWithinWork()
+    {
+        if (Within is not null)
+        {
+            throw new InvalidOperationException(
+                "The work of a WriteAsync called back into its own database, which would wait for the work to end. Within the work use the connection that it is given; QueryAsync works there, too.");
+        }
+    }
+
+    /// <summary>The work within which this code runs; null outside of any.</summary>
+    private WorkScope? Within => _scope.Value is { IsOver: false } scope ? scope : null;
+
+    // Whoever brings news may be in the middle of some work; who hears of it is not.
+    private void RaiseOutsideWork(Action raise)
+    {
+        var within = _scope.Value;
+        if (within is not null) _scope.Value = null;
+        raise();
+        if (within is not null) _scope.Value = within;
+    }
+
+    /// <summary>Runs a transaction that may be run again, until it is committed or fails.</summary>
+    private async Task<(T Result, long Marker)> CommitAsync<T>(Func<CachedConnection, T> work, CancellationToken cancellationToken)
+    {
+        using var admission = AdmitWrite(cancellationToken);
+        if (AutoSync.Durability == Durability.Deferred)
+        {
+            T last = default!;
+            var marker = await AutoSync.WriteAsync(attempt => Attempt(work, attempt, out last, CancellationToken.None), cancellationToken).ConfigureAwait(false);
+            return (last, marker);
+        }
+
+        for (var attempt = 1; ; attempt++)
+        {
+            // Twice in the hope that nobody else writes, then with the turn.
+            using var turn = await _pipeline.BeginWriteAsync(exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
+            cancellationToken.ThrowIfCancellationRequested();
+            T result;
+            try
+            {
+                if (Attempt(work, attempt, out result, cancellationToken)) continue;
+            }
+            catch
+            {
+                // A statement can fail behind its commit: OR FAIL keeps what it did before, and rows of RETURNING are read after it.
+                turn.Abandon();
+                throw;
+            }
+
+            turn.Dispose();
+            var outcome = await turn.Outcome.ConfigureAwait(false);
+            if (!outcome.IsStale) return (result, outcome.Position.Marker);
+            if (attempt >= _options.MaxAttempts) throw new StaleCommitException(attempt);
+        }
+    }
+
+    /// <returns>Whether the storage refused it for the moment.</returns>
+    private bool Attempt<T>(Func<CachedConnection, T> work, int attempt, out T result, CancellationToken cancellationToken)
+    {
+        var writer = Writer;
+        using var interruption = writer.InterruptOn(cancellationToken);
+        try
+        {
+            result = work(writer);
+            return false;
+        }
+        catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused && attempt < _options.MaxAttempts)
+        {
+            // Between the turn and the statement another tab's commit came in that waits for this tab's readers.
+            writer.Rollback();
+            result = default!;
+            return true;
+        }
+        catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))
+        {
+            writer.Rollback();
+            throw new OperationCanceledException(error.Message, error, cancellationToken);
+        }
+        catch
+        {
+            writer.Rollback();
+            throw;
+        }
+    }
+
+    private async Task<ExecuteResult> RunInteractiveAsync(CachedConnection writer, Func<SqliteConnection, Task> work)
+    {
+        var before = writer.TotalChanges;
+        var scope = new WorkScope(writer);
+        try
+        {
+            writer.Execute(Begin);
+            writer.CheckSchema(_pipeline.Storage);
+            _scope.Value = scope;
+            await work(writer.Connection).ConfigureAwait(false);
+            EndTransaction(writer, isBegun: true);
+            return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+        }
+        catch
+        {
+            writer.Rollback();
+            throw;
+        }
+        finally
+        {
+            scope.IsOver = true;
+        }
+    }
+}
