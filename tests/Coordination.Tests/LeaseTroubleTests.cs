@@ -43,6 +43,39 @@ public sealed class LeaseTroubleTests : IDisposable
         Assert.NotNull(_profile.Join().Coordinator.CurrentLease);
     }
 
+    [Theory]
+    [InlineData(1, 3)]
+    [InlineData(2, 10)]
+    [InlineData(3, 5)]
+    public void An_election_ends_however_much_longer_than_the_lease_each_step_takes(int seed, int count)
+    {
+        var random = new Random(seed);
+        _profile.Browser.StepDelay = () => TimeSpan.FromSeconds(1 + random.NextDouble() * 8);
+        var tabs = Enumerable.Range(0, count).Select(_ => _profile.Open(TakeOver)).ToArray();
+        _profile.Do(() => Array.ForEach(tabs, tab => _ = tab.Coordinator.JoinAsync()));
+        _profile.RunUntil(() => tabs.Count(tab => tab.Coordinator.CurrentLease is not null) == 1, 300);
+        _profile.Run(200);
+        var epoch = _profile.Lease.Epoch;
+        _profile.Run(600);
+        Assert.Equal(epoch, _profile.Lease.Epoch);
+        Assert.Single(tabs, tab => tab.Coordinator.CurrentLease is not null);
+        Assert.True(epoch.Value <= 12, $"Epoch {epoch}.");
+
+        // Quick again: a hung leader is replaced as soon as ever.
+        _profile.Browser.StepDelay = null;
+        _profile.Run(20);
+        Assert.Equal(0, _profile.Lease.Patience);
+        var leader = Assert.Single(tabs, tab => tab.Coordinator.CurrentLease is not null);
+        leader.Platform.Hang();
+        _profile.RunUntil(() => tabs.Any(tab => tab != leader && tab.Platform != leader.Platform && tab.Coordinator.CurrentLease is not null), 6.1);
+
+        async ValueTask<Epoch> TakeOver(Epoch epoch, CancellationToken cancellationToken)
+        {
+            if (_profile.Browser.StepDelay is not null) await Task.Delay(TimeSpan.FromSeconds(7), _profile.Time, cancellationToken);
+            return epoch;
+        }
+    }
+
     [Fact]
     public void A_forged_lease_of_a_tab_that_does_not_exist_heals()
     {

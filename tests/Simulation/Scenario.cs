@@ -41,6 +41,8 @@ internal enum ActionKind
     LeaseStorageFails,
     LockTrouble,
     WallJump,
+    SlowPages,
+    ForgeMessage,
 }
 
 /// <summary>One thing that is to happen; what it draws comes from its own seed, so that it stays the same when others are left out.</summary>

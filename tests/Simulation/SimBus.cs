@@ -66,6 +66,12 @@ internal sealed class SimBus(World world)
         public SimTab Tab => tab;
     }
 
+    /// <summary>Delivers a message that no tab has sent to all of them.</summary>
+    public void Forge(byte[] message, Dice dice)
+    {
+        foreach (var to in _channels) to.Schedule(to, message, dice.From(0, 50.0), inOrder: false);
+    }
+
     private World World => world;
 
     private void Send(Channel from, Channel to, byte[] message)

@@ -8,6 +8,9 @@ internal sealed class SimPlatform(World world, SimTab tab, InMemoryTabPlatform i
     /// <summary>When, by the tab's own clock, the last renewal that succeeded was sent; null while the lease is not its own.</summary>
     public long? RenewedAt { get; private set; }
 
+    /// <summary>How often the lease time was doubled in that renewal.</summary>
+    public int RenewedPatience { get; private set; }
+
     public ValueTask OpenAsync(TabSession session, CancellationToken cancellationToken) => inner.OpenAsync(session, cancellationToken);
 
     public async ValueTask<string?> ReadLeaseAsync(CancellationToken cancellationToken)
@@ -23,7 +26,12 @@ internal sealed class SimPlatform(World world, SimTab tab, InMemoryTabPlatform i
         if (release is not null) world.CheckLease(tab, replacement, release);
         var sentAt = tab.Clock.GetTimestamp();
         var text = await inner.CompareAndSetLeaseAsync(expected, replacement, release, cancellationToken);
-        if (text == replacement) RenewedAt = LeaseRecord.Read(text, out var record) == LeaseReading.Valid && record.Holder == tab.Coordinator.Id ? sentAt : null;
+        if (text == replacement)
+        {
+            RenewedAt = LeaseRecord.Read(text, out var record) == LeaseReading.Valid && record.Holder == tab.Coordinator.Id ? sentAt : null;
+            RenewedPatience = record.Patience;
+        }
+
         return text;
     }
 

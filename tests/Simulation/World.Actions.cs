@@ -183,6 +183,14 @@ internal sealed partial class World
                 Announce("fault wall clock jumps");
                 Clock.JumpWallClock(Ms(dice.From(-1, 1.0) * dice.Pick(1000, 3_600_000, 400 * 86_400_000.0)));
                 break;
+            case ActionKind.ForgeMessage:
+                Announce("fault message from nowhere");
+                for (var i = dice.From(1, 4); i > 0; i--) Bus.Forge(ForgeMessage(dice), dice);
+                break;
+            case ActionKind.SlowPages:
+                Announce("fault pages slower than a lease");
+                _slowPages = (Clock.NowMs + dice.From(100, dice.Pick(3000, 12_000.0)), dice.Pick(1500, 6000, 11_000.0));
+                break;
         }
     }
 
@@ -190,6 +198,27 @@ internal sealed partial class World
     {
         Coverage.Hit(fault);
         Trace(null, fault);
+    }
+
+    // Well formed, of this store, and not true: nobody who leads has sent it.
+    private byte[] ForgeMessage(Dice dice)
+    {
+        var lease = LeaseRecord.Read(Browser.ReadLease(Scope), out var record) == LeaseReading.Valid ? record.Epoch.Value : 0;
+        var end = _life?.End ?? Position.Start;
+        var sender = dice.Chance(0.5) || _tabs.Count == 0 ? TabId.New(Clock) : _tabs[dice.Below(_tabs.Count)].Coordinator.Id;
+        var epoch = new Epoch(dice.Pick(lease + 1, lease + 1, lease + 5, Epoch.MaxPlausible, (1L << 53) - 1));
+        return new CommitMessage
+        {
+            Kind = dice.Pick(CommitMessageKind.Leading, CommitMessageKind.Leading, CommitMessageKind.Committed, CommitMessageKind.Refused, CommitMessageKind.TurnGrant, CommitMessageKind.Missing),
+            Epoch = epoch,
+            Sender = sender,
+            Incarnation = _life?.Incarnation ?? Guid.NewGuid(),
+            Position = dice.Chance(0.5) ? end : new Position(end.Marker + 1, new CommitId(Ids.NextGuid())),
+            Durable = end.Marker + dice.Pick(0, 1, 1000),
+            Turn = 1,
+            Code = StorageErrorCode.Quota,
+            HasJustBegun = dice.Chance(0.5),
+        }.Encode();
     }
 
     private void Forge(Dice dice)

@@ -1,3 +1,4 @@
+using DataSync.Coordination;
 using DataSync.Storage;
 
 namespace DataSync.Simulation;
@@ -5,8 +6,10 @@ namespace DataSync.Simulation;
 // After the last fault: somebody leads, writes go on, everything that was begun ends, and all tabs show the same.
 internal sealed partial class World
 {
-    /// <summary>Lease time, one heartbeat, and what claims and messages take.</summary>
-    private const double ElectionMs = 6000 + 600;
+    /// <summary>Lease time (longer where the one before was too short for slow pages), one heartbeat, and what claims and messages take.</summary>
+    private double ElectionMs => LeaseTime.TotalMilliseconds * (1 << _patience) + 1000 + 600;
+
+    private int _patience;
 
     private void ComeToRest()
     {
@@ -19,7 +22,7 @@ internal sealed partial class World
         foreach (var tab in LiveTabs.ToList()) Thaw(tab);
 
         // What was stopped, slow, or is being reopened, comes back now; that is the last fault.
-        RunUntil(Clock.NowMs + 1500);
+        RunUntil(Math.Max(Clock.NowMs + 1500, _lastStepEndsMs));
         foreach (var tab in LiveTabs.Where(t => t.IsDraining).ToList()) Leave(tab, ActionKind.Close);
 
         // A store that was replaced is noticed by whoever uses it next; here each page is loaded again before.
@@ -32,6 +35,8 @@ internal sealed partial class World
         if (!LiveTabs.Any()) Open(0);
         RunUntil(Clock.NowMs + 100);
         var last = Clock.NowMs;
+        _ = LeaseRecord.Read(Browser.ReadLease(Scope), out var lease);
+        _patience = Math.Max(lease.Patience, LiveTabs.Max(t => t.Page.RenewedPatience));
         RunUntil(last + ElectionMs, () => LiveTabs.All(t => t.IsUsable) && LiveTabs.Any(t => t.Pipeline.IsLeading));
         if (Violation is not null) return;
         if (!LiveTabs.Any(t => t.IsUsable && t.Pipeline.IsLeading))

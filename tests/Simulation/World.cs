@@ -31,6 +31,8 @@ internal sealed partial class World : IDisposable
     private double _lockTroubleUntilMs;
     private readonly Dictionary<SimTab, double> _isolatedUntil = [];
     private (double UntilMs, double MaxMs, double Loss, double Copies) _storm, _controlStorm;
+    private (double UntilMs, double MaxMs) _slowPages;
+    private double _lastStepEndsMs;
     private readonly HashSet<long> _starts = [];
     private int _names;
     private int _operationCount;
@@ -48,7 +50,7 @@ internal sealed partial class World : IDisposable
         {
             StorageLag = TimeSpan.FromMilliseconds(scenario.StorageLagMs),
             Route = RouteControl,
-            StepDelay = scenario.MaxStepMs > 0 ? () => Ms(_step.From(0, _isQuiet ? Math.Min(4, scenario.MaxStepMs) : scenario.MaxStepMs)) : null,
+            StepDelay = scenario.MaxStepMs > 0 || scenario.Actions.Any(a => a.Kind == ActionKind.SlowPages) ? DecideStep : null,
         };
         Bus = new SimBus(this);
         Store = new SimStore(this, dice.Fork(6)) { MaxMs = scenario.MaxStoreMs };
@@ -190,9 +192,19 @@ internal sealed partial class World : IDisposable
     /// <summary>A leader acts only as long as its own lease lasts, counted from when it sent the renewal.</summary>
     public void CheckDeadline(SimTab tab)
     {
-        if (tab.Page.RenewedAt is not { } at || tab.Clock.GetElapsedTime(at) > LeaseTime)
+        if (tab.Page.RenewedAt is not { } at || tab.Clock.GetElapsedTime(at) > LeaseTime * (1 << tab.Page.RenewedPatience))
             Fail("lease", $"{tab.Name} appends and holds no lease{(tab.Page.RenewedAt is { } since ? $": it was renewed {tab.Clock.GetElapsedTime(since).TotalMilliseconds:0} ms ago" : "")}.");
     }
+
+    private TimeSpan DecideStep()
+    {
+        var delayMs = _step.From(0, MaxStepMs);
+        _lastStepEndsMs = Math.Max(_lastStepEndsMs, Clock.NowMs + delayMs);
+        return Ms(delayMs);
+    }
+
+    /// <summary>The most that one step of a page takes at the moment.</summary>
+    private double MaxStepMs => _isQuiet ? Math.Min(4, _scenario.MaxStepMs) : Clock.NowMs < _slowPages.UntilMs ? _slowPages.MaxMs : _scenario.MaxStepMs;
 
     private IReadOnlyList<TimeSpan> RouteControl(InMemoryMessage message)
     {

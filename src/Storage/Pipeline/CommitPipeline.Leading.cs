@@ -11,8 +11,11 @@ public sealed partial class CommitPipeline : ILeaderOutput
     // Known from its own messages only: the lease record can be forged or old, and must not keep anybody from writing.
     private (TabId Id, Epoch Epoch)? _leader;
 
-    /// <summary>Who says that it leads, until the store's head says so, too.</summary>
+    /// <summary>Who said last that it leads.</summary>
     private (TabId Id, Epoch Epoch)? _claim;
+
+    /// <summary>Whom the store's head named when it was last read.</summary>
+    private (TabId Id, Epoch Epoch)? _head;
 
     /// <summary>The highest epoch that the store granted, as far as this tab knows. Whoever leads under a lower one is over.</summary>
     private Epoch _granted;
@@ -124,26 +127,36 @@ public sealed partial class CommitPipeline : ILeaderOutput
     private void HearOfLeader(CommitMessage message)
     {
         if (message.Epoch < _granted) return;
-        var leader = (message.Sender, message.Epoch);
-        if (_leader == leader)
+        _claim = (message.Sender, message.Epoch);
+        if (_claim == _leader)
         {
             if (message.HasJustBegun) SendAgain();
-            return;
         }
-
-        _claim = leader;
-        StartCatchUp();
+        else if (_claim == _head || Sabotage.IsMissing(Guard.LeaderByHead))
+        {
+            FollowClaim();
+        }
+        else
+        {
+            StartCatchUp();
+        }
     }
 
     private void OnHeadSeen(Head head)
     {
+        _head = HolderOf(head);
         _granted = Epoch.Max(_granted, head.Epoch);
         if (_session is { } session && head.Epoch > session.Epoch) OnLost(new FencedException(session.Epoch, head.Epoch));
-        if (_claim is not { } claim || claim != (head.Holder, head.Epoch)) return;
-        _claim = null;
-        if (_leader == claim) return;
-        _leader = claim;
-        Log.Following(_logger, _coordinator.Scope, claim.Id.Value, claim.Epoch.Value);
+        if (_claim == _head && _claim != _leader) FollowClaim();
+    }
+
+    private static (TabId Id, Epoch Epoch)? HolderOf(Head head) => head.Holder is { } holder ? (holder, head.Epoch) : null;
+
+    private void FollowClaim()
+    {
+        _leader = _claim;
+        _granted = Epoch.Max(_granted, _leader!.Value.Epoch);
+        Log.Following(_logger, _coordinator.Scope, _leader.Value.Id.Value, _leader.Value.Epoch.Value);
         SendAgain();
     }
 

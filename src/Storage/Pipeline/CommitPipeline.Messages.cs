@@ -76,7 +76,7 @@ public sealed partial class CommitPipeline
         if (message.Kind == CommitMessageKind.TurnRequest) session.RequestTurn(message.Sender, message.Turn);
         else if (message.Kind == CommitMessageKind.TurnRelease) session.ReleaseTurn(message.Sender, message.Turn);
         else if (message.Kind == CommitMessageKind.Question) session.Answer(message.Sender, message.Position);
-        else if (message.Records.Count == 1 && CommitRecord.Parse(message.Records[0], verifyBlocks: true, out _) is { } commit && commit.Writer == message.Sender)
+        else if (message.Records.Count == 1 && CommitRecord.Parse(message.Records[0], verifyBlocks: true, out _) is { IsPlausible: true } commit && commit.Writer == message.Sender)
         {
             session.Commit(message.Sender, commit);
         }
@@ -98,7 +98,7 @@ public sealed partial class CommitPipeline
 
         var own = _pending.Find(p => p.Commit.Position == message.Position)?.Commit;
         var commit = own ?? (message.Records.Count == 1 ? CommitRecord.Parse(message.Records[0], verifyBlocks: false, out _) : null);
-        if (commit is null || commit.Position != message.Position) StartCatchUp();
+        if (commit is not { IsPlausible: true } || commit.Position != message.Position) StartCatchUp();
         else OnDurable(commit);
     }
 
@@ -127,7 +127,7 @@ public sealed partial class CommitPipeline
         var accepted = new List<CommitRecord>(message.Records.Count);
         foreach (var bytes in message.Records)
         {
-            if (CommitRecord.Parse(bytes, verifyBlocks: false, out _) is not { } commit) return;
+            if (CommitRecord.Parse(bytes, verifyBlocks: false, out _) is not { IsPlausible: true } commit) return;
             accepted.Add(commit);
         }
 

@@ -222,7 +222,7 @@ public sealed partial class CommitPipeline : IAsyncDisposable
     {
         _recovered = recovered;
         _incarnation = recovered.Head.Incarnation;
-        _granted = recovered.Head.Epoch;
+        (_granted, _head) = (recovered.Head.Epoch, HolderOf(recovered.Head));
         _ledger = new CommitLedger(recovered);
         _storage = new BlockStorage(this, recovered.Image, recovered.Head.Checksum, _coordinator.Id, _time, _sources.NewCommitId);
         if (recovered.Report.IsCorrupt) Log.StoreDamaged(_logger, recovered.Report.Describe());

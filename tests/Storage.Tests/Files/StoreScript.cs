@@ -135,7 +135,7 @@ internal sealed class StoreScript(int seed, int actions = 12) : IDisposable
 
     private async Task CheckpointAsync(IBlockStore store)
     {
-        var extents = _dirty.Select(Copy).ToList();
+        var extents = _dirty.Where(index => _image.Find(index) is not null).Select(Copy).ToList(); // freed where nothing was: no extent
         var head = _head! with
         {
             Checkpoint = _image.Position,
