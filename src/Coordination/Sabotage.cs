@@ -14,7 +14,6 @@ internal enum Guard
     Resend = 64,
     DurableBeforeAnswer = 128,
     StoreIncarnation = 256,
-    MessageIncarnation = 512,
     Marker = 1024,
     CommitId = 2048,
     LeaderDeadline = 4096,

@@ -15,7 +15,7 @@ public sealed class SabotageTests(ITestOutputHelper output)
         [Guard.CatchUpBeforeLeading] = ActionKind.NetStorm,
         [Guard.CheckpointFailure] = ActionKind.QuotaWindow,
         [Guard.LeaderDeadline] = ActionKind.Hang,
-        [Guard.MessageIncarnation] = ActionKind.ReplaceStore,
+        [Guard.LeaderByHead] = ActionKind.ForgeMessage,
     };
 
     public static TheoryData<string> Guards => new(Enum.GetNames<Guard>().Except([nameof(Guard.None)]));

@@ -32,7 +32,7 @@ public sealed partial class CommitPipeline
 
         _gate.Run(() =>
         {
-            if (_closed || _fault is not null || _ledger is null || (message.Incarnation != _incarnation && !Sabotage.IsMissing(Guard.MessageIncarnation))) return;
+            if (_closed || _fault is not null || _ledger is null || message.Incarnation != _incarnation) return;
             _hasCompany = true;
             if (message.To != default && message.To != _coordinator.Id) return;
             Handle(message);
