@@ -10,4 +10,7 @@ internal static partial class Log
 
     [LoggerMessage(3002, LogLevel.Error, "A callback given to SQLite threw: {Callback}.")]
     public static partial void CallbackFailed(ILogger logger, string callback, Exception exception);
+
+    [LoggerMessage(3010, LogLevel.Error, "A handler given to Subscribe failed at commit {Marker} of '{Database}'; it hears of the next one.")]
+    public static partial void SubscriberFailed(ILogger logger, string database, long marker, Exception exception);
 }
