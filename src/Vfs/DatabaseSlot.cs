@@ -113,7 +113,9 @@ internal sealed class DatabaseSlot(Func<CancellationToken, Task<DataSyncDatabase
     /// <summary>An opening or a deletion.</summary>
     private sealed class Step
     {
-        public TaskCompletionSource<DataSyncDatabase?> Done { get; } = new();
+        /// <summary>Natively a caller must not go on, and perhaps block, on the thread that also brings the database its answers.</summary>
+        public TaskCompletionSource<DataSyncDatabase?> Done { get; } =
+            new(OperatingSystem.IsBrowser() ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
 
         public Task<DataSyncDatabase?> Task => Done.Task;
 

@@ -3,7 +3,7 @@ using Microsoft.JSInterop;
 namespace DataSync.Coordination.Tests;
 
 /// <summary>Where there is no page: while a server prerenders, before a native app's page is there, after a circuit has closed.</summary>
-public sealed class MissingPageTests : IAsyncDisposable
+public sealed class MissingPageTests
 {
     private const int LeaseUnavailable = 1004;
 
@@ -15,8 +15,6 @@ public sealed class MissingPageTests : IAsyncDisposable
         new InvalidOperationException("JavaScript interop calls cannot be issued at this time. This is because the component is being statically rendered."),
         new JSDisconnectedException("JavaScript interop calls cannot be issued at this time. This is because the circuit has disconnected."),
         new TaskCanceledException());
-
-    public ValueTask DisposeAsync() => _scripts.DisposeAsync();
 
     [Theory]
     [MemberData(nameof(Missing))]
@@ -82,7 +80,7 @@ public sealed class MissingPageTests : IAsyncDisposable
     private TabCoordinator NewCoordinator() => new(new BrowserTabPlatform(_scripts, timeProvider: _time), null, _time, _logger);
 
     /// <summary>A page in which this tab is alone; or one that fails every call.</summary>
-    private sealed class Scripts : IJSRuntime, IJSObjectReference
+    private sealed class Scripts : IJSRuntime
     {
         private string? _lease;
         private string _self = "";
@@ -103,7 +101,7 @@ public sealed class MissingPageTests : IAsyncDisposable
             if (identifier == "open") _self = (string)args![2]!;
             object? answer = identifier switch
             {
-                "import" or "open" => this,
+                "import" or "open" => new Reference(this),
                 "hasLocks" => true,
                 "tabs" => _self,
                 "read" => _lease,
@@ -113,6 +111,15 @@ public sealed class MissingPageTests : IAsyncDisposable
             return ValueTask.FromResult((TValue)answer!);
         }
 
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        /// <summary>The module, and the tab in it.</summary>
+        private sealed class Reference(Scripts scripts) : IJSObjectReference
+        {
+            public ValueTask<TValue> InvokeAsync<TValue>(string identifier, object?[]? args) => scripts.InvokeAsync<TValue>(identifier, args);
+
+            public ValueTask<TValue> InvokeAsync<TValue>(string identifier, CancellationToken cancellationToken, object?[]? args) =>
+                scripts.InvokeAsync<TValue>(identifier, cancellationToken, args);
+
+            public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        }
     }
 }

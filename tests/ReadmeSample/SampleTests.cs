@@ -8,7 +8,7 @@ using Xunit;
 namespace DataSync.ReadmeSample;
 
 /// <summary>The component in README.md, compiled and used.</summary>
-public sealed partial class SampleTests : IAsyncLifetime
+public sealed partial class SampleTests : IAsyncLifetime, IDisposable
 {
     /// <summary>More than anything here may take; what hangs fails with it.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -22,11 +22,9 @@ public sealed partial class SampleTests : IAsyncLifetime
         return Task.CompletedTask;
     }
 
-    public async Task DisposeAsync()
-    {
-        await _app.DisposeAsync();
-        Directory.Delete(_folder, recursive: true);
-    }
+    public async Task DisposeAsync() => await _app.DisposeAsync();
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
     public void The_component_is_the_one_in_the_README()
@@ -38,13 +36,13 @@ public sealed partial class SampleTests : IAsyncLifetime
     }
 
     [Fact]
-    public void A_note_that_is_added_is_shown()
+    public async Task A_note_that_is_added_is_shown()
     {
         var page = _app.Render<Sample>();
-        Add(page, "milk");
-        page.WaitForAssertion(() => Assert.Equal(["milk"], Notes(page)), Patience);
-        Add(page, "bread");
-        page.WaitForAssertion(() => Assert.Equal(["milk", "bread"], Notes(page)), Patience);
+        await AddAsync(page, "milk");
+        await ShowsAsync(page, ["milk"]);
+        await AddAsync(page, "bread");
+        await ShowsAsync(page, ["milk", "bread"]);
     }
 
     [Fact]
@@ -54,9 +52,9 @@ public sealed partial class SampleTests : IAsyncLifetime
         await using var otherTab = new BunitContext();
         otherTab.Services.AddDataSync(o => o.Directory = _folder);
         var other = otherTab.Render<Sample>();
-        Add(other, "milk");
-        page.WaitForAssertion(() => Assert.Equal(["milk"], Notes(page)), Patience);
-        other.WaitForAssertion(() => Assert.Equal(["milk"], Notes(other)), Patience);
+        await AddAsync(other, "milk");
+        await ShowsAsync(page, ["milk"]);
+        await ShowsAsync(other, ["milk"]);
     }
 
     [Fact]
@@ -67,19 +65,35 @@ public sealed partial class SampleTests : IAsyncLifetime
         var database = await _app.Services.GetRequiredService<DataSyncFactory>().OpenAsync();
         await database.ExecuteAsync("CREATE TABLE IF NOT EXISTS other(v)");
         var next = _app.Render<Sample>();
-        Add(next, "milk");
-        next.WaitForAssertion(() => Assert.Equal(["milk"], Notes(next)), Patience);
+        await AddAsync(next, "milk");
+        await ShowsAsync(next, ["milk"]);
         Assert.False(_app.Renderer.UnhandledException.IsCompleted);
     }
 
-    private static void Add(IRenderedComponent<Sample> page, string text)
+    private static async Task AddAsync(IRenderedComponent<Sample> page, string text)
     {
-        page.WaitForAssertion(() => Assert.False(page.Find("button").HasAttribute("disabled")), Patience);
-        page.Find("input").Change(text);
-        page.Find("button").Click();
+        await UntilAsync(page, () => !page.Find("button").HasAttribute("disabled"));
+        await page.Find("input").ChangeAsync(text);
+        await page.Find("button").ClickAsync(new());
     }
 
-    private static IEnumerable<string> Notes(IRenderedComponent<Sample> page) => page.FindAll("li").Select(item => item.TextContent);
+    private static Task ShowsAsync(IRenderedComponent<Sample> page, params string[] notes) =>
+        UntilAsync(page, () => page.FindAll("li").Select(item => item.TextContent).SequenceEqual(notes));
+
+    /// <summary>Looks after each time the page was rendered. No thread is blocked: it could be the one that brings the database its answers.</summary>
+    private static async Task UntilAsync(IRenderedComponent<Sample> page, Func<bool> isSo)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        page.OnMarkupUpdated += Look;
+        await page.InvokeAsync(() => Look(null, EventArgs.Empty));
+        await done.Task.WaitAsync(Patience);
+        page.OnMarkupUpdated -= Look;
+
+        void Look(object? sender, EventArgs e)
+        {
+            if (isSo()) done.TrySetResult();
+        }
+    }
 
     private static string Here([CallerFilePath] string path = "") => Path.GetDirectoryName(path)!;
 

@@ -7,7 +7,7 @@ using Xunit;
 namespace DataSync.Vfs.Tests;
 
 /// <summary>Opening, closing and deleting at the same time, by one factory.</summary>
-public sealed class FactoryTests : IAsyncDisposable
+public sealed class FactoryTests : IAsyncLifetime, IDisposable
 {
     private readonly string _name = $"factory-{Guid.NewGuid():N}.db";
     private readonly FakePlace _place = new();
@@ -16,11 +16,11 @@ public sealed class FactoryTests : IAsyncDisposable
 
     public FactoryTests() => _factory = new DataSyncFactory(_place, _options);
 
-    public async ValueTask DisposeAsync()
-    {
-        await _factory.DisposeAsync();
-        _place.Dispose();
-    }
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync() => await _factory.DisposeAsync();
+
+    public void Dispose() => _place.Dispose();
 
     [Fact]
     public async Task Callers_of_one_open_share_its_error_and_the_next_call_opens_anew()
