@@ -14,7 +14,7 @@ public static class PlaygroundHost
 
     private static readonly FileExtensionContentTypeProvider ContentTypes = new()
     {
-        Mappings = { [".mjs"] = "text/javascript", [".js"] = "text/javascript", [".wasm"] = "application/wasm", [".dll"] = "application/octet-stream" },
+        Mappings = { [".js"] = "text/javascript", [".wasm"] = "application/wasm", [".dll"] = "application/octet-stream" },
     };
 
     /// <summary>The playground itself, at the root.</summary>

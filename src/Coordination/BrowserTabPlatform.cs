@@ -38,6 +38,10 @@ public sealed class BrowserTabPlatform(IJSRuntime runtime, string? modulePath = 
                 "This page cannot coordinate its tabs: localStorage is refused or full, or coordination.js did not load. Allow site data and check the path of the module.",
                 exception);
         }
+        catch (Exception exception) when (IsPageMissing(exception, cancellationToken))
+        {
+            throw WithoutPage(exception);
+        }
     }
 
     /// <inheritdoc />
@@ -117,13 +121,23 @@ public sealed class BrowserTabPlatform(IJSRuntime runtime, string? modulePath = 
 
     private static bool IsScriptError(Exception exception) => exception is JSException or System.Runtime.InteropServices.JavaScript.JSException;
 
+    /// <summary>Prerendering, or a native app's page that is not there yet; a circuit that has closed; a page that does not answer.</summary>
+    private static bool IsPageMissing(Exception exception, CancellationToken cancellationToken) =>
+        exception is JSDisconnectedException or (InvalidOperationException and not ObjectDisposedException)
+        || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested);
+
+    private static CoordinationException WithoutPage(Exception exception) => new(
+        "There is no page whose JavaScript could be called: the component is being prerendered, or its page has gone. Join in OnAfterRenderAsync, "
+        + "which runs only beside a page, or switch prerendering off (prerender: false).",
+        exception) { IsPageMissing = true };
+
     private static async Task StopWatchingAsync(ITabPage page, TabId tab)
     {
         try
         {
             await page.CallAsync("unwatch", CancellationToken.None, tab.Value).ConfigureAwait(false);
         }
-        catch (Exception exception) when (IsScriptError(exception) || exception is JSDisconnectedException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception exception) when (IsScriptError(exception) || exception is JSDisconnectedException or OperationCanceledException or InvalidOperationException)
         {
             // A page that is gone watches nobody.
         }
@@ -139,6 +153,10 @@ public sealed class BrowserTabPlatform(IJSRuntime runtime, string? modulePath = 
         catch (Exception exception) when (IsScriptError(exception))
         {
             throw new CoordinationException($"The page refused '{method}': {exception.Message}", exception);
+        }
+        catch (Exception exception) when (IsPageMissing(exception, cancellationToken))
+        {
+            throw WithoutPage(exception);
         }
     }
 

@@ -20,4 +20,7 @@ public sealed class CoordinationException : Exception
     public CoordinationException(string message, Exception innerException) : base(message, innerException)
     {
     }
+
+    /// <summary>Whether there is no page: not yet, or not any more. Then nobody is elected, and nothing is wrong.</summary>
+    internal bool IsPageMissing { get; init; }
 }

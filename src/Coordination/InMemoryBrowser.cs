@@ -36,6 +36,16 @@ public sealed class InMemoryBrowser(TimeProvider? timeProvider = null, bool webL
 
     internal Lock Gate { get; } = new();
 
+    /// <summary>Whether no tab is open, or all have gone.</summary>
+    internal bool IsEmpty
+    {
+        get
+        {
+            lock (Gate)
+                return _tabs.Count == 0;
+        }
+    }
+
     internal TimeSpan Now => Time.GetElapsedTime(_origin);
 
     /// <summary>Opens a simulated tab.</summary>

@@ -43,7 +43,7 @@ internal sealed class RuntimeTabPage(IJSRuntime runtime, string modulePath) : IT
             if (module is not null)
                 await module.DisposeAsync().ConfigureAwait(false);
         }
-        catch (Exception exception) when (exception is JSException or JSDisconnectedException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception exception) when (exception is JSException or JSDisconnectedException or OperationCanceledException or InvalidOperationException)
         {
             // The page lets go of everything by itself when it goes.
         }

@@ -23,7 +23,10 @@ public sealed partial class TabCoordinator
         {
             if (_closed)
                 return;
-            Log.LeaseUnavailable(_logger, exception, Scope);
+            if (exception is CoordinationException { IsPageMissing: true })
+                Log.PlatformFailed(_logger, exception, Scope);
+            else
+                Log.LeaseUnavailable(_logger, exception, Scope);
             CoordinationMetrics.LeaseWritten(Scope, success: false);
             if (++_errors >= ErrorsBeforeGivingUp)
                 FailWaits(exception);
@@ -35,8 +38,11 @@ public sealed partial class TabCoordinator
 
     private void FailWaits(Exception cause)
     {
+        var failure = cause is CoordinationException { IsPageMissing: true }
+            ? cause
+            : new CoordinationException("The lease cannot be written: localStorage is full or refused. Free some space or allow site data.", cause);
         lock (_gate)
-            PlanWaits(new CoordinationException("The lease cannot be written: localStorage is full or refused. Free some space or allow site data.", cause));
+            PlanWaits(failure);
         Send();
     }
 

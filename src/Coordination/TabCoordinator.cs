@@ -102,7 +102,10 @@ public sealed partial class TabCoordinator : IAsyncDisposable
     public event EventHandler? Heartbeat;
 
     /// <summary>Enters the election. Returns when this tab knows the others and the lease; it may lead by then. Again: no effect.</summary>
-    /// <exception cref="CoordinationException">localStorage is missing or refused, or the page did not load the module.</exception>
+    /// <exception cref="CoordinationException">
+    /// localStorage is missing or refused, the page did not load the module, or there is no page: while a component is prerendered.
+    /// Join in <c>OnAfterRenderAsync</c>; after an error the next call tries again.
+    /// </exception>
     public async Task JoinAsync(CancellationToken cancellationToken = default)
     {
         TaskCompletionSource? mine = null;

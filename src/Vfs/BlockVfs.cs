@@ -52,6 +52,18 @@ public sealed class BlockVfs
         }
     }
 
+    /// <summary>As <see cref="Register"/>, under a name of its own where this one is taken: "app.db (2)". Returns the name.</summary>
+    internal string RegisterBeside(string name, BlockStorage storage)
+    {
+        lock (_gate)
+        {
+            var free = name;
+            for (var i = 2; _databases.ContainsKey(free); i++) free = FormattableString.Invariant($"{name} ({i})");
+            Register(free, storage);
+            return free;
+        }
+    }
+
     /// <summary>
     /// Takes a database away: it cannot be opened any more; connections that have it open keep it. Returns false when
     /// there was none.

@@ -26,6 +26,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly Lock _readLock = new();
     private CachedConnection? _writer, _reader;
+    private readonly TaskCompletionSource _closing = new();
     private Task _interactive = Task.CompletedTask;
     private bool _closed;
 
@@ -47,8 +48,11 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// <summary>The database stopped for good (deleted by the user, storage lost); open it again.</summary>
     public event EventHandler<StorageFaultedEventArgs>? Faulted;
 
-    /// <summary>The database's name; as <c>Data Source</c> it opens connections of your own.</summary>
-    public string Name { get; }
+    /// <summary>
+    /// The database's name; as <c>Data Source</c> it opens connections of your own. Where several tabs of one process have the same
+    /// database, or databases of the same name, open, all but the first have a number behind it: <c>app.db (2)</c>.
+    /// </summary>
+    public string Name { get; private set; }
 
     /// <summary>Who leads, which tabs there are, and asking for leadership.</summary>
     public TabCoordinator Coordinator { get; }
@@ -69,7 +73,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public string ConnectionString => CachedConnection.ConnectionString(Name);
 
     /// <summary>Opens a database over given parts; most apps use <see cref="DataSyncFactory"/>. Takes ownership of the parts.</summary>
-    /// <param name="name">The name to register; one open database of a name in a process.</param>
+    /// <param name="name">The name to register; see <see cref="Name"/>.</param>
     /// <param name="store">Where commits become durable.</param>
     /// <param name="channel">Joins the tabs.</param>
     /// <param name="coordinator">Elects the leader; not yet joined.</param>
@@ -98,7 +102,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             await database.AutoSync.StartAsync(cancellationToken).ConfigureAwait(false);
             await pipeline.OpenAsync(options.Recovery, cancellationToken).ConfigureAwait(false);
             await sqlite.WaitAsync(cancellationToken).ConfigureAwait(false);
-            BlockVfs.Shared.Register(name, pipeline.Storage);
+            database.Name = BlockVfs.Shared.RegisterBeside(name, pipeline.Storage);
             database.OpenConnections();
             coordinator.Heartbeat += (_, _) => database.AutoSync.MaybeAutoSync();
             return database;
@@ -254,12 +258,34 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
 
     /// <summary>
     /// Closes the database in this tab: waits up to 5 s for what is on its way, then leaves, so that another tab leads at
-    /// once. Connections of your own must be disposed before.
+    /// once. Connections of your own must be disposed before. Again: waits for the first.
     /// </summary>
     public async ValueTask DisposeAsync()
     {
-        if (_closed) return;
-        _closed = true;
+        if (Interlocked.Exchange(ref _closed, true))
+        {
+            await _closing.Task.ConfigureAwait(false);
+            return;
+        }
+
+        try
+        {
+            await CloseAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _closing.SetResult();
+        }
+    }
+
+    internal bool IsUsable => !_closed && _pipeline.Fault is null;
+
+    private CachedConnection Writer => _writer ?? throw new ObjectDisposedException(Name, "The database was closed in this tab. Open it again.");
+
+    private static bool NeedsTransaction(CachedConnection writer) => true;
+
+    private async Task CloseAsync()
+    {
         using (var timeout = new CancellationTokenSource(DrainTimeout, _time))
         {
             try
@@ -280,12 +306,6 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         await _pipeline.DisposeAsync().ConfigureAwait(false);
         await Coordinator.DisposeAsync().ConfigureAwait(false);
     }
-
-    internal bool IsUsable => !_closed && _pipeline.Fault is null;
-
-    private CachedConnection Writer => _writer ?? throw new ObjectDisposedException(Name, "The database was closed in this tab. Open it again.");
-
-    private static bool NeedsTransaction(CachedConnection writer) => true;
 
     private void OpenConnections()
     {

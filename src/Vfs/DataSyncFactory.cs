@@ -1,76 +1,126 @@
 using DataSync.Coordination;
 using DataSync.Storage;
+using DataSync.Vfs.Browser;
+using DataSync.Vfs.Native;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.JSInterop;
 
 namespace DataSync.Vfs;
 
-/// <summary>Opens databases of this origin in the browser. One for each tab; from the service container after <c>AddDataSync</c>.</summary>
-/// <param name="js">The page's JavaScript.</param>
-/// <param name="options">Null for the defaults.</param>
-/// <param name="timeProvider">Null for the system's clock.</param>
-/// <param name="loggers">Null for none.</param>
-public sealed class DataSyncFactory(IJSRuntime js, DataSyncOptions? options = null, TimeProvider? timeProvider = null, ILoggerFactory? loggers = null)
+/// <summary>
+/// Opens databases: of this origin in the browser, of <see cref="DataSyncOptions.Directory"/> elsewhere. One for each tab; from
+/// the service container after <c>AddDataSync</c>. Any thread may call.
+/// </summary>
+public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
 {
-    private readonly DataSyncOptions _options = options ?? new();
-    private readonly TimeProvider _time = timeProvider ?? TimeProvider.System;
-    private readonly ILogger _logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("DataSync");
-    private readonly Dictionary<string, Task<DataSyncDatabase>> _open = [];
+    private readonly DataSyncOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly IDatabasePlace? _place;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, DatabaseSlot> _slots = [];
+    private bool _isDisposed;
+
+    /// <summary>Makes a factory that has nothing open yet.</summary>
+    /// <param name="js">The page's JavaScript; null outside the browser.</param>
+    /// <param name="options">Null for the defaults.</param>
+    /// <param name="timeProvider">Null for the system's clock.</param>
+    /// <param name="loggers">Null for none.</param>
+    public DataSyncFactory(IJSRuntime? js = null, DataSyncOptions? options = null, TimeProvider? timeProvider = null, ILoggerFactory? loggers = null)
+    {
+        (_options, _time) = (options ?? new(), timeProvider ?? TimeProvider.System);
+        _logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("DataSync");
+        if (OperatingSystem.IsBrowser()) _place = new BrowserPlace(js ?? throw new ArgumentNullException(nameof(js)), _options, _time);
+        else if (_options.Files is { } files) _place = new DirectoryPlace(files, _time, _logger);
+    }
+
+    internal DataSyncFactory(IDatabasePlace place, DataSyncOptions options) =>
+        (_place, _options, _time, _logger) = (place, options, TimeProvider.System, NullLogger.Instance);
 
     /// <summary>Opens <see cref="DataSyncOptions.DefaultDatabase"/>; see <see cref="OpenAsync(string, CancellationToken)"/>.</summary>
     public Task<DataSyncDatabase> OpenAsync() => OpenAsync(_options.DefaultDatabase);
 
     /// <summary>
-    /// Opens a database, creating it when there is none, and joins the tabs that have it open. While it is open in this tab,
-    /// every call returns the same object; whoever disposes it closes it for all of them.
+    /// Opens a database, creating it when there is none, and joins the tabs that have it open. While it opens or is open in this
+    /// tab, every call returns the same object, or the same error; whoever disposes it closes it for all of them.
+    /// After an error the next call opens anew.
     /// </summary>
     /// <param name="name">1 to 100 characters, no control characters, not beginning with <c>:</c>, <c>|</c> or <c>file:</c>.</param>
-    /// <param name="cancellationToken">Stops opening.</param>
-    /// <exception cref="StorageUnavailableException">There is no IndexedDB here, or it is refused. There is no fallback to memory.</exception>
+    /// <param name="cancellationToken">Stops waiting, and opening when nobody else waits for it.</param>
+    /// <exception cref="StorageUnavailableException">
+    /// There is no storage here, or it is refused: no browser and no <see cref="DataSyncOptions.Directory"/> (a component that a
+    /// server prerenders), or a browser that does not allow IndexedDB. There is no fallback to memory.
+    /// </exception>
+    /// <exception cref="StoreInUseException">Another process has the directory open.</exception>
     /// <exception cref="StoreFormatException">A newer version of DataSync wrote the store.</exception>
     /// <exception cref="CorruptStoreException">The store is damaged; nothing was changed.</exception>
     /// <exception cref="CoordinationException">localStorage is missing or refused.</exception>
-    public async Task<DataSyncDatabase> OpenAsync(string name, CancellationToken cancellationToken = default)
-    {
-        DataSyncOptions.CheckName(name);
-        if (_open.TryGetValue(name, out var present) && await IsUsableAsync(present).ConfigureAwait(false)) return await present.ConfigureAwait(false);
-        var opening = OpenNewAsync(name, cancellationToken);
-        _open[name] = opening;
-        return await opening.ConfigureAwait(false);
-    }
+    /// <exception cref="ObjectDisposedException">The factory was disposed.</exception>
+    public async Task<DataSyncDatabase> OpenAsync(string name, CancellationToken cancellationToken = default) =>
+        await SlotOf(name).OpenAsync(cancellationToken).ConfigureAwait(false);
 
-    /// <summary>Deletes a database for every tab; theirs stop with <see cref="StorageClosedException"/>.</summary>
+    /// <summary>
+    /// Deletes a database for every tab; theirs stop with <see cref="StorageClosedException"/>. In this tab it is closed first;
+    /// calls of <see cref="OpenAsync(string, CancellationToken)"/> meanwhile open a new one afterwards.
+    /// </summary>
     /// <param name="name">The database's name. One that does not exist is no error.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <exception cref="StorageException">Another tab did not let go of it in time.</exception>
+    /// <exception cref="ObjectDisposedException">The factory was disposed.</exception>
     public async Task DeleteAsync(string name, CancellationToken cancellationToken = default)
     {
+        var slot = SlotOf(name);
+        await slot.DeleteAsync(() => DeleteStoreAsync(name, cancellationToken), cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Closes what is open, as <see cref="DataSyncDatabase.DisposeAsync"/> does, and ends what opens.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        DatabaseSlot[] slots;
+        lock (_gate)
+        {
+            _isDisposed = true;
+            slots = [.. _slots.Values];
+        }
+
+        await Task.WhenAll(slots.Select(slot => slot.DisposeAsync())).ConfigureAwait(false);
+    }
+
+    /// <summary>Begins with it and does not wait: for containers that are disposed synchronously.</summary>
+    public void Dispose() => _ = DisposeAsync().AsTask();
+
+    private DatabaseSlot SlotOf(string name)
+    {
         DataSyncOptions.CheckName(name);
-        if (_open.Remove(name, out var present) && await IsUsableAsync(present).ConfigureAwait(false))
-            await (await present.ConfigureAwait(false)).DisposeAsync().ConfigureAwait(false);
-        var store = new IndexedDbBlockStore(name, null, _time);
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
+            if (!_slots.TryGetValue(name, out var slot)) _slots.Add(name, slot = new(async stop => await OpenNewAsync(name, stop).ConfigureAwait(false)));
+            return slot;
+        }
+    }
+
+    private async Task<DataSyncDatabase> OpenNewAsync(string name, CancellationToken cancellationToken)
+    {
+        var place = Place;
+        _options.Validate();
+        var sqlite = place.StartSqliteAsync(); // while the store is opened and read
+        var (platform, channel) = place.CreateTab(name);
+        var coordinator = new TabCoordinator(platform, _options.CoordinationFor(name), _time, _logger);
+        return await DataSyncDatabase.OpenAsync(
+            name, place.CreateStore(name), channel, coordinator, _options, _time, _logger, sqlite, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task DeleteStoreAsync(string name, CancellationToken cancellationToken)
+    {
+        var store = Place.CreateStore(name);
         await using var disposal = store.ConfigureAwait(false);
         await store.OpenAsync(cancellationToken).ConfigureAwait(false);
         await store.DeleteAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    private static async Task<bool> IsUsableAsync(Task<DataSyncDatabase> opening)
-    {
-        await ((Task)opening).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        return opening.IsCompletedSuccessfully && opening.Result.IsUsable;
-    }
-
-    private async Task<DataSyncDatabase> OpenNewAsync(string name, CancellationToken cancellationToken)
-    {
-        // The name is free once the one before has closed, if it stopped by itself.
-        if (_open.TryGetValue(name, out var stopped) && stopped.IsCompletedSuccessfully)
-            await stopped.Result.DisposeAsync().ConfigureAwait(false);
-        var sqlite = SqliteWasm.InitializeAsync(); // while the store is opened and read
-        var store = new IndexedDbBlockStore(name, new() { Durability = _options.StorageDurability, Checksum = _options.Checksum }, _time);
-        var coordination = _options.CoordinationFor(name);
-        var coordinator = new TabCoordinator(new BrowserTabPlatform(js), coordination, _time, _logger);
-        return await DataSyncDatabase.OpenAsync(
-            name, store, new BroadcastCommitChannel(name), coordinator, _options, _time, _logger, sqlite, cancellationToken).ConfigureAwait(false);
-    }
+    private IDatabasePlace Place => _place ?? throw new StorageUnavailableException(
+        "There is no browser here, so no storage: this runs on a server or in a native app. A component that is prerendered and then runs in the browser opens its database in "
+        + "OnAfterRenderAsync, or switches prerendering off (prerender: false). For databases in a directory on this machine set DataSyncOptions.Directory.");
 }

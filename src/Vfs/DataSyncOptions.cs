@@ -11,6 +11,16 @@ public sealed class DataSyncOptions
     /// <value><c>app.db</c> by default; see <see cref="Database"/>.</value>
     public string DefaultDatabase { get; private set; } = "app.db";
 
+    /// <summary>
+    /// Outside the browser: the base directory in which each database has a directory of its own. In the browser it has no effect.
+    /// </summary>
+    /// <value>Null by default: nothing can be opened outside the browser.</value>
+    public string? Directory { get; set; }
+
+    /// <summary>Outside the browser: a second base directory, best on another disk, that receives the same records.</summary>
+    /// <value>Null by default: no mirror. Needs <see cref="Directory"/>.</value>
+    public string? MirrorDirectory { get; set; }
+
     /// <summary>When the browser calls a commit durable.</summary>
     /// <value><see cref="StorageDurability.Relaxed"/> by default.</value>
     public StorageDurability StorageDurability { get; set; }
@@ -70,6 +80,10 @@ public sealed class DataSyncOptions
         TakeoverTimeout = Coordination.TakeoverTimeout,
     };
 
+    /// <summary>How a database's directory is kept; null without one.</summary>
+    internal FileStoreOptions? Files =>
+        Directory is null ? null : new() { BaseDirectory = Directory, MirrorDirectory = MirrorDirectory, Checksum = Checksum };
+
     internal static void CheckName(string name)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
@@ -85,6 +99,8 @@ public sealed class DataSyncOptions
         Pipeline.Validate();
         Coordination.Validate();
         AutoSync.Validate();
+        if (Directory is null && MirrorDirectory is not null) throw new ArgumentException($"{nameof(MirrorDirectory)} is set, and {nameof(Directory)} is not.");
+        Files?.Validate();
         if (!Enum.IsDefined(Durability) || !Enum.IsDefined(StorageDurability)) throw new ArgumentException("An option has a value that does not exist.");
         if (MaxAttempts is < 1 or > 100) throw new ArgumentException($"{nameof(MaxAttempts)} is {MaxAttempts}; it must be from 1 to 100.", nameof(MaxAttempts));
     }

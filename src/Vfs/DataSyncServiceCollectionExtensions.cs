@@ -10,6 +10,7 @@ public static class DataSyncServiceCollectionExtensions
 {
     /// <summary>
     /// Adds a <see cref="DataSyncFactory"/>: inject it, and <c>await factory.OpenAsync()</c> where the database is needed.
+    /// Outside the browser set <see cref="DataSyncOptions.Directory"/>.
     /// </summary>
     /// <param name="services">The app's services.</param>
     /// <param name="configure">Sets the database's name and other options; null for the defaults.</param>
@@ -22,7 +23,7 @@ public static class DataSyncServiceCollectionExtensions
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(options);
         services.AddScoped(provider => new DataSyncFactory(
-            provider.GetRequiredService<IJSRuntime>(), options, provider.GetRequiredService<TimeProvider>(), provider.GetService<ILoggerFactory>()));
+            provider.GetService<IJSRuntime>(), options, provider.GetRequiredService<TimeProvider>(), provider.GetService<ILoggerFactory>()));
         return services;
     }
 }

@@ -13,4 +13,7 @@ internal static partial class Log
 
     [LoggerMessage(3003, LogLevel.Error, "A handler of {EventName} failed")]
     public static partial void HandlerFailed(ILogger logger, string eventName, Exception error);
+
+    [LoggerMessage(3010, LogLevel.Error, "A handler given to Subscribe failed at commit {Marker} of '{Database}'; it hears of the next one.")]
+    public static partial void SubscriberFailed(ILogger logger, string database, long marker, Exception exception);
 }

@@ -8,8 +8,8 @@ namespace DataSync.Vfs;
 public static class SqliteNative
 {
     /// <summary>
-    /// Registers the VFS <see cref="BlockVfs.Name"/>; SQLite's default VFS stays what it is. Call it after
-    /// <c>SQLitePCL.Batteries_V2.Init()</c> or the first connection. May be called again, from any thread.
+    /// Registers the VFS <see cref="BlockVfs.Name"/>; SQLite's default VFS stays what it is. May be called again, from any thread.
+    /// <see cref="DataSyncFactory"/> calls it.
     /// </summary>
     /// <exception cref="PlatformNotSupportedException">In a browser: use <see cref="SqliteWasm"/>.</exception>
     /// <exception cref="DllNotFoundException">The app has no native SQLite: add SQLitePCLRaw.bundle_e_sqlite3.</exception>
@@ -18,7 +18,9 @@ public static class SqliteNative
     {
         if (OperatingSystem.IsBrowser()) throw new PlatformNotSupportedException("In a browser, use SqliteWasm.");
 
-        // Registration initialises the library, which must not be configured afterwards: be sure that the provider did so.
+        // Registration initialises the library, which must not be configured afterwards: be sure that the provider did so. The
+        // first connection is what makes Microsoft.Data.Sqlite look for it.
+        new SqliteConnection().Dispose();
         raw.sqlite3_initialize();
         SqliteException.ThrowExceptionForRC(NativeVfs.Register(), null);
     }

@@ -1,10 +1,11 @@
 using System.Reflection;
+using System.Text.RegularExpressions;
 using Microsoft.Extensions.Logging;
 using Xunit;
 
 namespace DataSync.Conventions;
 
-public sealed class HouseRuleTests
+public sealed partial class HouseRuleTests
 {
     public static TheoryData<string> LibraryNames => new(Repository.Libraries.Select(library => library.GetName().Name!));
 
@@ -53,6 +54,27 @@ public sealed class HouseRuleTests
         Repository.Sources(ending),
         file => Assert.True(File.ReadLines(file).Count() <= mostLines, $"{file} has more than {mostLines} lines."));
 
+    /// <summary>The service worker of Blazor's template keeps no other files, and not every host serves .mjs as JavaScript.</summary>
+    [Theory]
+    [MemberData(nameof(LibraryNames))]
+    public void An_app_without_a_network_finds_every_script(string library)
+    {
+        var assets = Repository.WebAssets(Library(library));
+        Assert.All(assets, asset => Assert.Contains(Path.GetExtension(asset), (string[])[".js", ".wasm", ".gz"]));
+        Assert.DoesNotContain(assets, asset => asset.Contains(".mjs", StringComparison.Ordinal));
+        var folder = Path.Combine(Repository.Root, "src", library.Split('.')[^1], "wwwroot");
+        Assert.All(Directory.EnumerateFiles(folder, "*.js"), script =>
+        {
+            Assert.Contains(Path.GetFileName(script), assets);
+            foreach (Match import in RelativeImport().Matches(File.ReadAllText(script))) Assert.Contains(import.Groups[1].Value, assets);
+        });
+    }
+
+    [Fact]
+    public void SQLite_is_shipped_as_two_files() => Assert.Equal(
+        ["sqlite/sqlite3.js", "sqlite/sqlite3.wasm"],
+        Repository.WebAssets(Library("DataSync.Vfs")).Where(asset => asset.StartsWith("sqlite/", StringComparison.Ordinal) && asset.Split('.').Length == 2).Order());
+
     [Fact]
     public void Dependencies_point_one_way()
     {
@@ -60,6 +82,9 @@ public sealed class HouseRuleTests
         Assert.DoesNotContain(coordination.GetReferencedAssemblies(), a => a.Name is "DataSync.Storage" or "DataSync.Vfs");
         Assert.DoesNotContain(storage.GetReferencedAssemblies(), a => a.Name == "DataSync.Vfs");
     }
+
+    [GeneratedRegex(@"(?:from|import\()\s*'\./([^']+)'")]
+    private static partial Regex RelativeImport();
 
     private static Assembly Library(string name) => Repository.Libraries.Single(library => library.GetName().Name == name);
 }

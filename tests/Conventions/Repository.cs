@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Text.Json;
 using DataSync.Coordination;
 using DataSync.Storage;
 using DataSync.Vfs;
@@ -17,6 +18,17 @@ internal static class Repository
     public static IEnumerable<string> Sources(string ending) => Directory
         .EnumerateFiles(Path.Combine(Root, "src"), "*" + ending, SearchOption.AllDirectories)
         .Where(file => !file.Split(Path.DirectorySeparatorChar).Any(part => part is "bin" or "obj" or "node_modules" or "sqlite"));
+
+    /// <summary>What a library serves to the browser, as paths below its wwwroot.</summary>
+    public static IReadOnlyList<string> WebAssets(Assembly library)
+    {
+        var name = library.GetName().Name!;
+        var output = Path.GetRelativePath(Path.Combine(Root, "tests", "Conventions"), AppContext.BaseDirectory); // bin/Debug/net10.0
+        var manifest = Path.Combine(Root, "src", name.Split('.')[^1], output, name + ".staticwebassets.endpoints.json");
+        using var json = JsonDocument.Parse(File.ReadAllText(manifest));
+        return [.. json.RootElement.GetProperty("Endpoints").EnumerateArray()
+            .Select(endpoint => endpoint.GetProperty("Route").GetString()!).Where(route => !route.StartsWith("_content/", StringComparison.Ordinal)).Distinct()];
+    }
 
     private static string FindRoot()
     {

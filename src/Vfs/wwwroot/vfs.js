@@ -21,7 +21,7 @@ export async function initialize(vfsName) {
   };
   const runtime = globalThis.getDotnetRuntime(0);
   const [{ default: load }, assembly] = await Promise.all([
-    import('./sqlite/index.mjs'),
+    import('./sqlite/sqlite3.js'),
     runtime.getAssemblyExports('DataSync.Vfs.dll'),
   ]);
   sqlite3 = await load({ print: () => { }, printErr: message => console.warn(message) });
