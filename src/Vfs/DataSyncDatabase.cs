@@ -343,6 +343,11 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             writer.Rollback();
             throw new OperationCanceledException(error.Message, error, cancellationToken);
         }
+        catch (SqliteException error) when (VfsFailure.RefusalOf(error) is { } refusal)
+        {
+            writer.Rollback();
+            throw refusal;
+        }
         catch
         {
             writer.Rollback();
@@ -360,6 +365,11 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             await work(writer.Connection).ConfigureAwait(false);
             writer.Execute("COMMIT");
             return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+        }
+        catch (SqliteException error) when (VfsFailure.RefusalOf(error) is { } refusal)
+        {
+            writer.Rollback();
+            throw refusal;
         }
         catch
         {

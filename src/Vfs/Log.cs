@@ -10,4 +10,7 @@ internal static partial class Log
 
     [LoggerMessage(3002, LogLevel.Error, "A callback given to SQLite threw: {Callback}.")]
     public static partial void CallbackFailed(ILogger logger, string callback, Exception exception);
+
+    [LoggerMessage(3003, LogLevel.Warning, "The file that was imported into '{Database}' was in WAL mode: what its -wal file held is not in it.")]
+    public static partial void ImportedWithoutWal(ILogger logger, string database);
 }

@@ -81,12 +81,12 @@ public sealed class ErrorTests(BrowserFixture browser, ITestOutputHelper output)
         (string What, byte[] File, string Message)[] cases =
         [
             ("text", "This is a letter, not a database. "u8.ToArray(), "no SQLite database"),
-            ("nothing", [], "no SQLite database"),
+            ("nothing", [], "is empty"),
             ("noise", [.. Enumerable.Range(0, 9000).Select(i => (byte)(i * 7))], "no SQLite database"),
             ("a header alone", file[..100], "cut short"),
             ("half", file[..(file.Length / 2 / 4096 * 4096)], "cut short"),
             ("half a page less", file[..^2048], "cut short"),
-            ("one byte more", [.. file, 0], "cut short"),
+            ("one byte more", [.. file, 0], "1 bytes behind the database's end"),
             ("an impossible page size", impossible, "page size"),
             ("damaged pages", damaged, "damaged"),
         ];
@@ -101,7 +101,7 @@ public sealed class ErrorTests(BrowserFixture browser, ITestOutputHelper output)
                 "fetch('data:;base64,' + argument).then(r => r.arrayBuffer()).then(file => datasync.import(new Uint8Array(file)))", Convert.ToBase64String(content));
             Assert.True(failure.Name == "DatabaseImportException", $"{what}: {failure}");
             Assert.Contains(message, failure.Message, StringComparison.Ordinal);
-            Assert.Contains("nothing was imported", failure.Message, StringComparison.Ordinal);
+            Assert.Contains("Nothing was imported", failure.Message, StringComparison.Ordinal);
         }
 
         foreach (var tab in new[] { page, other })
