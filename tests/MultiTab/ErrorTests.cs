@@ -115,6 +115,26 @@ public sealed class ErrorTests(BrowserFixture browser, ITestOutputHelper output)
         Assert.Equal(6, await page.ScalarAsync<int>("SELECT count(*) FROM person"));
     }
 
+    [Fact(Timeout = Limits.Test_ms)]
+    public async Task A_transaction_that_is_larger_than_a_browser_stores_fails_before_it_is_sent()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var leader = await tabs.OpenDatabaseAsync();
+        await leader.ExecuteAsync("CREATE TABLE big(x)");
+        var follower = await tabs.OpenDatabaseAsync();
+
+        foreach (var page in new[] { follower, leader })
+        {
+            var failure = await page.FailureOfAsync("datasync.execute('INSERT INTO big VALUES (zeroblob(150000000))')");
+            Assert.Equal("CommitTooLargeException", failure.Name);
+            Assert.Contains("split it into smaller ones", failure.Message, StringComparison.Ordinal);
+            await page.ExecuteAsync("INSERT INTO big VALUES ('small')");
+        }
+
+        Assert.Equal(2, await leader.ScalarAsync<int>("SELECT count(*) FROM big"));
+        Assert.Equal("ok", await leader.ScalarAsync<string>("PRAGMA integrity_check"));
+    }
+
     private static async Task AssertSqlFailsAsync(IPage page, string sql, string message)
     {
         var failure = await page.FailureOfAsync("datasync.execute(argument)", sql);
