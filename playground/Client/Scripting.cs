@@ -114,7 +114,8 @@ internal static partial class Scripting
     private static void WriteResult(Utf8JsonWriter writer, ExecuteResult result)
     {
         writer.WriteNumber("changes", result.Changes);
-        writer.WriteNumber("lastInsertRowId", result.LastInsertRowId);
+        writer.WritePropertyName("lastInsertRowId");
+        SqlJson.WriteValue(writer, result.LastInsertRowId);
         writer.WriteNumber("marker", result.Marker);
     }
 

@@ -56,14 +56,15 @@ internal static class SqlJson
         JsonValueKind.String => value.GetString(),
         JsonValueKind.True => 1L,
         JsonValueKind.False => 0L,
-        JsonValueKind.Number => value.TryGetInt64(out var whole) ? whole : value.GetDouble(),
+        JsonValueKind.Number => value.TryGetInt64(out var whole) ? (object)whole : value.GetDouble(),
         JsonValueKind.Object when value.TryGetProperty("$int", out var whole) => long.Parse(whole.GetString()!, provider: null),
         JsonValueKind.Object when value.TryGetProperty("$real", out var real) => double.Parse(real.GetString()!, System.Globalization.CultureInfo.InvariantCulture),
         JsonValueKind.Object when value.TryGetProperty("$blob", out var blob) => blob.GetBytesFromBase64(),
         _ => throw new FormatException("A parameter must be null, a boolean, a number, a bigint, a string or bytes."),
     };
 
-    private static void WriteValue(Utf8JsonWriter writer, object? value)
+    /// <summary>Writes a value that SQLite has.</summary>
+    public static void WriteValue(Utf8JsonWriter writer, object? value)
     {
         switch (value)
         {

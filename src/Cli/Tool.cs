@@ -1,5 +1,6 @@
 using System.CommandLine;
 using DataSync.Storage;
+using DataSync.Vfs;
 using Spectre.Console;
 
 namespace DataSync.Cli;
@@ -39,7 +40,7 @@ internal sealed class Tool(IAnsiConsole output, IAnsiConsole error)
             var code = await parsed.InvokeAsync(configuration).ConfigureAwait(false);
             return parsed.Errors.Count > 0 ? ExitCode.Usage : code;
         }
-        catch (Exception failure) when (failure is StorageException or IOException or UnauthorizedAccessException or OperationCanceledException)
+        catch (Exception failure) when (failure is StorageException or DatabaseImportException or IOException or UnauthorizedAccessException or OperationCanceledException)
         {
             error.Write(new Text(failure.Message + "\n"));
             return failure switch

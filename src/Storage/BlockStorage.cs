@@ -36,14 +36,16 @@ public sealed partial class BlockStorage : IDisposable
     private readonly TabId _writer;
     private readonly ChecksumKind _checksum;
     private readonly Func<CommitId> _newCommitId;
+    private readonly long _maxCommitBytes;
     private BlockImage _image;
     private BlockUndo? _batch;
     private long _size;
     private int _readers;
     private bool _isSealed;
 
-    internal BlockStorage(IBatchOwner owner, BlockImage image, ChecksumKind checksum, TabId writer, TimeProvider time, Func<CommitId>? newCommitId = null)
+    internal BlockStorage(IBatchOwner owner, BlockImage image, ChecksumKind checksum, TabId writer, TimeProvider time, Func<CommitId>? newCommitId = null, long? maxCommitBytes = null)
     {
+        _maxCommitBytes = maxCommitBytes ?? CommitRecord.MaxBytes;
         (_owner, _image, _checksum, _writer, _time) = (owner, image, checksum, writer, time);
         _newCommitId = newCommitId ?? CommitId.New;
         Durable = image.Position;
@@ -239,6 +241,7 @@ public sealed partial class BlockStorage : IDisposable
     }
 
     /// <summary>Publishes the open batch: it becomes part of the image, and its commit goes on its way.</summary>
+    /// <exception cref="CommitTooLargeException">It writes more than a commit may; it is still open, to be rolled back.</exception>
     public void CommitBatch()
     {
         CommitRecord? sealedCommit = null;
@@ -295,6 +298,13 @@ public sealed partial class BlockStorage : IDisposable
             var extent = _image.GetOrAdd((int)(id / Extent.BlockCount));
             if (extent.IsPresent((int)(id % Extent.BlockCount))) written.Add(id);
             else if (batch.WasPresent(id)) freed.Add(id); // one that came and went within the batch is nobody's business
+        }
+
+        // Before it is copied, sent and written, which would take long and fail at the end.
+        if ((long)written.Count * Extent.BlockSize > _maxCommitBytes)
+        {
+            throw new CommitTooLargeException(FormattableString.Invariant(
+                $"The transaction changes {(long)written.Count * Extent.BlockSize} bytes, and one commit takes at most {_maxCommitBytes}. Nothing was written; split it into smaller ones."));
         }
 
         written.Sort();

@@ -25,6 +25,12 @@ public sealed class CommitRecord
     /// <summary>Bytes before the body.</summary>
     public const int HeaderSize = 128;
 
+    /// <summary>
+    /// The most that one commit may write, in bytes of blocks: the browser stores no more in one record (Chromium: 127 MiB with all that is
+    /// around it), and no array holds more elsewhere.
+    /// </summary>
+    internal static readonly long MaxBytes = OperatingSystem.IsBrowser() ? 120 << 20 : 1 << 30;
+
     private const uint Magic = 0x31435344;
     private const int MarkerOffset = 8, EpochOffset = 16, IncarnationOffset = 24, CommitOffset = 40, BaseOffset = 56, WriterOffset = 72,
         TimeOffset = 88, FileSizeOffset = 96, BlockCountOffset = 104, FreedCountOffset = 108, BodyChecksumOffset = 112, HeaderHashOffset = 120;

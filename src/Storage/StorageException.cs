@@ -110,8 +110,8 @@ public sealed class StorageQuotaException(string? message = null, Exception? inn
     StorageErrorCode.Quota, message ?? "There is no room left for this origin's storage, so the commit was not written. Delete data or free disk space, then try again.", innerException);
 
 /// <summary>
-/// One transaction changes more than the platform stores in one record (in Chromium 127 MB). Nothing was written; split the
-/// transaction.
+/// One transaction changes more than is stored in one record: 120 MiB in the browser, where the platform sets the bound (Chromium's is
+/// 127 MiB), 1 GiB natively. Nothing was written; split the transaction.
 /// </summary>
 public sealed class CommitTooLargeException(string? message = null) : StorageException(
     StorageErrorCode.TooLarge, message ?? "The transaction changes more than the browser stores at once (in Chromium 127 MB). Nothing was written; split it into smaller ones.", null);

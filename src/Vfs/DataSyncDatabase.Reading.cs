@@ -11,7 +11,8 @@ public sealed partial class DataSyncDatabase
 
     /// <summary>
     /// Runs a query here, without asking any other tab, and makes an object of each row: a scalar of the first column, or a
-    /// class or record whose constructor parameters and properties are named as columns are. A statement that also writes
+    /// class or record whose constructor parameters and properties are named as columns are, or a tuple of the columns in order. Values are
+    /// converted as <see cref="SqliteDataReader.GetFieldValue{T}(int)"/> converts them; a text may also be an enum member's name. A statement that also writes
     /// (<c>INSERT … RETURNING</c>) is run as <see cref="ExecuteAsync(string, object?, CancellationToken)"/> runs it.
     /// </summary>
     /// <param name="sql">The query; of several statements, the rows of the first that has any.</param>
@@ -68,6 +69,7 @@ public sealed partial class DataSyncDatabase
             lock (_readLock)
             {
                 using var interruption = _reader!.InterruptOn(cancellationToken);
+                _reader.CheckSchema(_pipeline.Storage); // some pragmas (page_size) answer from it without looking
                 TResult result;
                 bool isLeftOpen;
                 try

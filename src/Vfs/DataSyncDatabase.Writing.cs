@@ -138,6 +138,11 @@ public sealed partial class DataSyncDatabase
             writer.Rollback();
             throw new OperationCanceledException(error.Message, error, cancellationToken);
         }
+        catch (SqliteException error) when (VfsFailure.RefusalOf(error) is { } refusal)
+        {
+            writer.Rollback();
+            throw refusal;
+        }
         catch
         {
             writer.Rollback();
@@ -157,6 +162,11 @@ public sealed partial class DataSyncDatabase
             await work(writer.Connection).ConfigureAwait(false);
             EndTransaction(writer, isBegun: true);
             return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+        }
+        catch (SqliteException error) when (VfsFailure.RefusalOf(error) is { } refusal)
+        {
+            writer.Rollback();
+            throw refusal;
         }
         catch
         {

@@ -249,6 +249,10 @@ internal sealed class DatabaseFile : VfsFile
             _storage.CommitBatch();
             _hasBatch = false;
         }
+        catch (CommitTooLargeException e)
+        {
+            return VfsFailure.Report(e, SqliteResult.IoErrorCommit);
+        }
         catch (Exception e)
         {
             // Published, and its owner failed: the commit stands, and what became of it is the owner's to tell.

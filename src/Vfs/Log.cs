@@ -14,6 +14,9 @@ internal static partial class Log
     [LoggerMessage(3003, LogLevel.Error, "A handler of {EventName} failed")]
     public static partial void HandlerFailed(ILogger logger, string eventName, Exception error);
 
+    [LoggerMessage(3004, LogLevel.Warning, "The file that was imported into '{Database}' was in WAL mode: what its -wal file held is not in it.")]
+    public static partial void ImportedWithoutWal(ILogger logger, string database);
+
     [LoggerMessage(3010, LogLevel.Error, "A handler given to Subscribe failed at commit {Marker} of '{Database}'; it hears of the next one.")]
     public static partial void SubscriberFailed(ILogger logger, string database, long marker, Exception exception);
 }

@@ -1,103 +1,103 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Reflection;
+using System.Runtime.CompilerServices;
+using SQLitePCL;
 
 namespace DataSync.Vfs;
 
 /// <summary>
-/// Makes objects of rows. A scalar takes the first column; a class or record takes the public constructor whose parameters
-/// are all columns (the one with the most), then sets the other properties. Names are compared without case and underscores.
+/// Makes objects of rows. A scalar takes the first column, a tuple as many as it has members, in order; a class or record takes the public
+/// constructor whose parameters are all columns (the one with the most), then sets the other properties. Names are compared without case
+/// and underscores. <see cref="ColumnReader"/> has the conversions.
 /// </summary>
 internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors | DynamicallyAccessedMemberTypes.PublicProperties)] T>
 {
     private readonly ConstructorInvoker? _constructor;
-    private readonly (int Column, Type Type, Type Plain)[] _arguments = [];
-    private readonly List<(int Column, PropertyInfo Property)> _properties = [];
+    private readonly Member[] _arguments;
+    private readonly List<(Member Value, PropertyInfo Property)> _properties = [];
 
+    /// <param name="names">The columns'.</param>
+    /// <exception cref="InvalidOperationException">The type cannot be made of these columns.</exception>
     public RowMapper(IReadOnlyList<string> names)
     {
-        if (IsScalar(typeof(T))) return;
+        if (ColumnReader.IsScalar(Underlying(typeof(T))))
+        {
+            _arguments = [new(0, typeof(T))];
+            return;
+        }
+
+        if (typeof(ITuple).IsAssignableFrom(typeof(T)))
+        {
+            (_constructor, _arguments) = OfTuple(names);
+            return;
+        }
+
         var columns = new Dictionary<string, int>(StringComparer.OrdinalIgnoreCase);
         for (var i = 0; i < names.Count; i++) columns.TryAdd(Plain(names[i]), i);
         var constructor = typeof(T).GetConstructors()
             .Where(c => c.GetParameters().All(p => columns.ContainsKey(Plain(p.Name!))))
             .MaxBy(c => c.GetParameters().Length)
             ?? throw new InvalidOperationException(
-                $"{typeof(T).Name} has no public constructor whose parameters are all columns; the columns are {string.Join(", ", columns.Keys)}.");
+                $"{typeof(T).Name} is no type of a single column, and has no public constructor whose parameters are all columns; the columns are {string.Join(", ", names)}.");
         _constructor = ConstructorInvoker.Create(constructor);
         var parameters = constructor.GetParameters();
-        _arguments = [.. parameters.Select(p => (columns[Plain(p.Name!)], p.ParameterType, Underlying(p.ParameterType)))];
+        _arguments = [.. parameters.Select(p => new Member(columns[Plain(p.Name!)], p.ParameterType))];
         foreach (var property in typeof(T).GetProperties())
         {
             var isArgument = parameters.Any(p => string.Equals(p.Name, property.Name, StringComparison.OrdinalIgnoreCase));
-            if (!isArgument && property.CanWrite && columns.TryGetValue(Plain(property.Name), out var column)) _properties.Add((column, property));
+            if (!isArgument && property.CanWrite && columns.TryGetValue(Plain(property.Name), out var column)) _properties.Add((new(column, property.PropertyType), property));
         }
+
+        if (_arguments.Length + _properties.Count == 0)
+            throw new InvalidOperationException($"{typeof(T).Name} has nothing that is named as a column is; the columns are {string.Join(", ", names)}.");
     }
 
     /// <summary>Makes an object of the row that the statement stands on.</summary>
+    /// <exception cref="InvalidCastException">A value does not fit.</exception>
     public T Map(Statement row)
     {
-        if (_constructor is null) return (T)Read(row, 0, typeof(T), Underlying(typeof(T)))!;
+        if (_constructor is null) return (T)_arguments[0].Read(row)!;
         var arguments = new object?[_arguments.Length];
-        for (var i = 0; i < arguments.Length; i++)
-        {
-            var (column, type, plain) = _arguments[i];
-            arguments[i] = Read(row, column, type, plain);
-        }
-
+        for (var i = 0; i < arguments.Length; i++) arguments[i] = _arguments[i].Read(row);
         var made = _constructor.Invoke(arguments.AsSpan());
-        foreach (var (column, property) in _properties)
-            property.SetValue(made, Read(row, column, property.PropertyType, Underlying(property.PropertyType)), BindingFlags.DoNotWrapExceptions, null, null, CultureInfo.InvariantCulture);
+        foreach (var (value, property) in _properties)
+            property.SetValue(made, value.Read(row), BindingFlags.DoNotWrapExceptions, null, null, CultureInfo.InvariantCulture);
         return (T)made;
     }
 
-    private static object? Read(Statement row, int column, Type type, Type plain)
+    private static (ConstructorInvoker Constructor, Member[] Arguments) OfTuple(IReadOnlyList<string> names)
     {
-        var value = row.GetValue(column);
-        if (value?.GetType() == plain) return value;
-        try
-        {
-            return Convert(value, type);
-        }
-        catch (Exception error) when (error is FormatException or OverflowException or ArgumentException or InvalidCastException)
-        {
-            throw new InvalidCastException($"Column '{row.Columns[column]}' does not fit {type.Name}: {error.Message}", error);
-        }
+        var types = typeof(T).GetGenericArguments();
+        if (typeof(T).GetConstructors() is not [var constructor] || types.Any(type => typeof(ITuple).IsAssignableFrom(type)))
+            throw new InvalidOperationException("A tuple that rows become has one to seven members, none of them a tuple. Use a record.");
+        if (types.Length > names.Count)
+            throw new InvalidOperationException($"The tuple has {types.Length} members, but the columns are only {string.Join(", ", names)}.");
+        return (ConstructorInvoker.Create(constructor), [.. types.Select((type, column) => new Member(column, type))]);
     }
 
     private static string Plain(string name) => name.Replace("_", "", StringComparison.Ordinal);
 
     private static Type Underlying(Type type) => Nullable.GetUnderlyingType(type) ?? type;
 
-    private static bool IsScalar(Type type)
+    // What takes a column's value.
+    private sealed class Member(int column, Type type)
     {
-        type = Underlying(type);
-        return type.IsPrimitive || type.IsEnum || type == typeof(string) || type == typeof(byte[]) || type == typeof(object) || type == typeof(decimal)
-            || type == typeof(DateTime) || type == typeof(DateTimeOffset) || type == typeof(DateOnly) || type == typeof(TimeOnly)
-            || type == typeof(TimeSpan) || type == typeof(Guid);
-    }
+        private readonly Type _plain = Underlying(type);
+        private readonly bool _takesNull = !type.IsValueType || Nullable.GetUnderlyingType(type) is not null;
+        private readonly Func<Statement, int, object> _read = ColumnReader.Of(Underlying(type));
 
-    private static object? Convert(object? value, Type type)
-    {
-        if (value is null)
+        public object? Read(Statement row)
         {
-            return !type.IsValueType || Nullable.GetUnderlyingType(type) is not null
-                ? null
-                : throw new InvalidCastException($"It is NULL; use {type.Name}?.");
+            try
+            {
+                if (row.GetType(column) != raw.SQLITE_NULL) return _read(row, column);
+                return _takesNull ? null : throw new InvalidCastException($"it is NULL; use {type.Name}?");
+            }
+            catch (Exception error) when (error is FormatException or OverflowException or ArgumentException or InvalidCastException)
+            {
+                throw new InvalidCastException($"Column '{row.Columns[column]}' does not fit {_plain.Name}: {error.Message}", error);
+            }
         }
-
-        type = Underlying(type);
-        if (type.IsInstanceOfType(value)) return value;
-        if (type.IsEnum) return value is string name ? Enum.Parse(type, name) : Enum.ToObject(type, value);
-        if (type == typeof(Guid) && value is byte[] { Length: 16 } bytes) return new Guid(bytes);
-        if (value is not string text) return System.Convert.ChangeType(value, type, CultureInfo.InvariantCulture);
-        if (type == typeof(Guid)) return Guid.Parse(text);
-        if (type == typeof(DateTimeOffset)) return DateTimeOffset.Parse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal);
-        if (type == typeof(DateTime)) return DateTime.Parse(text, CultureInfo.InvariantCulture, DateTimeStyles.RoundtripKind);
-        if (type == typeof(DateOnly)) return DateOnly.Parse(text, CultureInfo.InvariantCulture);
-        if (type == typeof(TimeOnly)) return TimeOnly.Parse(text, CultureInfo.InvariantCulture);
-        return type == typeof(TimeSpan)
-            ? TimeSpan.Parse(text, CultureInfo.InvariantCulture)
-            : System.Convert.ChangeType(text, type, CultureInfo.InvariantCulture);
     }
 }

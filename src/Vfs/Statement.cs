@@ -140,14 +140,29 @@ internal sealed class Statement : IDisposable
     }
 
     /// <summary>A value of the row: null, <see cref="long"/>, <see cref="double"/>, <see cref="string"/> or <c>byte[]</c>.</summary>
-    public object? GetValue(int column) => raw.sqlite3_column_type(_statement, column) switch
+    public object? GetValue(int column) => GetType(column) switch
     {
-        raw.SQLITE_INTEGER => raw.sqlite3_column_int64(_statement, column),
-        raw.SQLITE_FLOAT => raw.sqlite3_column_double(_statement, column),
-        raw.SQLITE_TEXT => raw.sqlite3_column_text(_statement, column).utf8_to_string(),
-        raw.SQLITE_BLOB => raw.sqlite3_column_blob(_statement, column).ToArray(),
+        raw.SQLITE_INTEGER => GetInt64(column),
+        raw.SQLITE_FLOAT => GetDouble(column),
+        raw.SQLITE_TEXT => GetText(column),
+        raw.SQLITE_BLOB => GetBlob(column),
         _ => null,
     };
+
+    /// <summary>The storage class of a value of the row; ask before the value is read.</summary>
+    public int GetType(int column) => raw.sqlite3_column_type(_statement, column);
+
+    /// <summary>A value of the row as SQLite makes an integer of it.</summary>
+    public long GetInt64(int column) => raw.sqlite3_column_int64(_statement, column);
+
+    /// <summary>A value of the row as SQLite makes a real of it.</summary>
+    public double GetDouble(int column) => raw.sqlite3_column_double(_statement, column);
+
+    /// <summary>A value of the row, not NULL, as SQLite makes a text of it.</summary>
+    public string GetText(int column) => raw.sqlite3_column_text(_statement, column).utf8_to_string();
+
+    /// <summary>A value of the row, not NULL, as SQLite makes bytes of it.</summary>
+    public byte[] GetBlob(int column) => raw.sqlite3_column_blob(_statement, column).ToArray();
 
     /// <summary>Ends the run, whatever its state, so that it can be run again.</summary>
     public void Reset()

@@ -1,4 +1,5 @@
 using DataSync.Storage;
+using Microsoft.Data.Sqlite;
 
 namespace DataSync.Vfs;
 
@@ -13,6 +14,9 @@ public static class VfsFailure
     [ThreadStatic]
     private static int _code;
 
+    [ThreadStatic]
+    private static CommitTooLargeException? _tooLarge;
+
     /// <summary>
     /// The last failure's explanation on this thread, for the user, or null. Read it right after the failed call; the next
     /// failure replaces it. In the browser the error message of the connection already contains it.
@@ -22,7 +26,7 @@ public static class VfsFailure
     /// <summary>Keeps an explanation and returns the code.</summary>
     internal static int Report(int code, string explanation)
     {
-        (_last, _code) = (explanation, code);
+        (_last, _code, _tooLarge) = (explanation, code, null);
         return code;
     }
 
@@ -31,7 +35,7 @@ public static class VfsFailure
     /// <param name="fallback">The code of the operation that failed.</param>
     internal static int Report(Exception exception, int fallback)
     {
-        _last = exception.Message;
+        (_last, _tooLarge) = (exception.Message, exception as CommitTooLargeException);
         return _code = exception switch
         {
             OutOfMemoryException => SqliteResult.IoErrorNoMemory,
@@ -40,6 +44,10 @@ public static class VfsFailure
             _ => fallback,
         };
     }
+
+    /// <summary>What a commit that SQLite says failed was refused for, where that is an error of storage and not of SQL.</summary>
+    internal static CommitTooLargeException? RefusalOf(SqliteException error) =>
+        error.SqliteExtendedErrorCode == SqliteResult.IoErrorCommit ? _tooLarge : null;
 
     /// <summary>The explanation, once, if it belongs to this result code.</summary>
     internal static string? TakeFor(int code)

@@ -28,6 +28,23 @@ public sealed class ToolTests : IDisposable
     }
 
     [Fact]
+    public async Task A_file_whose_wal_was_not_checkpointed_is_refused()
+    {
+        var source = MakeDatabase("source.db", 5);
+        using (var connection = new SqliteConnection($"Data Source={source};Pooling=false"))
+        {
+            connection.Open();
+            using var command = connection.CreateCommand();
+            command.CommandText = "INSERT INTO note(text) VALUES ('in the wal')";
+            command.ExecuteNonQuery();
+            var (refused, _, words) = await RunAsync("import", Store, source);
+            Assert.Equal((ExitCode.Failed, true), (refused, words.Contains("source.db-wal", StringComparison.Ordinal)));
+        }
+
+        Assert.Equal(ExitCode.Ok, (await RunAsync("import", Store, source)).Code);
+    }
+
+    [Fact]
     public async Task A_smaller_database_replaces_a_greater_one()
     {
         await RunAsync("import", Store, MakeDatabase("great.db", 5000));
@@ -118,6 +135,11 @@ public sealed class ToolTests : IDisposable
         var source = MakeDatabase("source.db", 10);
         await RunAsync("import", Store, source);
         Assert.Equal(ExitCode.Failed, (await RunAsync("import", Store, text)).Code);
+        var damaged = await File.ReadAllBytesAsync(source);
+        damaged.AsSpan(4096, 2048).Fill(0xA5);
+        await File.WriteAllBytesAsync(text, damaged);
+        var (refused, _, words) = await RunAsync("import", Store, text);
+        Assert.Equal((ExitCode.Failed, true), (refused, words.Contains("the file is damaged", StringComparison.Ordinal)));
         Assert.Equal(ExitCode.Failed, (await RunAsync("import", Store, Path.Combine(_base, "missing.db"))).Code);
         Assert.Equal(ExitCode.Failed, (await RunAsync("export", Store, source)).Code);
         Assert.Equal(ExitCode.Ok, (await RunAsync("export", Store, source, "--force")).Code);

@@ -64,6 +64,31 @@ public sealed class BrowserSqliteFeatures : SqliteFeatureContract
         Connection.Execute("INSERT INTO t VALUES (3)");
         Assert.Equal(["3"], Connection.Rows("SELECT a FROM t"));
     }
+
+    [Fact]
+    public void An_exception_in_a_collation_fails_its_statement_and_nothing_of_that_stays()
+    {
+        var throws = false;
+        Connection.CreateCollation("moody", (a, b) => throws ? throw new InvalidOperationException("not today") : string.CompareOrdinal(a, b));
+        Connection.Execute("CREATE TABLE t(a TEXT COLLATE moody PRIMARY KEY); INSERT INTO t VALUES ('a'), ('b'), ('c'), ('d')");
+        foreach (var sql in new[]
+        {
+            "SELECT * FROM t WHERE a = 'b'", "SELECT * FROM t ORDER BY a || 'x' COLLATE moody", "INSERT INTO t VALUES ('e')", "UPDATE t SET a = a || 'x'",
+            "BEGIN; INSERT INTO t VALUES ('e')", "CREATE TABLE u(v); BEGIN; INSERT INTO u VALUES (1); DELETE FROM t WHERE a > 'b'",
+        })
+        {
+            throws = true;
+            var error = Assert.Throws<SqliteException>(() => Connection.Rows(sql));
+            throws = false;
+            Assert.Equal((1, true), (error.SqliteErrorCode, error.Message.Contains("a collation threw: not today", StringComparison.Ordinal)));
+            Assert.Equal(1, raw.sqlite3_get_autocommit(Connection.Handle!));
+            Assert.Equal(["a", "b", "c", "d"], Connection.Rows("SELECT a FROM t ORDER BY a"));
+        }
+
+        Assert.Empty(Connection.Rows("SELECT * FROM u"));
+        Connection.Execute("INSERT INTO t VALUES ('e')");
+        AssertSound();
+    }
 }
 
 public sealed class BrowserSqliteSpeed : SqliteSpeed

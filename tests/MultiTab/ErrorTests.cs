@@ -81,12 +81,12 @@ public sealed class ErrorTests(BrowserFixture browser, ITestOutputHelper output)
         (string What, byte[] File, string Message)[] cases =
         [
             ("text", "This is a letter, not a database. "u8.ToArray(), "no SQLite database"),
-            ("nothing", [], "no SQLite database"),
+            ("nothing", [], "is empty"),
             ("noise", [.. Enumerable.Range(0, 9000).Select(i => (byte)(i * 7))], "no SQLite database"),
             ("a header alone", file[..100], "cut short"),
             ("half", file[..(file.Length / 2 / 4096 * 4096)], "cut short"),
             ("half a page less", file[..^2048], "cut short"),
-            ("one byte more", [.. file, 0], "cut short"),
+            ("one byte more", [.. file, 0], "1 bytes behind the database's end"),
             ("an impossible page size", impossible, "page size"),
             ("damaged pages", damaged, "damaged"),
         ];
@@ -101,7 +101,7 @@ public sealed class ErrorTests(BrowserFixture browser, ITestOutputHelper output)
                 "fetch('data:;base64,' + argument).then(r => r.arrayBuffer()).then(file => datasync.import(new Uint8Array(file)))", Convert.ToBase64String(content));
             Assert.True(failure.Name == "DatabaseImportException", $"{what}: {failure}");
             Assert.Contains(message, failure.Message, StringComparison.Ordinal);
-            Assert.Contains("nothing was imported", failure.Message, StringComparison.Ordinal);
+            Assert.Contains("Nothing was imported", failure.Message, StringComparison.Ordinal);
         }
 
         foreach (var tab in new[] { page, other })
@@ -113,6 +113,26 @@ public sealed class ErrorTests(BrowserFixture browser, ITestOutputHelper output)
         await page.ExecuteAsync("INSERT INTO t VALUES (2, 'two', 2)");
         await page.ImportAsync(file);
         Assert.Equal(6, await page.ScalarAsync<int>("SELECT count(*) FROM person"));
+    }
+
+    [Fact(Timeout = Limits.Test_ms)]
+    public async Task A_transaction_that_is_larger_than_a_browser_stores_fails_before_it_is_sent()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var leader = await tabs.OpenDatabaseAsync();
+        await leader.ExecuteAsync("CREATE TABLE big(x)");
+        var follower = await tabs.OpenDatabaseAsync();
+
+        foreach (var page in new[] { follower, leader })
+        {
+            var failure = await page.FailureOfAsync("datasync.execute('INSERT INTO big VALUES (zeroblob(150000000))')");
+            Assert.Equal("CommitTooLargeException", failure.Name);
+            Assert.Contains("split it into smaller ones", failure.Message, StringComparison.Ordinal);
+            await page.ExecuteAsync("INSERT INTO big VALUES ('small')");
+        }
+
+        Assert.Equal(2, await leader.ScalarAsync<int>("SELECT count(*) FROM big"));
+        Assert.Equal("ok", await leader.ScalarAsync<string>("PRAGMA integrity_check"));
     }
 
     private static async Task AssertSqlFailsAsync(IPage page, string sql, string message)

@@ -37,6 +37,53 @@ public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper out
     }
 
     [Fact(Timeout = Limits.Test_ms)]
+    public async Task Whole_numbers_are_integers_and_what_SQLite_has_no_value_for_is_refused()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var page = await tabs.OpenAsync();
+
+        var seen = (await page.EvaluateAsync("""
+            async () => {
+              await datasync.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT)');
+              const scalar = async (sql, ...params) => Object.values((await datasync.query(sql, params))[0])[0];
+              const failure = (params) => datasync.execute('SELECT $v', params).then(() => 'none', error => `${error.name}: ${error.message}`);
+              return {
+                quotient: await scalar('SELECT 7 / ?', 2),
+                types: await Promise.all([5, -5, 2 ** 53, 2 ** 62, 2 ** 63, 1.5, 1e300, true].map(value => scalar('SELECT typeof(?)', value))),
+                power: String(await scalar('SELECT ?', 2 ** 62)),
+                text: (await datasync.query('INSERT INTO t VALUES (1, ?) RETURNING text', [5]))[0].text,
+                rowid: String((await datasync.execute('INSERT INTO t(id) VALUES (?)', [9007199254740993n])).lastInsertRowId),
+                last: String((await datasync.transaction([{ sql: 'INSERT INTO t(id) VALUES (9223372036854775807)' }])).lastInsertRowId),
+                surrogate: await scalar('SELECT hex(?)', 'a\ud800b'),
+                literal: await scalar("SELECT hex('\udc00')"),
+                inTransaction: (await datasync.transaction([{ sql: "INSERT INTO t VALUES (2, '\ud800' || ?)", params: ['\udfff'] }])).changes,
+                stored: await scalar('SELECT hex(text) FROM t WHERE id = 2'),
+                object: await failure({ v: { $int: '5' } }),
+                array: await failure({ $v: [1] }),
+                date: await failure({ $v: new Date() }),
+                huge: await failure({ $v: 2n ** 63n }),
+                params: await failure('text'),
+              };
+            }
+            """))!.Value;
+
+        Assert.Equal(3, seen.GetProperty("quotient").GetInt32());
+        Assert.Equal("""["integer","integer","integer","integer","real","real","real","integer"]""", seen.GetProperty("types").GetRawText());
+        Assert.Equal("4611686018427387904", seen.GetProperty("power").GetString());
+        Assert.Equal("5", seen.GetProperty("text").GetString());
+        Assert.Equal("9007199254740993", seen.GetProperty("rowid").GetString());
+        Assert.Equal("9223372036854775807", seen.GetProperty("last").GetString());
+        Assert.Equal("61EFBFBD62", seen.GetProperty("surrogate").GetString());
+        Assert.Equal("EFBFBD", seen.GetProperty("literal").GetString());
+        Assert.Equal("EFBFBDEFBFBD", seen.GetProperty("stored").GetString());
+        Assert.StartsWith("TypeError: The parameter v is of type Object", seen.GetProperty("object").GetString(), StringComparison.Ordinal);
+        Assert.StartsWith("TypeError: The parameter $v is of type Array", seen.GetProperty("array").GetString(), StringComparison.Ordinal);
+        Assert.StartsWith("TypeError: The parameter $v is of type Date", seen.GetProperty("date").GetString(), StringComparison.Ordinal);
+        Assert.StartsWith("RangeError: The parameter $v is 9223372036854775808", seen.GetProperty("huge").GetString(), StringComparison.Ordinal);
+        Assert.StartsWith("TypeError: Parameters are an object", seen.GetProperty("params").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_write_in_one_tab_is_told_to_and_read_by_the_other()
     {
         await using var tabs = await browser.NewTabsAsync(output);

@@ -13,6 +13,16 @@ public sealed class RowMapperTests
         Green,
     }
 
+    private enum Tiny : byte
+    {
+        One = 1,
+    }
+
+    private enum Huge : ulong
+    {
+        Most = ulong.MaxValue,
+    }
+
     [Fact]
     public void Scalars_take_the_first_column()
     {
@@ -43,7 +53,8 @@ public sealed class RowMapperTests
         Assert.Equal([new TimeOnly(23, 59, 58)], RoundTrip(new TimeOnly(23, 59, 58)));
         Assert.Equal([TimeSpan.FromDays(3.5)], RoundTrip(TimeSpan.FromDays(3.5)));
         Assert.Equal(['ä'], RoundTrip('ä'));
-        Assert.Equal([ulong.MaxValue - 1], Map<ulong>("SELECT '18446744073709551614'"));
+        Assert.Equal([ulong.MaxValue], RoundTrip(ulong.MaxValue));
+        Assert.Equal([Huge.Most], RoundTrip(Huge.Most));
     }
 
     [Fact]
@@ -59,13 +70,40 @@ public sealed class RowMapperTests
     }
 
     [Fact]
+    public void Tuples_take_the_columns_in_order()
+    {
+        Assert.Equal([(1L, "a"), (2L, null)], Map<(long, string?)>("SELECT 1 AS x, 'a' AS y, 'ignored' UNION ALL SELECT 2, NULL, NULL"));
+        Assert.Equal([(7, 0.5, true, Color.Green, null)], Map<(int Id, double, bool, Color, DateTime?)>("SELECT 7, 0.5, 1, 'Green', NULL"));
+        Assert.Equal([Tuple.Create(1, "a")], Map<Tuple<int, string>>("SELECT 1, 'a'"));
+        Assert.Equal([ValueTuple.Create(3)], Map<ValueTuple<int>>("SELECT 3"));
+    }
+
+    [Fact]
+    public void A_type_that_rows_cannot_become_is_named()
+    {
+        Assert.Contains("has 3 members, but the columns are only x, y", Fails<(int, int, int)>("SELECT 1 AS x, 2 AS y"), StringComparison.Ordinal);
+        Assert.Contains("Use a record", Fails<(int, (int, int))>("SELECT 1, 2, 3"), StringComparison.Ordinal);
+        Assert.Contains("Use a record", Fails<(int, int, int, int, int, int, int, int)>("SELECT 1, 2, 3, 4, 5, 6, 7, 8"), StringComparison.Ordinal);
+        Assert.Contains("Uri is no type of a single column", Fails<Uri>("SELECT 'https://example.org' AS url"), StringComparison.Ordinal);
+        Assert.Contains("nothing that is named as a column is; the columns are a_b", Fails<List<int>>("SELECT 1 AS a_b"), StringComparison.Ordinal);
+        var error = Assert.Throws<InvalidCastException>(() => Map<Linked>("SELECT 1 AS id, 'https://example.org' AS link"));
+        Assert.Contains("Column 'link' does not fit Uri: no value of SQLite becomes a Uri", error.Message, StringComparison.Ordinal);
+        Assert.Equal([new Linked(1, null)], Map<Linked>("SELECT 1 AS id, NULL AS link"));
+
+        static string Fails<T>(string sql) => Assert.Throws<InvalidOperationException>(() => Map<T>(sql)).Message;
+    }
+
+    [Fact]
     public void What_does_not_fit_says_which_column_and_why()
     {
-        Assert.Contains("'n' does not fit Int32", Assert.Throws<InvalidCastException>(() => Map<int>("SELECT 'text' AS n")).Message, StringComparison.Ordinal);
+        Assert.Contains("'n' does not fit Int32", Assert.Throws<InvalidCastException>(() => Map<int>("SELECT 2147483648 AS n")).Message, StringComparison.Ordinal);
         Assert.Contains("NULL", Assert.Throws<InvalidCastException>(() => Map<int>("SELECT NULL AS n")).Message, StringComparison.Ordinal);
         Assert.Contains("use Int64?", Assert.Throws<InvalidCastException>(() => Map<Person>("SELECT NULL AS id, 'a' AS firstname, 1 AS height")).Message, StringComparison.Ordinal);
         Assert.Throws<InvalidCastException>(() => Map<byte>("SELECT 300"));
         Assert.Throws<InvalidCastException>(() => Map<Color>("SELECT 'Blue'"));
+        Assert.Throws<InvalidCastException>(() => Map<Color>("SELECT 4294967297"));
+        Assert.Throws<InvalidCastException>(() => Map<Tiny>("VALUES (257)"));
+        Assert.Throws<InvalidCastException>(() => Map<Tiny>("VALUES ('-1')"));
         Assert.Throws<InvalidCastException>(() => Map<DateTime>("SELECT 'soon'"));
         Assert.Contains("the columns are id", Assert.Throws<InvalidOperationException>(() => Map<Person>("SELECT 1 AS id")).Message, StringComparison.Ordinal);
         Assert.Equal("from the constructor", Assert.Throws<NotSupportedException>(() => Map<Refusing>("SELECT 1 AS id")).Message);
@@ -90,6 +128,8 @@ public sealed class RowMapperTests
     private sealed record Person(long Id, string FirstName, double? Height);
 
     private readonly record struct Point(int X, string Name);
+
+    private sealed record Linked(int Id, Uri? Link);
 
     private sealed class Item
     {

@@ -53,6 +53,26 @@ public sealed class SqlParametersTests
     }
 
     [Fact]
+    public void Half_of_a_surrogate_pair_becomes_the_replacement_character_as_with_Microsoft_Data_Sqlite()
+    {
+        SQLitePCL.Batteries_V2.Init();
+        using var connection = new SqliteConnection("Data Source=:memory:");
+        connection.Open();
+        foreach (var text in new[] { "\ud800", "a\udc00b", "\udc00\ud800", "😀\ud83d" })
+        {
+            using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // This test's own text.
+            command.CommandText = $"SELECT hex($v), hex('{text}')";
+#pragma warning restore CA2100
+            command.Parameters.AddWithValue("$v", text);
+            using var reader = command.ExecuteReader();
+            reader.Read();
+            Assert.Contains("EFBFBD", reader.GetString(0), StringComparison.Ordinal);
+            Assert.Equal([reader.GetString(0), reader.GetString(1)], Bound(command.CommandText, new { v = text }));
+        }
+    }
+
+    [Fact]
     public void A_parameter_without_a_value_is_an_error_that_names_it()
     {
         Assert.Contains("$b has no value", Assert.Throws<InvalidOperationException>(() => Bound("SELECT $a, $b", new { a = 1 })).Message, StringComparison.Ordinal);

@@ -13,9 +13,11 @@
 //   const stop = datasync.onCommit(fn)        fn({ marker, writer, isLocal }) for each commit of any tab, until stop()
 //   await datasync.close()
 //
-// params is an object ({ $name: value }, the prefix may be left out) or an array for each ? in turn. Values: null, booleans, numbers,
-// bigints, strings, Uint8Array. Whole numbers beyond 2^53 come back as bigint, blobs as Uint8Array. All calls wait for `ready` by
-// themselves. Failures reject with an Error whose name is the .NET exception's type name, such as "SqliteException".
+// params is an object ({ $name: value }, the prefix may be left out) or an array for each ? in turn. Values: null, booleans (1 or 0),
+// numbers (an INTEGER when whole and below 2^63, else a REAL; NaN is NULL), bigints, strings (half of a surrogate pair becomes U+FFFD),
+// ArrayBuffers and views on them; anything else is refused. Whole numbers beyond 2^53, lastInsertRowId too, come back as bigint, blobs as
+// Uint8Array. All calls wait for `ready` by themselves. Failures reject with an Error whose name is the .NET exception's type name, such
+// as "SqliteException"; wrong parameters with a TypeError or RangeError.
 
 let dotnet;
 let open, refuse;
@@ -70,23 +72,37 @@ function read(json) {
   throw Object.assign(error, details);
 }
 
-function encodeValue(value) {
-  if (value === undefined || value === null) return null;
-  if (typeof value === 'bigint') return { $int: value.toString() };
-  if (typeof value === 'number' && !Number.isFinite(value)) return Number.isNaN(value) ? null : { $real: String(value) };
-  if (value instanceof ArrayBuffer) return encodeValue(new Uint8Array(value));
+function encodeValue(value, name) {
+  switch (typeof value) {
+    case 'undefined': return null;
+    case 'boolean': return value;
+    case 'string': return value.toWellFormed();
+    case 'number':
+      if (Number.isNaN(value)) return null;
+      if (!Number.isFinite(value)) return { $real: String(value) };
+      // JSON would round it to 17 digits.
+      return Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < 2 ** 63 ? { $int: BigInt(value).toString() } : value;
+    case 'bigint':
+      if (BigInt.asIntN(64, value) !== value) throw new RangeError(`The parameter ${name} is ${value}: an INTEGER has 64 bits.`);
+      return { $int: value.toString() };
+  }
+  if (value === null) return null;
+  if (value instanceof ArrayBuffer) return encodeValue(new Uint8Array(value), name);
   if (ArrayBuffer.isView(value)) {
     const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
     let text = '';
     for (let i = 0; i < bytes.length; i += 0x8000) text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
     return { $blob: btoa(text) };
   }
-  return value;
+  throw new TypeError(`The parameter ${name} is of type ${value.constructor?.name ?? typeof value}: `
+    + 'give null, a boolean, a number, a bigint, a string or bytes; other values as text, for instance with JSON.stringify.');
 }
 
-const encodeAll = (params) => (Array.isArray(params)
-  ? params.map(encodeValue)
-  : Object.fromEntries(Object.entries(params ?? {}).map(([name, value]) => [name, encodeValue(value)])));
+function encodeAll(params = {}) {
+  if (Array.isArray(params)) return params.map((value, i) => encodeValue(value, i + 1));
+  if (typeof params !== 'object' || ArrayBuffer.isView(params)) throw new TypeError('Parameters are an object with their names, or an array in their order.');
+  return Object.fromEntries(Object.entries(params ?? {}).map(([name, value]) => [name, encodeValue(value, name)]));
+}
 
 const encode = (params) => JSON.stringify(encodeAll(params));
 
@@ -97,6 +113,7 @@ function decodeValue(value) {
   return Uint8Array.from(atob(value.$blob), (character) => character.charCodeAt(0));
 }
 
+const resultOf = (result) => ({ ...result, lastInsertRowId: decodeValue(result.lastInsertRowId) });
 const rowsOf = ({ columns, rows }) =>
   rows.map((row) => Object.fromEntries(row.map((value, i) => [columns[i], decodeValue(value)])));
 
@@ -110,9 +127,10 @@ async function call(method, ...args) {
 
 globalThis.datasync = Object.freeze({
   ready,
-  execute: (sql, params) => call('Execute', sql, encode(params)),
+  execute: async (sql, params) => resultOf(await call('Execute', sql, encode(params))),
   query: async (sql, params) => rowsOf(await call('Query', sql, encode(params))),
-  transaction: (statements) => call('Transaction', JSON.stringify(statements.map(({ sql, params }) => ({ sql, params: encodeAll(params) })))),
+  transaction: async (statements) => resultOf(await call('Transaction',
+    JSON.stringify(statements.map(({ sql, params }) => ({ sql: sql.toWellFormed(), params: encodeAll(params) }))))),
   status: () => (dotnet ? read(dotnet.Status()) : ready.then(() => read(dotnet.Status()))),
   waitForLeader: async () => (await call('WaitForLeader')).leaderId,
   requestLeadership: async () => { await call('RequestLeadership'); },

@@ -22,7 +22,8 @@ public static class BrowserStorage
     }
 
     /// <summary>
-    /// Asks the browser to keep this origin's data when the disk fills up; Firefox asks the user. Returns whether it will.
+    /// Asks the browser to keep this origin's data when the disk fills up; Firefox asks the user. Returns whether it will. Call it when the
+    /// user has just done something worth keeping: browsers that decide by themselves do so by how much the site is used.
     /// </summary>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <exception cref="StorageUnavailableException">This is no browser.</exception>

@@ -224,7 +224,7 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         _incarnation = recovered.Head.Incarnation;
         (_granted, _head) = (recovered.Head.Epoch, HolderOf(recovered.Head));
         _ledger = new CommitLedger(recovered);
-        _storage = new BlockStorage(this, recovered.Image, recovered.Head.Checksum, _coordinator.Id, _time, _sources.NewCommitId);
+        _storage = new BlockStorage(this, recovered.Image, recovered.Head.Checksum, _coordinator.Id, _time, _sources.NewCommitId, _options.MaxCommitBytes);
         if (recovered.Report.IsCorrupt) Log.StoreDamaged(_logger, recovered.Report.Describe());
         Log.Opened(_logger, _coordinator.Scope, recovered.Report.Position.Marker, recovered.Report.Extents, recovered.Report.LogRecords);
         Post(CommitMessageKind.WhoLeads, m => m);

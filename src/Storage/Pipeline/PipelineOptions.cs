@@ -27,6 +27,9 @@ public sealed class PipelineOptions
     /// <value>Default 256 KiB; 0 to 16 MiB.</value>
     public int AnnounceBytes { get; set; } = 256 << 10;
 
+    /// <summary>The most that one commit may write, in bytes; tests lower it.</summary>
+    internal long MaxCommitBytes { get; set; } = CommitRecord.MaxBytes;
+
     /// <summary>Checks every value and the rules between them.</summary>
     /// <exception cref="ArgumentException">A value is out of its range; the message names it and the range.</exception>
     public void Validate()

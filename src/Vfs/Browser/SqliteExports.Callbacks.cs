@@ -14,6 +14,9 @@ internal static unsafe partial class SqliteExports
     private static readonly List<FunctionContext?> Aggregates = [null];
     private static readonly int* Arguments = (int*)NativeMemory.Alloc(MaxArguments, sizeof(int));
 
+    /// <summary>What a collation of a connection threw in the call that is under way; until its end all others say "equal".</summary>
+    public static Dictionary<int, Exception> CollationFailures { get; } = [];
+
     /// <summary>Keeps what SQLite shall call, and gives the id that it is called by.</summary>
     public static int Register(object callback)
     {
@@ -105,18 +108,19 @@ internal static unsafe partial class SqliteExports
     [JSExport]
     internal static int CallCollation(int id, int size1, int size2)
     {
-        if (Callbacks[id] is not Hook<delegate_collation> hook) return 0;
+        if (Callbacks[id] is not Collation collation || CollationFailures.ContainsKey(collation.Db)) return 0;
 
         // The comparison may run SQL, which uses the buffer again.
         var mine = _buffer;
         _buffer = new();
         try
         {
-            return hook.Delegate(hook.State, new(mine.Address, size1), new(mine.Address + size1, size2));
+            return collation.Compare(collation.State, new(mine.Address, size1), new(mine.Address + size1, size2));
         }
         catch (Exception e)
         {
             Log.CallbackFailed(BlockVfs.Shared.Logger, "collation", e);
+            CollationFailures[collation.Db] = e;
             return 0;
         }
         finally
@@ -223,6 +227,9 @@ internal sealed record Hook<T>(T Delegate, object? State)
 internal sealed record TraceHooks(Hook<delegate_trace>? Trace, Hook<delegate_profile>? Profile);
 
 internal sealed record ScalarFunction(delegate_function_scalar Call, object? State);
+
+/// <summary>A collation, and the connection that it was made for.</summary>
+internal sealed record Collation(int Db, delegate_collation Compare, object? State);
 
 internal sealed record AggregateFunction(delegate_function_aggregate_step Step, delegate_function_aggregate_final Final, object? State);
 

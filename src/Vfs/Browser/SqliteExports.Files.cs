@@ -89,7 +89,9 @@ internal static unsafe partial class SqliteExports
     internal static int IsReserved(int id) => _files[id]!.IsReserved ? 1 : 0;
 
     [JSExport]
-    internal static int Control(int id, int operation) => _files[id]!.Control((SqliteFileControl)operation);
+    internal static int Control(int id, int operation) => (SqliteFileControl)operation == SqliteFileControl.CommitPhaseTwo && CollationFailures.Count > 0
+        ? VfsFailure.Report(SqliteResult.IoErrorCommit, "A collation threw.") // its statement fails, so nothing of it may stay
+        : _files[id]!.Control((SqliteFileControl)operation);
 
     [JSExport]
     internal static int Delete(string name) => BlockVfs.Shared.Delete(name);

@@ -3,7 +3,7 @@ using SQLitePCL;
 
 namespace DataSync.Vfs.Browser;
 
-// User functions, aggregates, collations, and the values that they take and give.
+// User functions, aggregates, and the values that they take and give.
 public sealed unsafe partial class SqliteWasmProvider
 {
     int ISQLite3Provider.sqlite3_create_function(sqlite3 db, byte[] name, int nArg, int flags, object v, delegate_function_scalar func) =>
@@ -12,18 +12,6 @@ public sealed unsafe partial class SqliteWasmProvider
     int ISQLite3Provider.sqlite3_create_function(
         sqlite3 db, byte[] name, int nArg, int flags, object v, delegate_function_aggregate_step func_step, delegate_function_aggregate_final func_final) =>
         CreateFunction(db, name, nArg, flags, func_step is null ? null : new AggregateFunction(func_step, func_final, v), isAggregate: true);
-
-    int ISQLite3Provider.sqlite3_create_collation(sqlite3 db, byte[] name, object v, delegate_collation func)
-    {
-        using var nameText = new Argument(name);
-        var id = func is null ? 0 : SqliteExports.Register(new Hook<delegate_collation>(func, v));
-        var code = SqliteImports.CreateCollation(
-            Handle(db), nameText.At, Utf8, id, id == 0 ? 0 : SqliteImports.PointerOf("collate"), id == 0 ? 0 : SqliteImports.PointerOf("destroy"));
-
-        // Unlike a function's, a collation's destructor is not called when it could not be made.
-        if (code != SqliteResult.Ok) SqliteExports.Release(id);
-        return Explain(Handle(db), code);
-    }
 
     int ISQLite3Provider.sqlite3_value_type(nint p) => SqliteImports.ValueType((int)p);
 

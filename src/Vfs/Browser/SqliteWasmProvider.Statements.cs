@@ -29,6 +29,12 @@ public sealed unsafe partial class SqliteWasmProvider
         var statement = Handle(stmt);
         var rows = Memory(statement).Rows;
         var code = rows.Step(out var isNew);
+        if (isNew && CheckCollations(statement, code) is var checkedCode && checkedCode != code)
+        {
+            rows.Leave();
+            return checkedCode;
+        }
+
         if (isNew && rows.FailureAhead is var ahead and not 0)
         {
             // Kept until the rows before it are gone through: until then other calls may say other things of the connection.
@@ -278,6 +284,7 @@ public sealed unsafe partial class SqliteWasmProvider
                 if (isStopped) return SqliteResult.Abort;
             }
 
+            code = CheckCollations(statement, code);
             return code == SqliteResult.Done ? SqliteResult.Ok : ExplainOrThrow(db, code);
         }
         finally

@@ -40,7 +40,7 @@ internal sealed unsafe class StatementRuns(sqlite3 db, sqlite3_stmt stmt, int pa
         if (_count == 0) return;
         var (count, size) = (_count, _end);
         (_count, _end) = (0, 0);
-        var code = SqliteImports.Run(_statement, parameters, count, (int)_buffer.Address, size);
+        var code = SqliteWasmProvider.CheckCollations(_statement, SqliteImports.Run(_statement, parameters, count, (int)_buffer.Address, size));
         if (code != SqliteResult.Done) SqliteException.ThrowExceptionForRC(SqliteWasmProvider.Instance.ExplainOrThrow(SqliteImports.DbHandle(_statement), code), db);
     }
 
