@@ -11,8 +11,7 @@ public sealed partial class DataSyncDatabase
     /// and the next commit is delivered all the same. In a component: <c>db.Subscribe(_ => InvokeAsync(LoadAsync))</c>.
     /// </summary>
     /// <remarks>
-    /// A call begins on the thread that brought the commit, so it must not block. No commit is left out, so a handler that is slower than the writes lags behind. One that only shows what the database
-    /// holds may return at once while <c>e.Position.Marker &lt; db.Marker</c>: a call for a later commit follows.
+    /// No commit is left out, so a handler that is slower than the writes lags behind. One that only shows what the database holds may return at once while <c>e.Position.Marker &lt; db.Marker</c>: a call for a later commit follows.
     /// </remarks>
     /// <param name="handler">May query, write, and dispose the subscription or the database.</param>
     /// <returns>

@@ -19,7 +19,7 @@ public sealed class SubscribeTests : IAsyncLifetime, IDisposable
         var name = $"subscribe-{Interlocked.Increment(ref count)}.db";
         _database = await DataSyncDatabase.OpenAsync(
             name, new MemoryBlockStore(), new InMemoryCommitBus().CreateChannel(), new TabCoordinator(_browser.OpenTab()), logger: _log);
-        await _database.ExecuteAsync("CREATE TABLE t(v)");
+        await WriteAsync("CREATE TABLE t(v)");
     }
 
     public async Task DisposeAsync() => await _database.DisposeAsync();
@@ -115,7 +115,23 @@ public sealed class SubscribeTests : IAsyncLifetime, IDisposable
         Assert.Throws<ObjectDisposedException>(() => _database.Subscribe(calls.RunAsync));
     }
 
-    private async Task<long> WriteAsync() => (await _database.ExecuteAsync("INSERT INTO t VALUES (1)")).Marker;
+    /// <summary>Writes, and returns when all handlers so far have been called.</summary>
+    private async Task<long> WriteAsync(string sql = "INSERT INTO t VALUES (1)")
+    {
+        using var raised = new SemaphoreSlim(0);
+        long last = 0;
+        _database.Committed += OnCommitted;
+        var marker = (await _database.ExecuteAsync(sql)).Marker;
+        while (Volatile.Read(ref last) < marker) Assert.True(await raised.WaitAsync(Native.NativeTabs.Patience));
+        _database.Committed -= OnCommitted;
+        return marker;
+
+        void OnCommitted(object? sender, CommittedEventArgs e)
+        {
+            Volatile.Write(ref last, e.Position.Marker);
+            raised.Release();
+        }
+    }
 
     /// <summary>Calls of a handler that end when the test says so.</summary>
     private sealed class Calls
