@@ -123,9 +123,12 @@ public sealed class StorageUnavailableException(string? message = null, Exceptio
 /// <summary>The store was closed under its owner, or the object was closed. Open the database again.</summary>
 public sealed class StorageClosedException(StoreClosedReason reason, string? message = null) : StorageException(
     StorageErrorCode.Closed,
-    message ?? (reason == StoreClosedReason.Deleted
-        ? "The database was deleted while it was open. Open it again to start with an empty one."
-        : "The connection to the database's storage was lost. Open the database again."),
+    message ?? reason switch
+    {
+        StoreClosedReason.Deleted => "The database was deleted while it was open. Open it again to start with an empty one.",
+        StoreClosedReason.Upgraded => "A newer version of the app, in another tab, upgrades the database. Reload this page.",
+        _ => "The connection to the database's storage was lost. Open the database again.",
+    },
     null)
 {
     /// <summary>Why it was closed.</summary>

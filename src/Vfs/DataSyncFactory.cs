@@ -25,7 +25,7 @@ public sealed class DataSyncFactory(IJSRuntime js, DataSyncOptions? options = nu
     /// Opens a database, creating it when there is none, and joins the tabs that have it open. While it is open in this tab,
     /// every call returns the same object; whoever disposes it closes it for all of them.
     /// </summary>
-    /// <param name="name">1 to 100 characters, no control characters, not beginning with <c>:</c>, <c>|</c> or <c>file:</c>.</param>
+    /// <param name="name">1 to 255 bytes in UTF-8, no control characters, not beginning with <c>:</c>, <c>|</c> or <c>file:</c>.</param>
     /// <param name="cancellationToken">Stops opening.</param>
     /// <exception cref="StorageUnavailableException">There is no IndexedDB here, or it is refused. There is no fallback to memory.</exception>
     /// <exception cref="StoreFormatException">A newer version of DataSync wrote the store.</exception>
@@ -40,7 +40,10 @@ public sealed class DataSyncFactory(IJSRuntime js, DataSyncOptions? options = nu
         return await opening.ConfigureAwait(false);
     }
 
-    /// <summary>Deletes a database for every tab; theirs stop with <see cref="StorageClosedException"/>.</summary>
+    /// <summary>
+    /// Deletes a database for every tab; theirs stop with <see cref="StorageClosedException"/>. Also one that cannot be opened: damaged,
+    /// of a newer version, or not DataSync's.
+    /// </summary>
     /// <param name="name">The database's name. One that does not exist is no error.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <exception cref="StorageException">Another tab did not let go of it in time.</exception>
@@ -51,7 +54,6 @@ public sealed class DataSyncFactory(IJSRuntime js, DataSyncOptions? options = nu
             await (await present.ConfigureAwait(false)).DisposeAsync().ConfigureAwait(false);
         var store = new IndexedDbBlockStore(name, null, _time);
         await using var disposal = store.ConfigureAwait(false);
-        await store.OpenAsync(cancellationToken).ConfigureAwait(false);
         await store.DeleteAsync(cancellationToken).ConfigureAwait(false);
     }
 

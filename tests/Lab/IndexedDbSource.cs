@@ -58,7 +58,7 @@ internal sealed partial class IndexedDbSource(string? name = null) : IStoreSourc
     public static partial void Allow();
 
     [JSImport("abortWith", Module)]
-    public static partial void AbortWith(string name);
+    public static partial void AbortWith(string name, string message = "by the test");
 
     [JSImport("stopAborting", Module)]
     public static partial void StopAborting();

@@ -14,6 +14,11 @@ public sealed class IndexedDbCheckpoints : CheckpointContract
     protected override IStoreSource Source { get; } = new IndexedDbSource();
 }
 
+public sealed class IndexedDbHeads : HeadContract
+{
+    protected override IStoreSource Source { get; } = new IndexedDbSource();
+}
+
 public sealed class IndexedDbRecovery : RecoveryContract
 {
     private readonly IndexedDbSource _source = new();

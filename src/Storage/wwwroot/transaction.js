@@ -49,6 +49,15 @@ export function refuse(work, outcome, number, error) {
   }
 }
 
+/** Copies records into the quarantine. */
+export function keepAside(work, name, range) {
+  ask(work, () => work.store(name).getAllKeys(range), keys => {
+    for (const key of keys) {
+      ask(work, () => work.store(name).get(key), value => work.store('quarantine').add({ store: name, key, value }));
+    }
+  });
+}
+
 /**
  * Hands over records in batches of about 4 MB. The next ones are asked for before one is handed over, so that the browser
  * reads them meanwhile.
