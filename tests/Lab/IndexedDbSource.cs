@@ -39,6 +39,9 @@ internal sealed partial class IndexedDbSource(string? name = null) : IStoreSourc
     [JSImport("countQuarantined", Module)]
     public static partial Task<int> CountQuarantinedAsync(string name);
 
+    [JSImport("listQuarantined", Module)]
+    public static partial Task<string> ListQuarantinedAsync(string name);
+
     [JSImport("makeOther", Module)]
     public static partial Task MakeOtherAsync(string name, int version);
 

@@ -106,7 +106,7 @@ public sealed class FencingTests(BrowserFixture browser, ITestOutputHelper outpu
         await CheckReplacedAsync(history, pages, leader, before, moment);
     }
 
-    private async Task CheckReplacedAsync(History history, IPage[] pages, IPage old, TabStatus before, DateTimeOffset moment)
+    private static async Task CheckReplacedAsync(History history, IPage[] pages, IPage old, TabStatus before, DateTimeOffset moment)
     {
         var leader = await DataSyncPage.AgreeAsync(pages);
         Assert.NotSame(old, leader);

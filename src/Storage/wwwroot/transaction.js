@@ -49,12 +49,12 @@ export function refuse(work, outcome, number, error) {
   }
 }
 
-/** Copies records into the quarantine. */
+/** Copies records into the quarantine. They are asked for at once, before what is issued next replaces or removes them. */
 export function keepAside(work, name, range) {
-  ask(work, () => work.store(name).getAllKeys(range), keys => {
-    for (const key of keys) {
-      ask(work, () => work.store(name).get(key), value => work.store('quarantine').add({ store: name, key, value }));
-    }
+  let keys;
+  ask(work, () => work.store(name).getAllKeys(range), result => { keys = result; });
+  ask(work, () => work.store(name).getAll(range), values => {
+    values.forEach((value, i) => ask(work, () => work.store('quarantine').add({ store: name, key: keys[i], value })));
   });
 }
 

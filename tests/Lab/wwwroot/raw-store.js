@@ -53,6 +53,14 @@ export const countQuarantined = async name => {
   return count;
 };
 
+// Each as "store key base64", one a line.
+export const listQuarantined = async name => {
+  const db = await done(indexedDB.open(name));
+  const kept = await done(db.transaction('quarantine').objectStore('quarantine').getAll());
+  db.close();
+  return kept.map(({ store, key, value }) => `${store} ${key} ${toBase64(value.data ?? value)}`).join('\n');
+};
+
 // A database of this name that DataSync did not make.
 export const makeOther = async (name, version) => {
   const opening = indexedDB.open(name, version);
