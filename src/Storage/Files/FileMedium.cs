@@ -201,7 +201,7 @@ internal sealed class FileMedium : IDisposable
     /// <summary>The store is gone when this returns, though its last files may go at the next open.</summary>
     public void Delete()
     {
-        var head = TryReadHeadOfAny();
+        var head = ReadHeadIfPossible();
         _layout.BeginDelete();
         _mirror?.Delete(head);
         try
@@ -248,7 +248,7 @@ internal sealed class FileMedium : IDisposable
     }
 
     /// <summary>Null also where it cannot be read.</summary>
-    private Head? TryReadHeadOfAny()
+    private Head? ReadHeadIfPossible()
     {
         try
         {
