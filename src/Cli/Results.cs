@@ -27,9 +27,13 @@ internal sealed record CommitResult(
 /// <summary>What <c>export --json</c> and <c>import --json</c> write.</summary>
 internal sealed record TransferResult(string File, long Bytes, long Marker);
 
+/// <summary>What <c>delete --json</c> writes.</summary>
+internal sealed record DeleteResult(string Directory);
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(InfoResult))]
 [JsonSerializable(typeof(VerifyResult))]
 [JsonSerializable(typeof(LogResult))]
 [JsonSerializable(typeof(TransferResult))]
+[JsonSerializable(typeof(DeleteResult))]
 internal sealed partial class ResultJson : JsonSerializerContext;

@@ -22,9 +22,7 @@ internal sealed class StoreSession : IAsyncDisposable
     /// <exception cref="StorageUnavailableException">There is no store, and none is to be made.</exception>
     public static async Task<StoreSession> OpenAsync(string place, bool creates, CancellationToken cancellationToken)
     {
-        var isDirectory = place.Contains(Path.DirectorySeparatorChar) || place.Contains('/') || FileBlockStore.ExistsIn(place);
-        var store = isDirectory ? FileBlockStore.InDirectory(place) : new FileBlockStore(place);
-        if (!creates && !FileBlockStore.ExistsIn(store.Directory)) throw new StorageUnavailableException($"There is no store in {store.Directory}.");
+        var store = Find(place, creates);
         try
         {
             return new(store, await store.OpenAsync(cancellationToken).ConfigureAwait(false), cancellationToken);
@@ -34,6 +32,16 @@ internal sealed class StoreSession : IAsyncDisposable
             await store.DisposeAsync().ConfigureAwait(false);
             throw;
         }
+    }
+
+    /// <summary>The store at a place, not opened.</summary>
+    /// <exception cref="StorageUnavailableException">There is no store, and none is to be made.</exception>
+    public static FileBlockStore Find(string place, bool creates)
+    {
+        var isDirectory = place.Contains(Path.DirectorySeparatorChar) || place.Contains('/') || FileBlockStore.ExistsIn(place);
+        var store = isDirectory ? FileBlockStore.InDirectory(place) : new FileBlockStore(place);
+        if (!creates && !FileBlockStore.ExistsIn(store.Directory)) throw new StorageUnavailableException($"There is no store in {store.Directory}.");
+        return store;
     }
 
     public async Task LeadAsync() => Head = await Store.RaiseEpochAsync(Head.Incarnation, default, Self, CancellationToken).ConfigureAwait(false);

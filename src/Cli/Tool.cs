@@ -71,7 +71,16 @@ internal sealed class Tool(IAnsiConsole output, IAnsiConsole error)
             (session, report, parsed) => TransferCommands.ExportAsync(session, report, parsed.GetValue(file)!, parsed.GetValue(force), parsed.GetValue(damaged))));
         root.Subcommands.Add(Make("import", "Replaces the database by a SQLite file, in one commit; makes the store if there is none.", [file],
             (session, report, parsed) => TransferCommands.ImportAsync(session, report, parsed.GetValue(file)!), creates: true));
+        root.Subcommands.Add(MakeDelete());
         return root;
+    }
+
+    private Command MakeDelete()
+    {
+        var command = new Command("delete", "Deletes the store and all that is in it, its quarantine included; also one that cannot be opened.") { _store, _json };
+        command.SetAction((parsed, cancellationToken) =>
+            DeleteCommand.RunAsync(parsed.GetValue(_store)!, new Report(output, parsed.GetValue(_json)), cancellationToken));
+        return command;
     }
 
     private Command Make(string name, string description, Symbol[] symbols, Func<StoreSession, Report, ParseResult, Task<int>> run, bool creates = false)

@@ -4,7 +4,7 @@ namespace DataSync.Coordination;
 public sealed class CoordinationOptions
 {
     /// <summary>What one leader is elected for, for instance one database name.</summary>
-    /// <value>Default <c>"default"</c>; 1 to 200 characters, no control characters.</value>
+    /// <value>Default <c>"default"</c>; 1 to 255 characters, no control characters.</value>
     public string Scope { get; set; } = "default";
 
     /// <summary>How often the leader renews its lease and every tab looks around.</summary>
@@ -30,8 +30,8 @@ public sealed class CoordinationOptions
     /// <exception cref="ArgumentException">A value is out of its range; the message names it and the range.</exception>
     public void Validate()
     {
-        if (string.IsNullOrWhiteSpace(Scope) || Scope.Length > 200 || Scope.Any(char.IsControl))
-            throw new ArgumentException("Scope must have 1 to 200 characters and no control characters.", nameof(Scope));
+        if (string.IsNullOrWhiteSpace(Scope) || Scope.Length > 255 || Scope.Any(char.IsControl))
+            throw new ArgumentException("Scope must have 1 to 255 characters and no control characters.", nameof(Scope));
         Check(Heartbeat, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(Heartbeat));
         Check(Lease, Heartbeat * 3, TimeSpan.FromMinutes(10), nameof(Lease));
         Check(Grace, TimeSpan.FromMilliseconds(1), Heartbeat, nameof(Grace));

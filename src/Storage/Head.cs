@@ -47,6 +47,12 @@ public sealed record Head
     /// </summary>
     public IReadOnlyList<WriterCommit> RecentWriters { get; init; } = [];
 
+    /// <summary>
+    /// What is wrong with the stored record, in words, where this was read from its copy; null for a sound one. Not stored, and gone
+    /// with the next write of the head.
+    /// </summary>
+    internal string? Damage { get; init; }
+
     /// <summary>The marker at which one of the <see cref="RecentCommits"/> was applied, or null.</summary>
     public long? FindRecent(CommitId commit)
     {

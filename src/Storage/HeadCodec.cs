@@ -6,7 +6,9 @@ using DataSync.Coordination;
 namespace DataSync.Storage;
 
 /// <summary>
-/// The head as text: one line of JSON that ends in a checksum of what is before it, the same in every store.
+/// The head as text: one line of JSON that ends in a checksum of what is before it, the same in every store. A store keeps it
+/// twice, apart, with equal contents: it alone says which epoch was granted, and where the log starts. The copy is written first, so it is
+/// never behind, and an epoch that it holds too early was granted to nobody.
 /// </summary>
 internal static class HeadCodec
 {
@@ -37,6 +39,33 @@ internal static class HeadCodec
 
         var text = stream.ToArray().AsSpan();
         return [.. text[..^1], .. Encoding.ASCII.GetBytes($"{CheckName}{Hash(text[..^1]):x16}\"}}")];
+    }
+
+    /// <summary>
+    /// The head from its record, or, where that is damaged or missing, from the copy; then <see cref="Head.Damage"/> says so.
+    /// Null where there is neither.
+    /// </summary>
+    /// <exception cref="StoreFormatException">A newer version of DataSync wrote it.</exception>
+    /// <exception cref="CorruptStoreException">Neither can be read.</exception>
+    public static Head? Read(byte[]? record, Func<byte[]?> readCopy)
+    {
+        if (record is null) return readCopy() is { } only ? Decode(only) with { Damage = "it is missing" } : null;
+        try
+        {
+            return Decode(record);
+        }
+        catch (StorageException error) when (!CheckHolds(record) && readCopy() is { } copy)
+        {
+            // Also one that names a newer format: with a checksum that fails it may be a damaged digit, and the copy knows.
+            try
+            {
+                return Decode(copy) with { Damage = "it fails its checksum" };
+            }
+            catch (CorruptStoreException)
+            {
+                throw error;
+            }
+        }
     }
 
     /// <exception cref="StoreFormatException">A newer version of DataSync wrote it.</exception>
@@ -74,7 +103,7 @@ internal static class HeadCodec
     public static CorruptStoreException Missing() => Corrupt("it is missing although the store holds data");
 
     private static CorruptStoreException Corrupt(string what) => new(null,
-        $"The store's head is damaged ({what}), so nothing was opened or changed. Restore the database from an export, or delete it.");
+        $"The store's head is damaged ({what}), and its copy as well, so nothing was opened or changed. Delete the database, and restore it from an export.");
 
     private static bool CheckHolds(ReadOnlySpan<byte> text)
     {

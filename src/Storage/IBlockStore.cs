@@ -19,8 +19,10 @@ public interface IBlockStore : IAsyncDisposable
     event Action<StoreClosedReason>? Closed;
 
     /// <summary>Opens the store, creating it (with a new incarnation, epoch 0, marker 0) when there is none.</summary>
+    /// <remarks>A head that is damaged is taken from its copy; <see cref="Recovery"/> reports it.</remarks>
     /// <exception cref="StorageUnavailableException">The platform has or allows no storage here.</exception>
     /// <exception cref="StoreFormatException">The store was written by a newer format version.</exception>
+    /// <exception cref="CorruptStoreException">Neither the head nor its copy can be read.</exception>
     ValueTask<Head> OpenAsync(CancellationToken cancellationToken);
 
     /// <summary>
@@ -56,7 +58,10 @@ public interface IBlockStore : IAsyncDisposable
     /// <inheritdoc cref="AppendAsync" path="/exception"/>
     ValueTask CheckpointAsync(Fence fence, Checkpoint checkpoint, CancellationToken cancellationToken);
 
-    /// <summary>Deletes the store and all that is in it. Other holders see <see cref="Closed"/>.</summary>
+    /// <summary>
+    /// Deletes the store and all that is in it, also when it is not open here or cannot be opened (damaged, of another layout, or of
+    /// a newer version); it closes here, too. Other holders see <see cref="Closed"/>. A store that does not exist is no error.
+    /// </summary>
     ValueTask DeleteAsync(CancellationToken cancellationToken);
 }
 
@@ -68,11 +73,14 @@ public readonly record struct Fence(Guid Incarnation, Epoch Epoch);
 /// <summary>Why a store was closed under its owner.</summary>
 public enum StoreClosedReason
 {
-    /// <summary>Somebody deletes or upgrades the store (IndexedDB <c>versionchange</c>).</summary>
+    /// <summary>Somebody deletes the store.</summary>
     Deleted,
 
     /// <summary>The connection was lost: storage evicted, browser storage process gone, disk error.</summary>
     Lost,
+
+    /// <summary>A newer version of the app, in another tab, upgrades the store (IndexedDB <c>versionchange</c>). Its data stays.</summary>
+    Upgraded,
 }
 
 /// <summary>What <see cref="IBlockStore.ReadAsync"/> reads.</summary>

@@ -20,6 +20,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
     {
         if (opened is not null && head.Incarnation != opened.Incarnation) throw new StoreReplacedException();
         _head = head;
+        if (head.Damage is { } damage) _findings.Add(new(RecoveryFindingKind.CorruptHead, "head", damage + "; its copy is sound", []));
         _total = extents + logRecords;
         Report();
     }

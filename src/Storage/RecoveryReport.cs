@@ -61,6 +61,9 @@ public enum RecoveryFindingKind
 
     /// <summary>An extent, or a block in it, fails its checks.</summary>
     CorruptExtent,
+
+    /// <summary>The head is missing or fails its checks; its copy is read instead, so nothing is lost. A repair writes it anew.</summary>
+    CorruptHead,
 }
 
 /// <summary>What a recovery read, found and did.</summary>
@@ -74,7 +77,7 @@ public sealed record RecoveryReport(
     RecoveryMode Mode, Position Position, int Extents, int LogRecords, int RolledBack, IReadOnlyList<RecoveryFinding> Findings)
 {
     /// <summary>Whether something other than a crash's ordinary left-overs was found.</summary>
-    public bool IsCorrupt => Findings.Any(f => f.Kind is RecoveryFindingKind.CorruptLog or RecoveryFindingKind.CorruptExtent);
+    public bool IsCorrupt => Findings.Any(f => f.Kind is RecoveryFindingKind.CorruptLog or RecoveryFindingKind.CorruptExtent or RecoveryFindingKind.CorruptHead);
 
     /// <summary>The report in words, with what to do.</summary>
     public string Describe()
@@ -83,6 +86,6 @@ public sealed record RecoveryReport(
         var found = string.Join("; ", Findings.Select(f => $"{f.Where}: {f.Detail}"));
         if (!IsCorrupt) return string.Create(CultureInfo.InvariantCulture, $"The store is sound at marker {Position.Marker}; rolled back: {found}.");
         return string.Create(CultureInfo.InvariantCulture,
-            $"The store is damaged ({found}). It can be read up to marker {Position.Marker}. Export what is readable with CorruptionAction.Report, or open with CorruptionAction.Repair to drop the damaged part.");
+            $"The store is damaged ({found}). It can be read up to marker {Position.Marker}. Export what is readable with CorruptionAction.Report, open with CorruptionAction.Repair to drop the damaged part, or delete the database.");
     }
 }

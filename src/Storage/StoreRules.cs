@@ -12,7 +12,7 @@ internal static class StoreRules
     public static Head Raise(Head head, Guid incarnation, Epoch proposed, TabId holder)
     {
         if (head.Incarnation != incarnation) throw new StoreReplacedException();
-        return head with { Epoch = Epoch.Max(proposed, head.Epoch.Next), Holder = holder };
+        return head with { Epoch = Epoch.Max(proposed, head.Epoch.Next), Holder = holder, Damage = null };
     }
 
     public static void CheckFence(Head head, Fence fence)

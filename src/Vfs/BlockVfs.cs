@@ -34,7 +34,7 @@ public sealed class BlockVfs
     /// </summary>
     internal nint SideFilesAddress => _sideFiles.Address;
 
-    /// <summary>Where failures are logged; nowhere by default.</summary>
+    /// <summary>Where failures are logged; nowhere by default. Opening a <see cref="DataSyncDatabase"/> with a logger sets it.</summary>
     public ILogger Logger { get; set; } = NullLogger.Instance;
 
     /// <summary>Makes a database openable under a name.</summary>

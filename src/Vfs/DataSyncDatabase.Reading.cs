@@ -63,7 +63,8 @@ public sealed partial class DataSyncDatabase
         if (cancellationToken.IsCancellationRequested) return Task.FromCanceled<TResult>(cancellationToken);
         try
         {
-            ThrowIfUnusable();
+            ObjectDisposedException.ThrowIf(_closed, this);
+            _pipeline.ThrowIfUnreadable();
             if (Within is { } scope) return Task.FromResult(scope.Writer.Run(sql, parameters, read, onlyReads: true) ?? empty);
             if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read, cancellationToken);
             lock (_readLock)

@@ -18,10 +18,11 @@ public sealed partial class DataSyncDatabase
     public async Task ExportAsync(Stream target, IProgress<TransferProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(target);
-        ThrowIfUnusable();
+        ObjectDisposedException.ThrowIf(_closed, this);
+        _pipeline.ThrowIfUnreadable();
         ThrowIfWithinWork();
         cancellationToken.ThrowIfCancellationRequested();
-        await ForceSyncAsync(cancellationToken).ConfigureAwait(false);
+        if (_pipeline.Fault is null) await ForceSyncAsync(cancellationToken).ConfigureAwait(false);
         await _interactive.WaitAsync(cancellationToken).ConfigureAwait(false);
 
         // One copy in memory at one moment, so that writes go on while it trickles out.

@@ -102,6 +102,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             await database.AutoSync.StartAsync(cancellationToken).ConfigureAwait(false);
             await pipeline.OpenAsync(options.Recovery, cancellationToken).ConfigureAwait(false);
             await sqlite.WaitAsync(cancellationToken).ConfigureAwait(false);
+            if (log is not NullLogger) BlockVfs.Shared.Logger = log;
             database.Name = BlockVfs.Shared.RegisterBeside(name, pipeline.Storage);
             database.OpenConnections();
             coordinator.Heartbeat += (_, _) => database.AutoSync.MaybeAutoSync();

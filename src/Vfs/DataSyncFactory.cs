@@ -46,7 +46,7 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
     /// tab, every call returns the same object, or the same error; whoever disposes it closes it for all of them.
     /// After an error the next call opens anew.
     /// </summary>
-    /// <param name="name">1 to 100 characters, no control characters, not beginning with <c>:</c>, <c>|</c> or <c>file:</c>.</param>
+    /// <param name="name">1 to 255 bytes in UTF-8, no control characters, not beginning with <c>:</c>, <c>|</c> or <c>file:</c>.</param>
     /// <param name="cancellationToken">Stops waiting, and opening when nobody else waits for it.</param>
     /// <exception cref="StorageUnavailableException">
     /// There is no storage here, or it is refused: no browser and no <see cref="DataSyncOptions.Directory"/> (a component that a
@@ -63,6 +63,7 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
     /// <summary>
     /// Deletes a database for every tab; theirs stop with <see cref="StorageClosedException"/>. In this tab it is closed first;
     /// calls of <see cref="OpenAsync(string, CancellationToken)"/> meanwhile open a new one afterwards.
+    /// Also one that cannot be opened: damaged, of a newer version, or not DataSync's.
     /// </summary>
     /// <param name="name">The database's name. One that does not exist is no error.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
@@ -116,7 +117,6 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
     {
         var store = Place.CreateStore(name);
         await using var disposal = store.ConfigureAwait(false);
-        await store.OpenAsync(cancellationToken).ConfigureAwait(false);
         await store.DeleteAsync(cancellationToken).ConfigureAwait(false);
     }
 

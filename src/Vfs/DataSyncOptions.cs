@@ -1,3 +1,4 @@
+using System.Text;
 using DataSync.Coordination;
 using DataSync.Storage;
 using Microsoft.Data.Sqlite;
@@ -7,6 +8,9 @@ namespace DataSync.Vfs;
 /// <summary>How DataSync opens databases. Read when a database is opened.</summary>
 public sealed class DataSyncOptions
 {
+    // What one name of a file system takes, and SQLite with the endings that it adds; IndexedDB takes more.
+    private const int MaxName_bytes = 255;
+
     /// <summary>The database that <see cref="DataSyncFactory.OpenAsync()"/> opens.</summary>
     /// <value><c>app.db</c> by default; see <see cref="Database"/>.</value>
     public string DefaultDatabase { get; private set; } = "app.db";
@@ -61,7 +65,7 @@ public sealed class DataSyncOptions
 
     /// <summary>Sets <see cref="DefaultDatabase"/>.</summary>
     /// <param name="name">
-    /// 1 to 100 characters, no control characters, not beginning with <c>:</c>, <c>|</c> or <c>file:</c>; it names the lease,
+    /// 1 to 255 bytes in UTF-8, no control characters, not beginning with <c>:</c>, <c>|</c> or <c>file:</c>; it names the lease,
     /// the locks, the channel and the store.
     /// </param>
     public DataSyncOptions Database(string name)
@@ -87,7 +91,9 @@ public sealed class DataSyncOptions
     internal static void CheckName(string name)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
-        if (name.Length > 100 || name.Any(char.IsControl)) throw new ArgumentException("A database's name has 1 to 100 characters and no control characters.", nameof(name));
+        if (Encoding.UTF8.GetByteCount(name) is > MaxName_bytes and var length)
+            throw new ArgumentException($"The database's name takes {length} bytes in UTF-8; it may take {MaxName_bytes}.", nameof(name));
+        if (name.Any(char.IsControl)) throw new ArgumentException("A database's name has no control characters.", nameof(name));
 
         // These mean something else to SQLite or to Microsoft.Data.Sqlite: a database in memory, an address, a folder.
         if (name[0] is ':' or '|' || name.StartsWith("file:", StringComparison.OrdinalIgnoreCase))

@@ -107,6 +107,41 @@ public sealed class ToolTests : IDisposable
         Assert.False(again.GetProperty("isRepaired").GetBoolean());
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_damaged_or_missing_head_is_repaired_with_nothing_lost(bool isMissing)
+    {
+        await RunAsync("import", Store, MakeDatabase("source.db", 100));
+        var path = Path.Combine(Store, "head.json");
+        var bytes = await File.ReadAllBytesAsync(path);
+        bytes[20] ^= 1;
+        if (isMissing) File.Delete(path);
+        else await File.WriteAllBytesAsync(path, bytes);
+
+        Assert.Equal(ExitCode.Damaged, (await RunAsync("verify", Store)).Code);
+        var repaired = await RunJsonAsync("repair", Store);
+        Assert.True(repaired.GetProperty("isRepaired").GetBoolean());
+        Assert.Equal("head", repaired.GetProperty("findings")[0].GetProperty("where").GetString());
+        if (!isMissing) Assert.Equal(bytes, await File.ReadAllBytesAsync(Path.Combine(Store, "quarantine", "head.json")));
+        Assert.Equal(ExitCode.Ok, (await RunAsync("verify", Store)).Code);
+        var exported = Path.Combine(_base, "exported.db");
+        Assert.Equal(ExitCode.Ok, (await RunAsync("export", Store, exported)).Code);
+        Assert.Equal((100L, "ok"), Query(exported));
+    }
+
+    [Fact]
+    public async Task A_store_that_cannot_be_opened_is_deleted()
+    {
+        await RunAsync("import", Store, MakeDatabase("source.db", 100));
+        foreach (var name in new[] { "head.json", "head.copy.json" }) await File.WriteAllTextAsync(Path.Combine(Store, name), "{}");
+        Assert.Equal(ExitCode.Damaged, (await RunAsync("repair", Store)).Code);
+        Assert.Equal(Store, (await RunJsonAsync("delete", Store)).GetProperty("directory").GetString());
+        Assert.Equal(ExitCode.Unavailable, (await RunAsync("info", Store)).Code);
+        Assert.Equal(ExitCode.Unavailable, (await RunAsync("delete", Store)).Code);
+        Assert.Equal(ExitCode.Ok, (await RunAsync("import", Store, MakeDatabase("other.db", 5))).Code);
+    }
+
     [Fact]
     public async Task What_is_not_there_or_in_use_is_said_and_nothing_is_made()
     {
@@ -146,7 +181,7 @@ public sealed class ToolTests : IDisposable
         Assert.Equal((10L, "ok"), Query(source));
         var (code, help, _) = await RunAsync("--help");
         Assert.Equal(ExitCode.Ok, code);
-        foreach (var command in new[] { "info", "verify", "repair", "export", "import", "log" }) Assert.Contains(command, help, StringComparison.Ordinal);
+        foreach (var command in new[] { "info", "verify", "repair", "export", "import", "log", "delete" }) Assert.Contains(command, help, StringComparison.Ordinal);
     }
 
     public void Dispose()

@@ -43,6 +43,58 @@ public sealed class IndexedDbFailures : StoreSuite
         Assert.Equal("NotFoundError", error.PlatformName);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task A_database_that_cannot_be_opened_is_deleted(int version)
+    {
+        await IndexedDbSource.MakeOtherAsync(_source.Database, version);
+        await Assert.ThrowsAnyAsync<StorageException>(OpenAsync);
+        await using (var eraser = NewStore()) await eraser.DeleteAsync(None);
+        var (store, fence) = await LeadAsync();
+        await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None);
+    }
+
+    [Fact]
+    public async Task A_newer_version_that_upgrades_the_store_closes_it_and_says_so()
+    {
+        var (store, fence) = await LeadAsync();
+        await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None);
+        var reasons = new List<StoreClosedReason>();
+        store.Closed += reasons.Add;
+        await IndexedDbSource.MakeOtherAsync(_source.Database, 2);
+        Assert.Equal([StoreClosedReason.Upgraded], reasons);
+        var error = await Assert.ThrowsAsync<StorageClosedException>(async () => await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None));
+        Assert.Equal(StoreClosedReason.Upgraded, error.Reason);
+        Assert.Contains("newer version", error.Message, StringComparison.Ordinal);
+        Assert.Contains("Reload", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("DataError", "Failed to write blobs (IOError)")]
+    [InlineData("UnknownError", "Internal error: IO error: 000005.ldb: FILE_ERROR_NO_SPACE (ChromeMethodBFE: 9::WritableFileAppend::8)")]
+    [InlineData("UnknownError", "Unable to store record in object store: database or disk is full")]
+    public async Task A_disk_that_is_really_full_is_said_to_have_no_room(string name, string message)
+    {
+        var (store, fence) = await LeadAsync();
+        IndexedDbSource.AbortWith(name, message);
+        var error = await Assert.ThrowsAsync<StorageQuotaException>(async () => await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None));
+        IndexedDbSource.StopAborting();
+        Assert.Equal(name, error.PlatformName);
+        Assert.Empty((await StoreContent.ReadAsync(store)).Log);
+    }
+
+    [Fact]
+    public async Task A_connection_that_the_browser_closes_for_lack_of_room_is_lost_and_says_why()
+    {
+        var (store, fence) = await LeadAsync();
+        IndexedDbSource.AbortWith("UnknownError", "Connection is closing because of: IO error: 000005.log: FILE_ERROR_NO_SPACE");
+        var error = await Assert.ThrowsAsync<StorageClosedException>(async () => await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None));
+        IndexedDbSource.StopAborting();
+        Assert.Equal(StoreClosedReason.Lost, error.Reason);
+        Assert.Contains("no room", error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_quota_error_at_the_very_end_writes_nothing()
     {

@@ -39,6 +39,9 @@ internal sealed partial class IndexedDbSource(string? name = null) : IStoreSourc
     [JSImport("countQuarantined", Module)]
     public static partial Task<int> CountQuarantinedAsync(string name);
 
+    [JSImport("listQuarantined", Module)]
+    public static partial Task<string> ListQuarantinedAsync(string name);
+
     [JSImport("makeOther", Module)]
     public static partial Task MakeOtherAsync(string name, int version);
 
@@ -58,7 +61,7 @@ internal sealed partial class IndexedDbSource(string? name = null) : IStoreSourc
     public static partial void Allow();
 
     [JSImport("abortWith", Module)]
-    public static partial void AbortWith(string name);
+    public static partial void AbortWith(string name, string message = "by the test");
 
     [JSImport("stopAborting", Module)]
     public static partial void StopAborting();

@@ -14,6 +14,11 @@ public sealed class IndexedDbCheckpoints : CheckpointContract
     protected override IStoreSource Source { get; } = new IndexedDbSource();
 }
 
+public sealed class IndexedDbHeads : HeadContract
+{
+    protected override IStoreSource Source { get; } = new IndexedDbSource();
+}
+
 public sealed class IndexedDbRecovery : RecoveryContract
 {
     private readonly IndexedDbSource _source = new();
@@ -32,6 +37,19 @@ public sealed class IndexedDbRecovery : RecoveryContract
         await Assert.ThrowsAsync<CorruptStoreException>(() => LoadAsync(store, new()));
         using var repaired = await AssertRepairedAsync(store, fence, chain[2].Position, rolledBack: 2);
         Assert.Equal(2, await IndexedDbSource.CountQuarantinedAsync(_source.Database));
+    }
+
+    [Fact]
+    public async Task A_repair_keeps_what_it_replaces_and_removes_as_it_was()
+    {
+        var (store, fence, chain) = await FilledAsync();
+        await DamageAsync(StoreRecordKind.Extent, 0, Extent.HeaderSize + 9);
+        await DamageAsync(StoreRecordKind.Log, 4, 1000);
+        var kept = new List<string>();
+        foreach (var (kind, name, key) in new[] { (StoreRecordKind.Log, "log", 4), (StoreRecordKind.Log, "log", 5), (StoreRecordKind.Extent, "extents", 0) })
+            kept.Add($"{name} {key} {Convert.ToBase64String((await GetRecordAsync(kind, key))!)}");
+        using var repaired = await AssertRepairedAsync(store, fence, chain[2].Position, rolledBack: 2);
+        Assert.Equal(kept, (await IndexedDbSource.ListQuarantinedAsync(_source.Database)).Split('\n'));
     }
 
     [Theory]

@@ -191,6 +191,32 @@ public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelpe
     }
 
     [Fact(Timeout = Limits.Test_ms)]
+    public async Task A_damaged_head_is_reported_and_mended_only_on_request_with_nothing_lost()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var raw = await FillAsync(tabs, rows: 3);
+        await raw.DamageHeadAsync("app.db");
+        var before = await raw.DumpAsync("app.db");
+
+        var page = await tabs.OpenAsync();
+        var failure = await page.FailureOfAsync("datasync.ready");
+        Assert.Equal("CorruptStoreException", failure.Name);
+        Assert.Contains("head", failure.Message, StringComparison.Ordinal);
+        Assert.Contains("Repair", failure.Message, StringComparison.Ordinal);
+        Assert.Equal(before, await raw.DumpAsync("app.db"));
+
+        await page.ClickAsync("#repair");
+        await page.WaitForURLAsync("**recovery=repair*");
+        await page.EvaluateAsync("datasync.ready");
+        await page.ExecuteAsync("INSERT INTO t VALUES (4)");
+        await page.CloseAsync();
+
+        var again = await tabs.OpenDatabaseAsync();
+        Assert.Equal(["[1]", "[2]", "[3]", "[4]"], await again.RowsAsync("SELECT id FROM t"));
+        Assert.Single(await raw.KeysAsync("app.db", "quarantine"));
+    }
+
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_damaged_extent_is_reported_and_accepted_only_on_request()
     {
         await using var tabs = await browser.NewTabsAsync(output);

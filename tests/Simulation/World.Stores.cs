@@ -52,7 +52,7 @@ internal sealed partial class World
             if (extent.RecordSize > 0) Medium.SetRecord(StoreRecordKind.Extent, extent.Index, extent.RecordBytes[..extent.RecordSize].ToArray());
         }
 
-        Medium.SetRecord(StoreRecordKind.Head, 0, HeadCodec.Encode(head));
+        foreach (var kind in new[] { StoreRecordKind.HeadCopy, StoreRecordKind.Head }) Medium.SetRecord(kind, 0, HeadCodec.Encode(head));
         _life.IsOver = true;
         _life = new StoreLife(incarnation, _life);
         _lives.Add(incarnation, _life);
@@ -63,6 +63,7 @@ internal sealed partial class World
         while (Medium.Log.Count > 0) Medium.SetRecord(StoreRecordKind.Log, Medium.Log.First().Key, null);
         while (Medium.Extents.Count > 0) Medium.SetRecord(StoreRecordKind.Extent, Medium.Extents.First().Key, null);
         Medium.SetRecord(StoreRecordKind.Head, 0, null);
+        Medium.SetRecord(StoreRecordKind.HeadCopy, 0, null);
     }
 
     /// <summary>

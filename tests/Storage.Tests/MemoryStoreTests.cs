@@ -39,6 +39,11 @@ public sealed class MemoryBlockStoreTests : BlockStoreContract
     }
 }
 
+public sealed class MemoryHeadTests : HeadContract
+{
+    protected override IStoreSource Source { get; } = new MemorySource();
+}
+
 public sealed class MemoryCheckpointTests : CheckpointContract
 {
     protected override IStoreSource Source { get; } = new MemorySource();

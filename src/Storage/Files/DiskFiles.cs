@@ -27,16 +27,26 @@ internal sealed partial class DiskFiles : IFileLayer
 
     public IDisposable Lock(string directory)
     {
+        FileStream stream;
         try
         {
             // On Unix this is flock: the system lets go of it when the process ends, however it ends.
-            var stream = new FileStream(Path.Combine(directory, LockName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            File.WriteAllText(Path.Combine(directory, HolderName), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
-            return stream;
+            stream = new FileStream(Path.Combine(directory, LockName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
         catch (IOException error) when (error.HResult is SharingViolation or LinuxWouldBlock or AppleWouldBlock)
         {
             throw new StoreInUseException(directory, ReadHolder(directory));
+        }
+
+        try
+        {
+            File.WriteAllText(Path.Combine(directory, HolderName), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
+            return stream;
+        }
+        catch
+        {
+            stream.Dispose();
+            throw;
         }
     }
 

@@ -29,7 +29,10 @@ public sealed class FileBlockStore : IBlockStore
     /// <param name="name">The database's name; its directory has this name, with what no file name may hold escaped.</param>
     /// <param name="options">Where and how; null for the defaults.</param>
     /// <param name="logger">Null for none.</param>
-    /// <exception cref="ArgumentException">The name is empty, or an option is out of its range.</exception>
+    /// <exception cref="ArgumentException">
+    /// The name is empty or takes more than 255 bytes as a directory's name (ASCII letters and digits one each, all else three for each
+    /// byte of UTF-8), or an option is out of its range.
+    /// </exception>
     public FileBlockStore(string name, FileStoreOptions? options = null, ILogger? logger = null)
         : this(name, options, logger, DiskFiles.Instance)
     {
@@ -54,8 +57,8 @@ public sealed class FileBlockStore : IBlockStore
         return new(Path.GetFileName(full) is { Length: > 0 } name ? name : full, null, logger, DiskFiles.Instance, full);
     }
 
-    /// <summary>Whether a directory holds a store. Nothing is opened or changed.</summary>
-    public static bool ExistsIn(string directory) => File.Exists(Path.Combine(directory, "head.json"));
+    /// <summary>Whether a directory holds a store, or what is left of one. Nothing is opened or changed.</summary>
+    public static bool ExistsIn(string directory) => FileLayout.HoldsStore(DiskFiles.Instance, directory);
 
     /// <inheritdoc/>
     public event Action<StoreClosedReason>? Closed;
@@ -65,35 +68,7 @@ public sealed class FileBlockStore : IBlockStore
 
     /// <inheritdoc/>
     /// <exception cref="StoreInUseException">Another process has it open.</exception>
-    public async ValueTask<Head> OpenAsync(CancellationToken cancellationToken)
-    {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        if (OperatingSystem.IsBrowser()) throw new StorageUnavailableException("A browser has no directories; use IndexedDB there.");
-        FileMedium medium;
-        var isNew = false;
-        try
-        {
-            lock (_lock)
-            {
-                isNew = _medium is null;
-                medium = _medium ??= FileMedium.Acquire(this, _name, _options.GetMirror(_name), _files, _logger);
-            }
-        }
-        catch (Exception error) when (FileErrors.IsFileError(error))
-        {
-            throw FileErrors.ToStorage(error, Directory);
-        }
-
-        try
-        {
-            return await RunAsync(medium, () => medium.Open(_options.Checksum), cancellationToken).ConfigureAwait(false);
-        }
-        catch
-        {
-            if (isNew) await CloseAsync(medium).ConfigureAwait(false);
-            throw;
-        }
-    }
+    public ValueTask<Head> OpenAsync(CancellationToken cancellationToken) => EnterAsync(medium => medium.Open(_options.Checksum), cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask<Head> RaiseEpochAsync(Guid incarnation, Epoch proposed, TabId holder, CancellationToken cancellationToken) =>
@@ -121,13 +96,13 @@ public sealed class FileBlockStore : IBlockStore
     }
 
     /// <inheritdoc/>
+    /// <exception cref="StoreInUseException">Another process has it open.</exception>
     public async ValueTask DeleteAsync(CancellationToken cancellationToken)
     {
-        List<FileBlockStore> others = [];
-        await RunAsync(medium =>
+        var others = await EnterAsync(medium =>
         {
             medium.Delete();
-            others = CutOff(medium, StoreClosedReason.Deleted);
+            return CutOff(medium, StoreClosedReason.Deleted);
         }, cancellationToken).ConfigureAwait(false);
         foreach (var other in others.Where(other => other != this)) other.Closed?.Invoke(StoreClosedReason.Deleted);
     }
@@ -138,6 +113,37 @@ public sealed class FileBlockStore : IBlockStore
         FileMedium? medium;
         lock (_lock) (medium, _disposed) = (_medium, true);
         if (medium is not null) await CloseAsync(medium).ConfigureAwait(false);
+    }
+
+    /// <summary>Runs work on the directory, taking it (and giving it back when the work fails) where it is not open yet.</summary>
+    private async ValueTask<T> EnterAsync<T>(Func<FileMedium, T> work, CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (OperatingSystem.IsBrowser()) throw new StorageUnavailableException("A browser has no directories; use IndexedDB there.");
+        FileMedium medium;
+        var isNew = false;
+        try
+        {
+            lock (_lock)
+            {
+                isNew = _medium is null;
+                medium = _medium ??= FileMedium.Acquire(this, _name, _options.GetMirror(_name), _files, _logger);
+            }
+        }
+        catch (Exception error) when (FileErrors.IsFileError(error))
+        {
+            throw FileErrors.ToStorage(error, Directory);
+        }
+
+        try
+        {
+            return await RunAsync(medium, () => work(medium), cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            if (isNew) await CloseAsync(medium).ConfigureAwait(false);
+            throw;
+        }
     }
 
     private async ValueTask CloseAsync(FileMedium medium)

@@ -6,6 +6,7 @@ namespace DataSync.Storage;
 /// One store's files, and the steps that change them:
 /// <code>
 /// head.json             the head
+/// head.copy.json        the same once more, written before it
 /// log/{marker}.commit   the commits of one append, named by the first
 /// extents/{n}.extent    extents
 /// quarantine/           what repairs took out, never deleted but with the store
@@ -16,12 +17,19 @@ namespace DataSync.Storage;
 /// </summary>
 internal sealed class FileLayout(IFileLayer files, string root)
 {
-    private const string HeadName = "head.json", DeletedName = "head.deleted", PartialName = "mirror.partial";
+    private const string HeadName = "head.json", CopyName = "head.copy.json", DeletedName = "head.deleted", PartialName = "mirror.partial";
     private const string TemporarySuffix = ".tmp", ClaimSuffix = ".claim", LogSuffix = ".commit", ExtentSuffix = ".extent";
 
     private readonly string _log = Path.Combine(root, "log"), _extents = Path.Combine(root, "extents"), _quarantine = Path.Combine(root, "quarantine");
 
     public string Root => root;
+
+    /// <summary>Whether a directory holds a store, or what is left of one.</summary>
+    public static bool HoldsStore(IFileLayer files, string root)
+    {
+        var layout = new FileLayout(files, root);
+        return layout.Find(root, HeadName) || layout.Find(root, CopyName) || layout.ListLog().Count + layout.ListExtents().Count > 0;
+    }
 
     /// <summary>Keeps other processes out; made durable: the directories.</summary>
     public IDisposable Enter()
@@ -66,9 +74,15 @@ internal sealed class FileLayout(IFileLayer files, string root)
 
     public byte[]? ReadHead() => ReadAll(Path.Combine(root, HeadName));
 
+    public byte[]? ReadHeadCopy() => ReadAll(Path.Combine(root, CopyName));
+
+    /// <summary>Head and copy, with one flush of the directory.</summary>
     public void WriteHead(ReadOnlySpan<byte> bytes)
     {
-        Replace(root, HeadName, bytes);
+        var copy = WriteTemporary(root, CopyName, bytes);
+        var head = WriteTemporary(root, HeadName, bytes);
+        Settled(() => files.Rename(copy, Path.Combine(root, CopyName), replace: true));
+        Settled(() => files.Rename(head, Path.Combine(root, HeadName), replace: true));
         Sync(root);
     }
 
@@ -125,6 +139,8 @@ internal sealed class FileLayout(IFileLayer files, string root)
 
     public void SyncExtents() => Sync(_extents);
 
+    public string? KeepHead() => Keep(root, HeadName);
+
     public string? KeepLog(long first) => Keep(_log, Name(first, LogSuffix));
 
     public string? KeepExtent(int index) => Keep(_extents, Name(index, ExtentSuffix));
@@ -150,7 +166,10 @@ internal sealed class FileLayout(IFileLayer files, string root)
     /// <summary>The store is deleted with this step; what is still there is removed by <see cref="FinishDelete"/>, now or at the next open.</summary>
     public void BeginDelete()
     {
-        if (Find(root, HeadName)) Settled(() => files.Rename(Path.Combine(root, HeadName), Path.Combine(root, DeletedName), replace: true));
+        // By a rename where there is something to rename: it works on a full disk.
+        var name = Find(root, HeadName) ? HeadName : CopyName;
+        if (Find(root, name)) Settled(() => files.Rename(Path.Combine(root, name), Path.Combine(root, DeletedName), replace: true));
+        else Replace(root, DeletedName, []);
         Sync(root);
     }
 
@@ -167,7 +186,7 @@ internal sealed class FileLayout(IFileLayer files, string root)
             if (directory != _quarantine) files.SyncDirectory(directory);
         }
 
-        files.Delete(Path.Combine(root, HeadName));
+        foreach (var name in new[] { HeadName, CopyName, PartialName }) files.Delete(Path.Combine(root, name));
         files.SyncDirectory(root);
         files.Delete(Path.Combine(root, DeletedName));
         files.SyncDirectory(root);
@@ -271,7 +290,7 @@ internal sealed class FileLayout(IFileLayer files, string root)
     }
 
     private bool IsOwn(string directory, string name) => directory == root
-        ? name is HeadName or PartialName
+        ? name is HeadName or CopyName or PartialName or DeletedName
         : TryParse(name, directory == _log ? LogSuffix : ExtentSuffix, out _);
 
     /// <summary>The name that a temporary file was to have.</summary>

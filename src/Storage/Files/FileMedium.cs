@@ -87,16 +87,21 @@ internal sealed class FileMedium : IDisposable
         if (_layout.ReadPartial() is not null)
             throw new CorruptStoreException(null, $"{_layout.Root} is a mirror whose last copy was not finished, so nothing was opened. Open the original once more with this mirror.");
         if (_layout.ListStrangers() is { Count: > 0 } strangers) Log.StrangersLeftAlone(_logger, _name, string.Join(", ", strangers.Take(10)), strangers.Count);
-        if (_layout.ReadHead() is null)
+        var head = TryReadHead();
+
+        // A copy alone, of a store that nobody ever led, is what a crash left while it was made.
+        if (head is null or { Damage: not null, Epoch.Value: 0 })
         {
             if (_layout.ListLog().Count + _layout.ListExtents().Count > 0) throw HeadCodec.Missing();
             _layout.WriteHead(HeadCodec.Encode(StoreRules.NewHead(checksum)));
+            head = ReadHead();
         }
 
-        var head = ReadHead();
         IndexLog(_layout.ReadLog());
         Log.FilesOpened(_logger, _name, _layout.Root, head.Epoch.Value, head.Checkpoint.Marker);
-        _mirror?.CatchUp(head, _headBytes);
+
+        // A damaged head is left to whoever repairs; the mirror catches up with the next head that is written.
+        if (head.Damage is null) _mirror?.CatchUp(head, _headBytes);
         return head;
     }
 
@@ -196,8 +201,9 @@ internal sealed class FileMedium : IDisposable
     /// <summary>The store is gone when this returns, though its last files may go at the next open.</summary>
     public void Delete()
     {
+        var head = ReadHeadIfPossible();
         _layout.BeginDelete();
-        _mirror?.Delete();
+        _mirror?.Delete(head);
         try
         {
             _layout.FinishDelete();
@@ -227,19 +233,39 @@ internal sealed class FileMedium : IDisposable
         IndexLog(_layout.ReadLog());
     }
 
-    private Head ReadHead()
+    private Head ReadHead() => TryReadHead() ?? throw HeadCodec.Missing();
+
+    private Head? TryReadHead()
     {
         // From the disk, not from memory: the fence holds also where the lock does not (a network drive without locks).
-        var bytes = _layout.ReadHead() ?? throw HeadCodec.Missing();
-        if (_head is null || !bytes.AsSpan().SequenceEqual(_headBytes)) (_head, _headBytes) = (HeadCodec.Decode(bytes), bytes);
-        return _head;
+        var bytes = _layout.ReadHead();
+        if (_head is { Damage: null } && bytes is not null && bytes.AsSpan().SequenceEqual(_headBytes)) return _head;
+
+        // The copy is looked at only where the head itself is of no use.
+        var head = HeadCodec.Read(bytes, _layout.ReadHeadCopy);
+        (_head, _headBytes) = (head, bytes ?? []);
+        return head;
+    }
+
+    /// <summary>Null also where it cannot be read.</summary>
+    private Head? ReadHeadIfPossible()
+    {
+        try
+        {
+            return TryReadHead();
+        }
+        catch (StorageException)
+        {
+            return null;
+        }
     }
 
     private void WriteHead(Head head)
     {
+        if (_head?.Damage is not null && _layout.KeepHead() is { } kept) Log.Quarantined(_logger, _name, kept);
         var bytes = HeadCodec.Encode(head);
         _layout.WriteHead(bytes);
-        (_head, _headBytes) = (head, bytes);
+        (_head, _headBytes) = (head with { Damage = null }, bytes);
         _mirror?.WriteHead(head, bytes);
     }
 

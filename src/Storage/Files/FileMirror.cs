@@ -89,11 +89,18 @@ internal sealed class FileMirror : IDisposable
         if (!_isBehind && !_isForeign) Try(() => CopyLog());
     }
 
-    public void Delete()
+    /// <summary>Deletes it with the store whose head this is; null where that cannot be read, so that nobody knows whether it is the same.</summary>
+    public void Delete(Head? head)
     {
         if (_isForeign || _held is null) return;
         Try(() =>
         {
+            if (head is null || IsForeign(head))
+            {
+                Log.MirrorForeign(_logger, _name, Directory);
+                return;
+            }
+
             _target.BeginDelete();
             _target.FinishDelete();
         });
@@ -104,10 +111,10 @@ internal sealed class FileMirror : IDisposable
     private bool IsForeign(Head head)
     {
         if (_target.ReadPartial() is { } partial) return partial != head.Incarnation.ToString("D");
-        if (_target.ReadHead() is not { } bytes) return _target.ListLog().Count + _target.ListExtents().Count > 0;
         try
         {
-            return HeadCodec.Decode(bytes).Incarnation != head.Incarnation;
+            if (HeadCodec.Read(_target.ReadHead(), _target.ReadHeadCopy) is { } there) return there.Incarnation != head.Incarnation;
+            return _target.ListLog().Count + _target.ListExtents().Count > 0;
         }
         catch (StorageException)
         {

@@ -41,11 +41,19 @@ public sealed record FileStoreOptions
         return Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "datasync");
     }
 
+    // What the common file systems take for one name.
+    private const int MaxFileName_bytes = 255;
+
     // No name leaves the base directory, and a dot at either end means something to some file systems.
     private static string ToFileName(string name)
     {
         var escaped = Uri.EscapeDataString(name);
         if (escaped[0] == '.') escaped = "%2E" + escaped[1..];
-        return escaped[^1] == '.' ? escaped[..^1] + "%2E" : escaped;
+        if (escaped[^1] == '.') escaped = escaped[..^1] + "%2E";
+        if (escaped.Length <= MaxFileName_bytes) return escaped;
+        throw new ArgumentException(
+            $"The database's name takes {escaped.Length} bytes as a directory's name, and file systems take {MaxFileName_bytes}: letters and digits of ASCII take "
+            + "one each, all else three for each byte of UTF-8. Choose a shorter name.",
+            nameof(name));
     }
 }

@@ -45,11 +45,8 @@ public sealed class IndexedDbBlockStore : IBlockStore
     /// <inheritdoc/>
     public async ValueTask<Head> OpenAsync(CancellationToken cancellationToken)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        if (!OperatingSystem.IsBrowser()) throw new StorageUnavailableException("IndexedDB exists only in a browser.");
-        cancellationToken.ThrowIfCancellationRequested();
-        await IndexedDbInterop.LoadAsync().ConfigureAwait(false);
-        if (_connection != 0) Disconnect(StoreClosedReason.Lost);
+        await LoadAsync(cancellationToken).ConfigureAwait(false);
+        Disconnect(StoreClosedReason.Lost);
 
         Head? head = null;
         var request = IndexedDbInterop.AddRequest(new(IndexedDbErrors.OnOpen)
@@ -135,9 +132,9 @@ public sealed class IndexedDbBlockStore : IBlockStore
     /// <exception cref="StorageException">Another tab did not let go of the database in time; it is deleted as soon as it does.</exception>
     public async ValueTask DeleteAsync(CancellationToken cancellationToken)
     {
-        ThrowUnlessOpen(cancellationToken);
+        await LoadAsync(cancellationToken).ConfigureAwait(false);
         Disconnect(StoreClosedReason.Deleted);
-        var request = AddRequest(new(OnFailed));
+        var request = AddRequest(new(IndexedDbErrors.OnOpen));
         IndexedDbInterop.Remove(request.Number, _name);
         await WaitAsync(request, "delete", cancellationToken).ConfigureAwait(false);
     }
@@ -146,7 +143,7 @@ public sealed class IndexedDbBlockStore : IBlockStore
     public ValueTask DisposeAsync()
     {
         _disposed = true;
-        if (_connection != 0) Disconnect(StoreClosedReason.Lost);
+        Disconnect(StoreClosedReason.Lost);
         return ValueTask.CompletedTask;
     }
 
@@ -158,6 +155,14 @@ public sealed class IndexedDbBlockStore : IBlockStore
     }
 
     private static IndexedDbRequest AddRequest(IndexedDbRequest request) => IndexedDbInterop.AddRequest(request);
+
+    private async Task LoadAsync(CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (!OperatingSystem.IsBrowser()) throw new StorageUnavailableException("IndexedDB exists only in a browser.");
+        cancellationToken.ThrowIfCancellationRequested();
+        await IndexedDbInterop.LoadAsync().ConfigureAwait(false);
+    }
 
     private async Task WaitAsync(IndexedDbRequest request, string what, CancellationToken cancellationToken)
     {
@@ -199,6 +204,7 @@ public sealed class IndexedDbBlockStore : IBlockStore
     {
         var connection = _connection;
         (_connection, _reason) = (0, reason);
+        if (connection == 0) return;
         IndexedDbInterop.RemoveConnection(connection);
         IndexedDbInterop.Close(connection);
     }
@@ -209,7 +215,10 @@ public sealed class IndexedDbBlockStore : IBlockStore
         {
             // Nothing comes from this connection any more, whether or not the browser says so with a close event.
             OnClosed(StoreClosedReason.Lost);
-            return new StorageClosedException(_reason) { PlatformName = name };
+            var text = IndexedDbErrors.IsFull(name, message)
+                ? "The browser closed the database's storage because there is no room left. Free disk space, then open the database again."
+                : null;
+            return new StorageClosedException(_reason, text) { PlatformName = name };
         }
 
         return IndexedDbErrors.Make(outcome, number, name, message);

@@ -108,8 +108,8 @@ internal static partial class IndexedDbInterop
     }
 
     [JSExport]
-    internal static string? OnHead(int request, string? text, int extents, int logRecords) =>
-        Requests.TryGetValue(request, out var waiting) ? waiting.OnHead(text, extents, logRecords) : null;
+    internal static string? OnHead(int request, string? text, string? copy, int extents, int logRecords) =>
+        Requests.TryGetValue(request, out var waiting) ? waiting.OnHead(text, copy, extents, logRecords) : null;
 
     [JSExport]
     internal static bool OnExtent(int request, int index, int length) =>
@@ -120,9 +120,9 @@ internal static partial class IndexedDbInterop
         Requests.TryGetValue(request, out var waiting) && waiting.OnLog(marker, length);
 
     [JSExport]
-    internal static void OnClosed(int connection, bool deleted)
+    internal static void OnClosed(int connection, int reason)
     {
-        if (Connections.TryGetValue(connection, out var store)) store.OnClosed(deleted ? StoreClosedReason.Deleted : StoreClosedReason.Lost);
+        if (Connections.TryGetValue(connection, out var store)) store.OnClosed((StoreClosedReason)reason);
     }
 
     [JSImport("take", Module)]

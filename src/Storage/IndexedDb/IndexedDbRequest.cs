@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace DataSync.Storage;
@@ -35,18 +36,29 @@ internal sealed class IndexedDbRequest(Func<IndexedDbOutcome, long, string, stri
     public void Fail(IndexedDbOutcome outcome, long number, string name, string message) =>
         _completion.TrySetException(_error ?? fail(outcome, number, name, message));
 
-    /// <summary>For an update: the new head's text, or null to write nothing. For a read: null to go on.</summary>
-    public string? OnHead(string? text, int extents, int logRecords)
+    /// <summary>
+    /// For an update: the new head, the epoch that ends with it (or null), and whether the present record is damaged and to be kept
+    /// aside, as JSON; null to write nothing. For a read: null to go on.
+    /// </summary>
+    public string? OnHead(string? text, string? copy, int extents, int logRecords)
     {
         string? answer = null;
         var ok = Guard(() =>
         {
-            if (text is null && (Decide is null || extents > 0)) throw HeadCodec.Missing();
-            var head = text is null ? null : HeadCodec.Decode(Encoding.UTF8.GetBytes(text));
+            var head = HeadCodec.Read(ToBytes(text), () => ToBytes(copy));
+            if (head is null && (Decide is null || extents > 0)) throw HeadCodec.Missing();
             Sink?.OnHead(head!, extents, logRecords);
-            if (Decide?.Invoke(head) is { } decided) answer = Encoding.UTF8.GetString(HeadCodec.Encode(decided));
+            if (Decide?.Invoke(head) is { } decided) answer = Describe(head, decided);
         });
         return ok ? answer : Sink is null ? null : "";
+    }
+
+    private static byte[]? ToBytes(string? text) => text is null ? null : Encoding.UTF8.GetBytes(text);
+
+    private static string Describe(Head? present, Head next)
+    {
+        var ended = present is not null && present.Epoch != next.Epoch ? present.Epoch.Value.ToString(CultureInfo.InvariantCulture) : "null";
+        return $"{{\"next\":{Encoding.UTF8.GetString(HeadCodec.Encode(next))},\"ended\":{ended},\"isDamaged\":{(present?.Damage is null ? "false" : "true")}}}";
     }
 
     public bool OnExtent(int index, int length) => Guard(() =>

@@ -11,6 +11,9 @@ public enum StoreRecordKind
 
     /// <summary>An extent; its key is the index.</summary>
     Extent,
+
+    /// <summary>The head's copy; its key is 0.</summary>
+    HeadCopy,
 }
 
 /// <summary>
@@ -24,6 +27,8 @@ public sealed class MemoryBlockMedium
     internal Lock Lock { get; } = new();
 
     internal byte[]? HeadRecord { get; set; }
+
+    internal byte[]? HeadCopy { get; set; }
 
     internal SortedDictionary<long, (CommitId Id, byte[] Bytes)> Log { get; } = [];
 
@@ -48,7 +53,7 @@ public sealed class MemoryBlockMedium
 
     /// <summary>A copy of a record's bytes as stored, or null when there is none.</summary>
     /// <param name="kind">Which kind of record.</param>
-    /// <param name="key">The marker or index; 0 for the head.</param>
+    /// <param name="key">The marker or index; 0 for the head and its copy.</param>
     public byte[]? GetRecord(StoreRecordKind kind, long key)
     {
         lock (Lock)
@@ -56,6 +61,7 @@ public sealed class MemoryBlockMedium
             return kind switch
             {
                 StoreRecordKind.Head => HeadRecord?.ToArray(),
+                StoreRecordKind.HeadCopy => HeadCopy?.ToArray(),
                 StoreRecordKind.Log => Log.TryGetValue(key, out var entry) ? [.. entry.Bytes] : null,
                 _ => Extents.TryGetValue((int)key, out var bytes) ? [.. bytes] : null,
             };
@@ -64,7 +70,7 @@ public sealed class MemoryBlockMedium
 
     /// <summary>Replaces a record's bytes without any check: for tests that damage a store.</summary>
     /// <param name="kind">Which kind of record.</param>
-    /// <param name="key">The marker or index; 0 for the head.</param>
+    /// <param name="key">The marker or index; 0 for the head and its copy.</param>
     /// <param name="bytes">The new bytes, copied; null removes the record.</param>
     public void SetRecord(StoreRecordKind kind, long key, byte[]? bytes)
     {
@@ -72,6 +78,7 @@ public sealed class MemoryBlockMedium
         {
             var copy = bytes?.ToArray();
             if (kind == StoreRecordKind.Head) HeadRecord = copy;
+            else if (kind == StoreRecordKind.HeadCopy) HeadCopy = copy;
             else if (kind == StoreRecordKind.Log && copy is null) Log.Remove(key);
             else if (kind == StoreRecordKind.Log) Log[key] = (Log.TryGetValue(key, out var old) ? old.Id : CommitId.None, copy!);
             else if (copy is null) Extents.Remove((int)key);

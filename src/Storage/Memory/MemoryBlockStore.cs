@@ -26,13 +26,13 @@ public sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind chec
     public ValueTask<Head> OpenAsync(CancellationToken cancellationToken) => Run(() =>
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        if (medium.HeadRecord is null)
+        var head = HeadCodec.Read(medium.HeadRecord, () => medium.HeadCopy);
+        if (head is null)
         {
             if (medium.Log.Count + medium.Extents.Count > 0) throw HeadCodec.Missing();
-            medium.HeadRecord = HeadCodec.Encode(StoreRules.NewHead(checksum));
+            WriteHead(head = StoreRules.NewHead(checksum), null);
         }
 
-        var head = HeadCodec.Decode(medium.HeadRecord);
         medium.AddOpener(this);
         _open = true;
         return head;
@@ -42,8 +42,9 @@ public sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind chec
     public ValueTask<Head> RaiseEpochAsync(Guid incarnation, Epoch proposed, TabId holder, CancellationToken cancellationToken) =>
         Run(() =>
         {
-            var head = StoreRules.Raise(ReadHead(), incarnation, proposed, holder);
-            medium.HeadRecord = HeadCodec.Encode(head);
+            var present = ReadHead();
+            var head = StoreRules.Raise(present, incarnation, proposed, holder);
+            WriteHead(head, present);
             return head;
         }, null, cancellationToken);
 
@@ -104,7 +105,7 @@ public sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind chec
             var isKnown = marker == head.Checkpoint.Marker || medium.Log.ContainsKey(marker);
             if (marker < head.Checkpoint.Marker || !isKnown) throw new MarkerConflictException(marker);
             foreach (var extent in checkpoint.Extents) WriteExtent(extent, checkpoint.Damaged?.Contains(extent.Index) == true);
-            medium.HeadRecord = HeadCodec.Encode(checkpoint.Head);
+            WriteHead(checkpoint.Head, head);
             foreach (var key in medium.Log.Keys.Where(key => key <= marker || key >= checkpoint.DropFrom).ToList())
             {
                 if (checkpoint.Damaged is not null && key > marker) medium.Quarantined.Add((StoreRecordKind.Log, key, medium.Log[key].Bytes));
@@ -118,8 +119,8 @@ public sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind chec
     /// <inheritdoc/>
     public ValueTask DeleteAsync(CancellationToken cancellationToken) => Discard(Run(() =>
     {
-        ThrowUnlessOpen();
-        medium.HeadRecord = null;
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        (medium.HeadRecord, medium.HeadCopy) = (null, null);
         medium.Log.Clear();
         medium.Extents.Clear();
         medium.Quarantined.Clear();
@@ -172,7 +173,13 @@ public sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind chec
     private Head ReadHead()
     {
         ThrowUnlessOpen();
-        return HeadCodec.Decode(medium.HeadRecord ?? throw HeadCodec.Missing());
+        return HeadCodec.Read(medium.HeadRecord, () => medium.HeadCopy) ?? throw HeadCodec.Missing();
+    }
+
+    private void WriteHead(Head head, Head? present)
+    {
+        if (present?.Damage is not null && medium.HeadRecord is { } damaged) medium.Quarantined.Add((StoreRecordKind.Head, 0, damaged));
+        medium.HeadRecord = medium.HeadCopy = HeadCodec.Encode(head);
     }
 
     private void CheckPlace(Head head, long first)

@@ -294,7 +294,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
             case StoreReplacedException:
                 FaultNow(error);
                 break;
-            case StorageClosedException { Reason: StoreClosedReason.Deleted }:
+            case StorageClosedException { Reason: not StoreClosedReason.Lost }:
                 FaultNow(error);
                 break;
             case StorageClosedException:
@@ -325,7 +325,7 @@ public sealed partial class CommitPipeline : ILeaderOutput
     private void OnStoreClosed(StoreClosedReason reason) => _gate.Run(() =>
     {
         if (_closed || _fault is not null) return;
-        if (reason == StoreClosedReason.Deleted) FaultNow(new StorageClosedException(reason));
+        if (reason != StoreClosedReason.Lost) FaultNow(new StorageClosedException(reason));
         else StartReopen();
     });
 

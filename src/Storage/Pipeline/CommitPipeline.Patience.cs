@@ -1,4 +1,5 @@
 using Polly;
+using Polly.Retry;
 
 namespace DataSync.Storage;
 
@@ -12,6 +13,9 @@ public sealed partial class CommitPipeline
 
     private static readonly TimeSpan FirstRetryDelay = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>Room does not come back within milliseconds, and each try asks a full disk for more.</summary>
+    private static readonly TimeSpan FullRetryDelay = TimeSpan.FromSeconds(2);
+
     private readonly Lazy<ResiliencePipeline> _read;
     private readonly Lazy<ResiliencePipeline> _reopen;
 
@@ -23,7 +27,7 @@ public sealed partial class CommitPipeline
 
     private ResiliencePipeline MakeReadPolicy()
     {
-        var policy = MakeRetry(MaxReadRetries, FirstRetryDelay);
+        var policy = MakePatient(MaxReadRetries);
         policy.ShouldHandle = new PredicateBuilder().Handle<StorageException>(IsPassing);
         policy.OnRetry = retry =>
         {
@@ -35,9 +39,16 @@ public sealed partial class CommitPipeline
 
     private ResiliencePipeline MakeReopenPolicy()
     {
-        var policy = MakeRetry(MaxReopenRetries, FirstRetryDelay);
+        var policy = MakePatient(MaxReopenRetries);
         policy.ShouldHandle = new PredicateBuilder().Handle<StorageException>(error => IsPassing(error) || error is StorageClosedException);
         return new ResiliencePipelineBuilder { TimeProvider = _time }.AddRetry(policy).Build();
+    }
+
+    private RetryStrategyOptions MakePatient(int attempts)
+    {
+        var policy = MakeRetry(attempts, FirstRetryDelay);
+        policy.DelayGenerator = retry => new(retry.Outcome.Exception is StorageQuotaException ? FullRetryDelay : null);
+        return policy;
     }
 
     private Task ReadPatientlyAsync() => _read.Value.ExecuteAsync(async _ => await ReadBehindAsync().ConfigureAwait(false), _closing.Token).AsTask();
@@ -50,7 +61,7 @@ public sealed partial class CommitPipeline
             async token =>
             {
                 var head = await _store.OpenAsync(token).ConfigureAwait(false);
-                if (head.Incarnation != _incarnation) throw new StoreReplacedException();
+                if (head.Incarnation != _incarnation) throw head.Epoch == default ? StoreReplacedException.Emptied() : new StoreReplacedException();
                 await ReadBehindAsync().ConfigureAwait(false);
             },
             _closing.Token).AsTask()).ConfigureAwait(false);

@@ -57,6 +57,9 @@ internal sealed class LeaderSession(
     private const int MaxRefused = 4096;
     private const string OtherTabFirst = "Another tab committed first.";
 
+    /// <summary>How long no checkpoint is tried after the store had no room: it needs room itself, and a full disk is not pushed further.</summary>
+    private static readonly TimeSpan FullPause = TimeSpan.FromSeconds(30);
+
     private readonly List<CommitRecord> _waiting = [];
     private readonly HashSet<CommitId> _refused = [];
     private readonly Queue<CommitId> _refusedOrder = new();
@@ -67,6 +70,7 @@ internal sealed class LeaderSession(
     private bool _busy;
     private bool _closed;
     private bool _checkpointDue;
+    private long? _fullSince;
 
     // From the start: whoever waited for a leader writes now.
     private bool _wroteSinceHeartbeat = true;
@@ -240,6 +244,7 @@ internal sealed class LeaderSession(
     {
         if (_closed || _busy || _isCollecting) return;
         _checkpointDue |= output.Ledger.LogBytes >= options.CheckpointLogBytes || output.Ledger.LogRecords >= options.CheckpointLogRecords;
+        _checkpointDue &= !IsFull;
         if (_waiting.Count == 0 && !_checkpointDue) return;
         if (Lease is { IsHeld: false })
         {
@@ -256,6 +261,14 @@ internal sealed class LeaderSession(
         {
             PumpAppends();
         }
+    }
+
+    private bool IsFull => _fullSince is { } since && time.GetElapsedTime(since) < FullPause;
+
+    // Not later with each failure: an app that goes on writing must not keep off the checkpoint, which may give room back.
+    private void NoteRoom(StorageException? error)
+    {
+        if (error is StorageQuotaException && !IsFull) _fullSince = time.GetTimestamp();
     }
 
     private List<CommitRecord> TakeGroup()
@@ -275,6 +288,7 @@ internal sealed class LeaderSession(
         {
             _busy = false;
             _appending = [];
+            NoteRoom(error);
             if (error is null || Sabotage.IsMissing(Guard.AppendFailure)) group.ForEach(output.OnAppended);
             else OnAppendFailed(group, error);
             Pump();
@@ -289,6 +303,7 @@ internal sealed class LeaderSession(
         {
             _busy = false;
             _checkpointDue = false;
+            NoteRoom(error);
             if (error is null || Sabotage.IsMissing(Guard.CheckpointFailure)) output.OnCheckpoint(checkpoint);
             else if (EndsLeadership(error)) Lose(error);
             else output.OnCheckpointFailed(error);

@@ -5,14 +5,19 @@
 //   head        key "head": the head as an object        log         key marker: {id, epoch, data}
 //               key [epoch, marker]: the place of an append; of an epoch that is over, taken for good
 //   extents     key index: Uint8Array                     quarantine  what repairs removed
+//               key "head": the head once more, apart from the first
 
-import { ask, attempt, FAILED, keysAfter, refuse, stream } from './transaction.js';
+export { estimate, persist } from './quota.js';
+import { ask, attempt, FAILED, keepAside, keysAfter, refuse, stream } from './transaction.js';
 
-const HEAD = 'head';
-const STORES = [HEAD, 'log', 'extents', 'quarantine'];
+const HEAD = 'head', EXTENTS = 'extents';
+const STORES = [HEAD, 'log', EXTENTS, 'quarantine'];
 
 // Outcomes; the same numbers as IndexedDbOutcome in .NET.
 const FENCED = 1, REPLACED = 2, CONFLICT = 3; // and FAILED, 4
+
+// Why a connection ends; the same numbers as StoreClosedReason in .NET.
+const DELETED = 0, LOST = 1, UPGRADED = 2;
 
 const placesUpTo = (epoch, marker) => IDBKeyRange.bound([epoch], [epoch, marker]);
 const toText = record => record === undefined ? null : JSON.stringify(record) ?? '';
@@ -38,8 +43,8 @@ export function open(request, connection, name, strict) {
       return;
     }
     connections.set(connection, db);
-    db.onversionchange = () => closed(connection, true);
-    db.onclose = () => closed(connection, false);
+    db.onversionchange = event => closed(connection, event.newVersion === null ? DELETED : UPGRADED);
+    db.onclose = () => closed(connection, LOST);
     updateHead(connection, request, strict);
   });
   if (!opening) return;
@@ -67,26 +72,40 @@ export function updateHead(connection, request, strict) {
   const work = start(connection, request, 'readwrite', strict, STORES);
   if (!work) return;
   tails.delete(connection);
-  let record, log;
-  ask(work, () => work.store(HEAD).get(HEAD), result => { record = result; });
+  let log;
+  const heads = askHeads(work);
   ask(work, () => work.store('log').getAllKeys(), keys => { log = keys; });
-  ask(work, () => work.store('extents').count(), extents => {
-    const head = dotnet.OnHead(request, toText(record), log.length + extents, 0);
-    if (!head) return;
-    const next = JSON.parse(head);
-    if (record && record.epoch !== next.epoch) {
-      takePlaces(work, record, log);
+  ask(work, () => countExtents(work), extents => {
+    const decided = dotnet.OnHead(request, ...heads, log.length + extents, 0);
+    if (!decided) return;
+    const { next, ended, isDamaged } = JSON.parse(decided);
+    if (ended !== null) {
+      takePlaces(work, ended, next.marker, log);
       // From here on nobody else appends, so the first append needs no answer either.
-      const marker = Math.max(record.marker, ...log.slice(-1));
+      const marker = Math.max(next.marker, ...log.slice(-1));
       work.onDone = () => tails.set(connection, { incarnation: next.incarnation, epoch: next.epoch, marker });
     }
-    ask(work, () => work.store(HEAD).put(next, HEAD));
+    if (isDamaged) keepAside(work, HEAD, IDBKeyRange.only(HEAD));
+    putHead(work, next);
   });
 }
 
+// The head and its copy as texts, null where there is none; filled in before the next answer.
+function askHeads(work) {
+  const heads = [null, null];
+  [HEAD, EXTENTS].forEach((store, i) => ask(work, () => work.store(store).get(HEAD), record => { heads[i] = toText(record); }));
+  return heads;
+}
+
+function putHead(work, head) {
+  for (const store of [HEAD, EXTENTS]) ask(work, () => work.store(store).put(head, HEAD));
+}
+
+const countExtents = work => work.store(EXTENTS).count(keysAfter(-1));
+
 // Whoever led under the epoch that ends here can only append behind its own last record: at the end of a run of markers, or
 // behind the checkpoint. Those places are taken, and stay so when the log is trimmed and its markers are free again.
-function takePlaces(work, { epoch, marker: checkpoint }, markers) {
+function takePlaces(work, epoch, checkpoint, markers) {
   const head = work.store(HEAD), taken = new Set(markers);
   ask(work, () => head.delete(placesUpTo(epoch, Infinity)));
   for (const marker of new Set([checkpoint, ...markers])) {
@@ -171,7 +190,7 @@ export function beginCheckpoint(connection, request, incarnation, epoch, marker,
   ask(work, () => log.getKey(marker), found => {
     if (found === undefined && marker !== checkpoint) refuse(work, CONFLICT, marker);
   });
-  ask(work, () => work.store(HEAD).put(JSON.parse(head), HEAD));
+  putHead(work, JSON.parse(head));
   ask(work, () => log.delete(IDBKeyRange.upperBound(marker)));
   ask(work, () => work.store(HEAD).delete(placesUpTo(epoch, marker)));
   if (dropFrom === 0) return;
@@ -185,24 +204,24 @@ export function beginCheckpoint(connection, request, incarnation, epoch, marker,
 export function putExtent(index, bytes, keep) {
   const work = current;
   if (!work || work.outcome) return;
-  const extents = work.store('extents');
-  if (keep) keepAside(work, 'extents', IDBKeyRange.only(index));
+  const extents = work.store(EXTENTS);
+  if (keep) keepAside(work, EXTENTS, IDBKeyRange.only(index));
   ask(work, () => bytes.byteLength > 0 ? extents.put(bytes.slice(), index) : extents.delete(index));
 }
 
 /** Reads head, extents and log as they are at one moment. */
 export function read(connection, request, includeExtents, afterMarker) {
-  const work = start(connection, request, 'readonly', false, [HEAD, 'log', 'extents']);
+  const work = start(connection, request, 'readonly', false, [HEAD, 'log', EXTENTS]);
   if (!work) return;
-  let head, extents = 0;
+  let extents = 0;
   const handExtent = (key, value) => hand(value, length => dotnet.OnExtent(request, key, length));
   const handLog = (key, value) => hand(value?.data, length => dotnet.OnLog(request, key, length));
   const readLog = () => stream(work, 'log', afterMarker, 16, handLog);
-  ask(work, () => work.store(HEAD).get(HEAD), record => { head = record; });
-  if (includeExtents) ask(work, () => work.store('extents').count(), count => { extents = count; });
+  const heads = askHeads(work);
+  if (includeExtents) ask(work, () => countExtents(work), count => { extents = count; });
   ask(work, () => work.store('log').count(keysAfter(afterMarker)), logs => {
-    if (dotnet.OnHead(request, toText(head), extents, logs) !== null) refuse(work, FAILED, 0);
-    else if (includeExtents) stream(work, 'extents', -1, 8, handExtent, readLog);
+    if (dotnet.OnHead(request, ...heads, extents, logs) !== null) refuse(work, FAILED, 0);
+    else if (includeExtents) stream(work, EXTENTS, -1, 8, handExtent, readLog);
     else readLog();
   });
 }
@@ -210,17 +229,6 @@ export function read(connection, request, includeExtents, afterMarker) {
 /** Copies the record at hand into .NET memory. */
 export function take(target) {
   target.set(handed);
-}
-
-/** Usage and quota of this origin in bytes (-1 where unknown), and whether it is exempt from eviction. */
-export async function estimate() {
-  const storage = globalThis.navigator?.storage;
-  return { usage: -1, quota: -1, ...await storage?.estimate?.(), persisted: await storage?.persisted?.() ?? false };
-}
-
-/** Asks the browser not to evict this origin's data. */
-export async function persist() {
-  return await globalThis.navigator?.storage?.persist?.() ?? false;
 }
 
 // A request on the factory, which can be missing, refuse with an exception, or answer with an error.
@@ -274,14 +282,6 @@ function letIn(work, head, incarnation, epoch) {
   return !work.outcome;
 }
 
-function keepAside(work, name, range) {
-  ask(work, () => work.store(name).getAllKeys(range), keys => {
-    for (const key of keys) {
-      ask(work, () => work.store(name).get(key), value => work.store('quarantine').add({ store: name, key, value }));
-    }
-  });
-}
-
 // A record that is not even bytes is handed over as empty.
 function hand(value, tell) {
   handed = value instanceof Uint8Array ? value : new Uint8Array(0);
@@ -292,8 +292,8 @@ function hand(value, tell) {
   }
 }
 
-function closed(connection, deleted) {
+function closed(connection, reason) {
   if (!connections.has(connection)) return;
   close(connection);
-  dotnet.OnClosed(connection, deleted);
+  dotnet.OnClosed(connection, reason);
 }

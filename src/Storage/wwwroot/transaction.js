@@ -49,6 +49,15 @@ export function refuse(work, outcome, number, error) {
   }
 }
 
+/** Copies records into the quarantine. They are asked for at once, before what is issued next replaces or removes them. */
+export function keepAside(work, name, range) {
+  let keys;
+  ask(work, () => work.store(name).getAllKeys(range), result => { keys = result; });
+  ask(work, () => work.store(name).getAll(range), values => {
+    values.forEach((value, i) => ask(work, () => work.store('quarantine').add({ store: name, key: keys[i], value })));
+  });
+}
+
 /**
  * Hands over records in batches of about 4 MB. The next ones are asked for before one is handed over, so that the browser
  * reads them meanwhile.

@@ -4,7 +4,8 @@ const done = request => new Promise((resolve, reject) => {
   request.onerror = () => reject(request.error);
 });
 
-const STORES = { Head: 'head', Log: 'log', Extent: 'extents' };
+const STORES = { Head: 'head', HeadCopy: 'extents', Log: 'log', Extent: 'extents' };
+const isHead = kind => kind === 'Head' || kind === 'HeadCopy';
 
 async function inStore(name, kind, mode, action) {
   const db = await done(indexedDB.open(name));
@@ -23,19 +24,19 @@ async function inStore(name, kind, mode, action) {
 
 const toBytes = base64 => Uint8Array.from(atob(base64), character => character.charCodeAt(0));
 const toBase64 = bytes => btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(''));
-const keyOf = (kind, key) => kind === 'Head' ? 'head' : key;
+const keyOf = (kind, key) => isHead(kind) ? 'head' : key;
 
 export async function get(name, kind, key) {
   const record = await inStore(name, kind, 'readonly', store => done(store.get(keyOf(kind, key))));
   if (record === undefined) return null;
-  if (kind === 'Head') return btoa(JSON.stringify(record));
+  if (isHead(kind)) return btoa(JSON.stringify(record));
   return toBase64(kind === 'Log' ? record.data : record);
 }
 
 export async function set(name, kind, key, base64, id) {
   await inStore(name, kind, 'readwrite', async store => {
     if (base64 === null) return await done(store.delete(keyOf(kind, key)));
-    if (kind === 'Head') return await done(store.put(JSON.parse(atob(base64)), 'head'));
+    if (isHead(kind)) return await done(store.put(JSON.parse(atob(base64)), 'head'));
     if (kind === 'Extent') return await done(store.put(toBytes(base64), key));
     const old = await done(store.get(key));
     return await done(store.put({ id: old?.id ?? id, epoch: old?.epoch ?? 0, data: toBytes(base64) }, key));
@@ -50,6 +51,14 @@ export const countQuarantined = async name => {
   const count = await done(db.transaction('quarantine').objectStore('quarantine').count());
   db.close();
   return count;
+};
+
+// Each as "store key base64", one a line.
+export const listQuarantined = async name => {
+  const db = await done(indexedDB.open(name));
+  const kept = await done(db.transaction('quarantine').objectStore('quarantine').getAll());
+  db.close();
+  return kept.map(({ store, key, value }) => `${store} ${key} ${toBase64(value.data ?? value)}`).join('\n');
 };
 
 // A database of this name that DataSync did not make.
@@ -82,10 +91,10 @@ export const allow = () => Object.defineProperty(globalThis, 'indexedDB', origin
 // Makes the next transactions of the page end as a full disk or a lost connection ends them: at the very end, after every
 // request succeeded.
 const transaction = IDBDatabase.prototype.transaction;
-export const abortWith = name => {
+export const abortWith = (name, message) => {
   IDBDatabase.prototype.transaction = function (...args) {
     const made = transaction.apply(this, args);
-    const error = name === 'AbortError' ? null : new DOMException('by the test', name);
+    const error = name === 'AbortError' ? null : new DOMException(message, name);
     Object.defineProperty(made, 'error', { get: () => error });
     made.commit = () => made.abort();
     return made;

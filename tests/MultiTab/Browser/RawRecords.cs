@@ -22,7 +22,7 @@ public sealed class RawRecords
               db.close();
             }
           },
-          keys: (name, store) => raw.use(name, store, s => raw.done(s.getAllKeys())),
+          keys: (name, store) => raw.use(name, store, s => raw.done(s.getAllKeys(IDBKeyRange.bound(0, Infinity)))),
           // All records as one text, to compare.
           dump: async name => {
             const parts = [];
@@ -43,10 +43,9 @@ public sealed class RawRecords
             bytes[at < 0 ? bytes.length + at : at] ^= 0xFF;
             await raw.done(s.put(record, key));
           }),
-          setFormat: (name, format) => raw.use(name, 'head', async s => {
+          setHead: (name, store, change) => raw.use(name, store, async s => {
             const head = await raw.done(s.get('head'));
-            head.format = format;
-            await raw.done(s.put(head, 'head'));
+            await raw.done(s.put({ ...head, ...change }, 'head'));
           }),
           upgrade: async (name, version) => (await raw.done(indexedDB.open('datasync:' + name, version))).close(),
           remove: name => raw.done(indexedDB.deleteDatabase('datasync:' + name)).then(() => {}),
@@ -72,7 +71,14 @@ public sealed class RawRecords
 
     public Task FlipAsync(string name, string store, long key, int at) => Page.EvaluateAsync($"raw.flip('{name}', '{store}', {key}, {at})");
 
-    public Task SetFormatAsync(string name, int format) => Page.EvaluateAsync($"raw.setFormat('{name}', {format})");
+    /// <summary>Changes a head and its copy to another format.</summary>
+    public async Task SetFormatAsync(string name, int format)
+    {
+        foreach (var store in new[] { "head", "extents" }) await Page.EvaluateAsync($"raw.setHead('{name}', '{store}', {{ format: {format} }})");
+    }
+
+    /// <summary>Changes a field of the head, but not of its copy.</summary>
+    public Task DamageHeadAsync(string name) => Page.EvaluateAsync($"raw.setHead('{name}', 'head', {{ epoch: 0 }})");
 
     public Task UpgradeAsync(string name, int version) => Page.EvaluateAsync($"raw.upgrade('{name}', {version})");
 

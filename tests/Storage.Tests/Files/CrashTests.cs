@@ -93,7 +93,7 @@ public sealed class CrashTests
         }
         catch (CorruptStoreException error) when (error.Report is null)
         {
-            return true; // the head itself: nothing can be made of that
+            return true; // the head and its copy: nothing can be made of that
         }
         catch (CorruptStoreException error)
         {

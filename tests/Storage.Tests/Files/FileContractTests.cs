@@ -17,11 +17,18 @@ public abstract class RecoveryOnFiles(bool inMemory) : RecoveryContract
     protected override IStoreSource Source { get; } = new FileSource(inMemory);
 }
 
+public abstract class HeadOnFiles(bool inMemory) : HeadContract
+{
+    protected override IStoreSource Source { get; } = new FileSource(inMemory);
+}
+
 public sealed class DiskBlockStoreTests() : BlockStoreOnFiles(inMemory: false);
 
 public sealed class DiskCheckpointTests() : CheckpointOnFiles(inMemory: false);
 
 public sealed class DiskRecoveryTests() : RecoveryOnFiles(inMemory: false);
+
+public sealed class DiskHeadTests() : HeadOnFiles(inMemory: false);
 
 // The same on tmpfs, where there is one.
 public sealed class TmpfsBlockStoreTests() : BlockStoreOnFiles(inMemory: true);
@@ -29,3 +36,5 @@ public sealed class TmpfsBlockStoreTests() : BlockStoreOnFiles(inMemory: true);
 public sealed class TmpfsCheckpointTests() : CheckpointOnFiles(inMemory: true);
 
 public sealed class TmpfsRecoveryTests() : RecoveryOnFiles(inMemory: true);
+
+public sealed class TmpfsHeadTests() : HeadOnFiles(inMemory: true);

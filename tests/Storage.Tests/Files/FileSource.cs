@@ -32,6 +32,7 @@ internal sealed class FileSource : IStoreSource
     public string PathOf(StoreRecordKind kind, long key) => Path.Combine(Directory, kind switch
     {
         StoreRecordKind.Head => "head.json",
+        StoreRecordKind.HeadCopy => "head.copy.json",
         StoreRecordKind.Log => Path.Combine("log", string.Create(CultureInfo.InvariantCulture, $"{key}.commit")),
         _ => Path.Combine("extents", string.Create(CultureInfo.InvariantCulture, $"{key}.extent")),
     });

@@ -173,8 +173,43 @@ public sealed class FileStoreTests : StoreSuite
     public void Options_out_of_range_are_refused()
     {
         Assert.Throws<ArgumentException>(() => new FileBlockStore("", _source.Options));
+        Assert.Contains("255", Assert.Throws<ArgumentException>(() => new FileBlockStore(new string('漢', 29), _source.Options)).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => new FileBlockStore(new string('a', 256), _source.Options));
+        Assert.Throws<ArgumentException>(() => new FileBlockStore(new string('a', 254) + ".", _source.Options));
         Assert.Throws<ArgumentException>(() => new FileBlockStore("a", new() { Checksum = (ChecksumKind)9 }));
         Assert.Throws<ArgumentException>(() => new FileBlockStore("a", new() { BaseDirectory = _source.Base, MirrorDirectory = _source.Base }));
+    }
+
+    [Theory]
+    [InlineData('a', 255)]
+    [InlineData('漢', 28)]
+    public async Task The_longest_name_is_what_the_file_system_takes(char letter, int count)
+    {
+        await using var store = new FileBlockStore(new string(letter, count), _source.Options);
+        await store.OpenAsync(None);
+        await store.DeleteAsync(None);
+    }
+
+    [Fact]
+    public async Task A_holder_that_cannot_be_written_gives_the_lock_back()
+    {
+        var holder = Path.Combine(_source.Directory, "holder");
+        Directory.CreateDirectory(holder);
+        await using var store = new FileBlockStore(FileSource.Name, _source.Options);
+        await Assert.ThrowsAsync<StorageUnavailableException>(async () => await store.OpenAsync(None));
+        Directory.Delete(holder);
+        await store.OpenAsync(None);
+    }
+
+    [Fact]
+    public async Task A_store_that_another_holds_is_not_deleted()
+    {
+        var (store, _) = await OpenAsync();
+        var link = Path.Combine(_source.Base, "link");
+        Directory.CreateSymbolicLink(link, _source.Directory);
+        await using var other = FileBlockStore.InDirectory(link);
+        Assert.Equal(Environment.ProcessId, (await Assert.ThrowsAsync<StoreInUseException>(async () => await other.DeleteAsync(None))).ProcessId);
+        Assert.Empty((await Recovery.VerifyAsync(store)).Findings);
     }
 
     [Fact]

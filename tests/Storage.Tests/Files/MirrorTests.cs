@@ -31,6 +31,27 @@ public sealed class MirrorTests
         Assert.Empty(disk.Files);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_store_that_is_deleted_without_being_opened_takes_its_mirror_along_but_no_other_store(bool isForeign)
+    {
+        var disk = new SimulatedDisk();
+        using var script = new StoreScript(1);
+        await using (var store = new FileBlockStore(Name, isForeign ? Plain : Mirrored, null, disk)) await script.RunAsync(store, isOpen: false);
+        if (isForeign)
+        {
+            await using var other = new FileBlockStore(Name, new() { BaseDirectory = Second }, null, disk);
+            await other.OpenAsync(default);
+        }
+
+        await using var eraser = new FileBlockStore(Name, Mirrored, _logger, disk);
+        await eraser.DeleteAsync(default);
+        Assert.DoesNotContain(disk.Files.Keys, path => path.StartsWith(Base, StringComparison.Ordinal));
+        Assert.Equal(isForeign, disk.Files.ContainsKey("/mirror/app.db/head.json"));
+        Assert.Equal(isForeign, _logger.Ids.Contains(2052));
+    }
+
     [Fact]
     public async Task A_mirror_that_is_added_later_is_filled()
     {

@@ -32,7 +32,7 @@ public sealed class PassingErrorTests : IDisposable
     {
         for (var nth = 1; nth <= 3; nth++) _reader.Store.FailAt(StoreOperation.Read, error, nth);
         Write(1);
-        _cluster.Run(2);
+        _cluster.Run(7);
         Assert.Null(_reader.Pipeline.Fault);
         Assert.Equal([1UL], _reader.List());
         _cluster.Wait(_cluster.Start(() => _reader.AppendAsync(2)));

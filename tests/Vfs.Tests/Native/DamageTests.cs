@@ -13,6 +13,7 @@ public sealed class DamageTests : IDisposable
     [Theory]
     [InlineData("extent")]
     [InlineData("log")]
+    [InlineData("head")]
     public async Task It_fails_the_open_or_is_read_around_or_repaired_and_the_block_is_named(string kind)
     {
         var (disk, path, block) = await DamageAsync(kind);
@@ -52,7 +53,8 @@ public sealed class DamageTests : IDisposable
         {
             var finding = Assert.Single(report.Findings);
             Assert.StartsWith(kind, finding.Where, StringComparison.Ordinal);
-            if (kind == "extent") Assert.Equal([block], finding.Blocks);
+            if (kind == "head") Assert.Equal(RecoveryFindingKind.CorruptHead, finding.Kind);
+            else if (kind == "extent") Assert.Equal([block], finding.Blocks);
             else Assert.Contains($"block {block} ", finding.Detail, StringComparison.Ordinal);
         }
     }
@@ -66,6 +68,14 @@ public sealed class DamageTests : IDisposable
         await using (var database = await OpenAsync(disk, CorruptionAction.Fail))
         {
             for (var i = 0; i < CrashScript.Length; i++) await CrashScript.RunAsync(database, i);
+        }
+
+        if (kind == "head")
+        {
+            var (path, bytes) = disk.Files.First(file => file.Key.EndsWith("/head.json", StringComparison.Ordinal));
+            bytes[^100] ^= 8;
+            disk.Damage(path, bytes);
+            return (disk, path, -1);
         }
 
         if (kind == "extent")
