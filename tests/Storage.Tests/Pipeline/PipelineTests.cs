@@ -249,6 +249,21 @@ public sealed class PipelineTests : IDisposable
     }
 
     [Fact]
+    public void Writes_behind_work_of_their_own_tab_that_does_not_end_are_not_begun_and_say_so()
+    {
+        var tabs = _cluster.Open(2);
+        var turn = _cluster.Wait(_cluster.Start(() => tabs[1].Pipeline.BeginWriteAsync(exclusive: true).AsTask()));
+        var waiting = Enumerable.Range(1, 3).Select(i => _cluster.Start(() => tabs[1].AppendAsync((ulong)i))).ToList();
+        _cluster.Run(_cluster.Options.WriteTimeout.TotalSeconds - 1);
+        Assert.All(waiting, write => Assert.False(write.IsCompleted));
+        _cluster.Run(3);
+        Assert.All(waiting, write => Assert.Contains("has not ended", Assert.Throws<StorageException>(() => _cluster.Wait(write)).Message, StringComparison.Ordinal));
+        _cluster.Do(turn.Dispose);
+        _cluster.Wait(_cluster.Start(() => tabs[1].AppendAsync(9)));
+        Assert.Equal([9UL], tabs[1].List());
+    }
+
+    [Fact]
     public void A_turn_whose_tab_dies_is_taken_back_at_once()
     {
         var tabs = _cluster.Open(3);
