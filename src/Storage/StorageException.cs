@@ -95,7 +95,19 @@ public sealed class FencedException(Epoch writer, Epoch store, string? message =
 
 /// <summary>The store is not the one that was opened: it was deleted and created again. Open the database again.</summary>
 public sealed class StoreReplacedException(string? message = null) : StorageException(
-    StorageErrorCode.Replaced, message ?? "The store was deleted and created again since it was opened. Open the database again.", null);
+    StorageErrorCode.Replaced, message ?? "The store was deleted and created again since it was opened. Open the database again.", null)
+{
+    /// <summary>
+    /// Whether the store came back empty, and nobody here heard of a deletion: what this tab holds may be all that is left of the
+    /// database. It can still be read and exported here, until the database is disposed, opened again, or the page reloaded.
+    /// </summary>
+    public bool IsEmpty { get; init; }
+
+    /// <summary>The connection was lost, and the store that was found afterwards is brand new.</summary>
+    internal static StoreReplacedException Emptied() => new(
+        "The database's storage was lost (evicted by the browser, or its disk was full), and an empty one took its place, so nothing is written. "
+        + "This tab still holds the database: export it, then open the database again and import the export.") { IsEmpty = true };
+}
 
 /// <summary>Another commit holds the marker, or the one before it is missing. Nothing was written.</summary>
 public sealed class MarkerConflictException(long marker, string? message = null) : StorageException(

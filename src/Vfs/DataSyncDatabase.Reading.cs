@@ -60,7 +60,8 @@ public sealed partial class DataSyncDatabase
         ArgumentNullException.ThrowIfNull(sql);
         try
         {
-            ThrowIfUnusable();
+            ObjectDisposedException.ThrowIf(_closed, this);
+            _pipeline.ThrowIfUnreadable();
             if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read, cancellationToken);
             lock (_readLock)
             {

@@ -21,8 +21,9 @@ public sealed partial class DataSyncDatabase
     public async Task ExportAsync(Stream target, IProgress<TransferProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(target);
-        ThrowIfUnusable();
-        await ForceSyncAsync(cancellationToken).ConfigureAwait(false);
+        ObjectDisposedException.ThrowIf(_closed, this);
+        _pipeline.ThrowIfUnreadable();
+        if (_pipeline.Fault is null) await ForceSyncAsync(cancellationToken).ConfigureAwait(false);
         await _interactive.WaitAsync(cancellationToken).ConfigureAwait(false);
 
         // One copy in memory at one moment, so that writes go on while it trickles out.

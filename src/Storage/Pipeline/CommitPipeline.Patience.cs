@@ -61,7 +61,7 @@ public sealed partial class CommitPipeline
             async token =>
             {
                 var head = await _store.OpenAsync(token).ConfigureAwait(false);
-                if (head.Incarnation != _incarnation) throw new StoreReplacedException();
+                if (head.Incarnation != _incarnation) throw head.Epoch == default ? StoreReplacedException.Emptied() : new StoreReplacedException();
                 await ReadBehindAsync().ConfigureAwait(false);
             },
             _closing.Token).AsTask()).ConfigureAwait(false);

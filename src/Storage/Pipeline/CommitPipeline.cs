@@ -185,6 +185,12 @@ public sealed partial class CommitPipeline : IAsyncDisposable
         if (_fault is { } fault) throw fault;
     }
 
+    /// <summary>As <see cref="ThrowIfUnusable"/>, but for a store that was lost and came back empty: the image is still to be read.</summary>
+    internal void ThrowIfUnreadable()
+    {
+        if (_fault is not StoreReplacedException { IsEmpty: true } || _closed) ThrowIfUnusable();
+    }
+
     /// <summary>
     /// Stops. Commits on their way are not awaited (call <see cref="FlushAsync"/> first): their tasks fail with
     /// <see cref="StorageClosedException"/>, though a leader may still make them durable.
