@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace DataSync.Coordination;
 
 /// <summary>Everything that <see cref="LeaseElection"/> remembers. All times are readings of one monotonic clock.</summary>
-public sealed record ElectionState
+internal sealed record ElectionState
 {
     /// <summary>Starts as a follower that has observed nothing yet.</summary>
     public ElectionState(TabId self, TimeSpan heartbeat, TimeSpan lease, TimeSpan grace) =>
@@ -104,7 +104,7 @@ public sealed record ElectionState
 }
 
 /// <summary>The kinds of <see cref="ElectionEvent"/>.</summary>
-public enum ElectionEventKind
+internal enum ElectionEventKind
 {
     /// <summary>Time passed.</summary>
     Tick,
@@ -153,7 +153,7 @@ public enum ElectionEventKind
 /// <param name="Epoch">The epoch granted or fencing.</param>
 /// <param name="Ticket">Which check-and-set or take-over attempt this answers.</param>
 /// <param name="Members">The live tabs.</param>
-public readonly record struct ElectionEvent(
+internal readonly record struct ElectionEvent(
     ElectionEventKind Kind, string? Text, TabId? Tab, Epoch Epoch, int Ticket, ImmutableArray<TabId> Members)
 {
     /// <summary>Time passed.</summary>
@@ -197,7 +197,7 @@ public readonly record struct ElectionEvent(
 }
 
 /// <summary>The kinds of <see cref="ElectionEffect"/>.</summary>
-public enum ElectionEffectKind
+internal enum ElectionEffectKind
 {
     /// <summary>Check-and-set the record and answer with <see cref="ElectionEventKind.SetDone"/> or <see cref="ElectionEventKind.SetFailed"/>.</summary>
     Set,
@@ -223,6 +223,6 @@ public enum ElectionEffectKind
 /// <param name="Release">The text with which the page may release it; null if there is nothing to release.</param>
 /// <param name="Epoch">The epoch proposed or led under.</param>
 /// <param name="Tab">The tab to watch.</param>
-public readonly record struct ElectionEffect(
+internal readonly record struct ElectionEffect(
     ElectionEffectKind Kind, int Ticket = 0, string? Expected = null, string? Text = null, string? Release = null,
     Epoch Epoch = default, TabId? Tab = null);

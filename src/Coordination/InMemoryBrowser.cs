@@ -6,7 +6,7 @@ namespace DataSync.Coordination;
 /// </summary>
 /// <param name="timeProvider">The clock; null for the system's.</param>
 /// <param name="webLocks">False simulates a page without <c>navigator.locks</c>.</param>
-public sealed class InMemoryBrowser(TimeProvider? timeProvider = null, bool webLocks = true) : IDisposable
+internal sealed class InMemoryBrowser(TimeProvider? timeProvider = null, bool webLocks = true) : IDisposable
 {
     private readonly PriorityQueue<Action, (TimeSpan Due, long Order)> _agenda = new();
     private readonly Dictionary<string, string> _leases = [];
@@ -185,4 +185,4 @@ public sealed class InMemoryBrowser(TimeProvider? timeProvider = null, bool webL
 /// <param name="Sender">The tab that posted it.</param>
 /// <param name="Receiver">The tab that is to get it.</param>
 /// <param name="Text">The message.</param>
-public sealed record InMemoryMessage(TabId Sender, TabId Receiver, string Text);
+internal sealed record InMemoryMessage(TabId Sender, TabId Receiver, string Text);

@@ -4,7 +4,7 @@ namespace DataSync.Coordination;
 /// A simulated tab of an <see cref="InMemoryBrowser"/>. What runs in the tab must take its time from <see cref="Clock"/>,
 /// whose timers stand still while the tab does.
 /// </summary>
-public sealed class InMemoryTabPlatform : ITabPlatform
+internal sealed class InMemoryTabPlatform : ITabPlatform
 {
     /// <summary>Without locks a check-and-set writes, waits this long, and reads again.</summary>
     private static readonly TimeSpan SettleTime = TimeSpan.FromMilliseconds(30);

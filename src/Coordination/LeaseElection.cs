@@ -16,7 +16,7 @@ namespace DataSync.Coordination;
 /// Not guaranteed: that at most one tab believes it leads. Reads of the record may be stale, so two may; the
 /// store's epoch makes that harmless, and the next renewal of one of them ends it.
 /// </remarks>
-public static class LeaseElection
+internal static class LeaseElection
 {
     /// <summary>Takes one event; returns the new state and what to do, in order.</summary>
     /// <param name="state">The state before.</param>

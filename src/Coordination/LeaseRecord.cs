@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace DataSync.Coordination;
 
 /// <summary>What a text found in the place of the lease record turned out to be.</summary>
-public enum LeaseReading
+internal enum LeaseReading
 {
     /// <summary>There is no record.</summary>
     Missing,
@@ -26,7 +26,7 @@ public enum LeaseReading
 /// <param name="Leading">Whether the store granted the epoch; false while the holder is still taking over.</param>
 /// <param name="Successor">In a released record: the tab that should lead next.</param>
 /// <param name="Patience">How often the lease time is doubled, because this machine was too slow for it; at most <see cref="MaxPatience"/>.</param>
-public readonly record struct LeaseRecord(
+internal readonly record struct LeaseRecord(
     TabId? Holder, Epoch Epoch, long Renewal, bool Leading = false, TabId? Successor = null, int Patience = 0)
 {
     /// <summary>The most doublings of the lease time: 5 s become 160 s.</summary>

@@ -1,7 +1,7 @@
 namespace DataSync.Storage;
 
 /// <summary>A tab's blocks in memory. Not thread-safe; its owner's lock protects it.</summary>
-public sealed class BlockImage : IDisposable
+internal sealed class BlockImage : IDisposable
 {
     private Extent?[] _extents = [];
 

@@ -3,7 +3,7 @@ using DataSync.Coordination;
 namespace DataSync.Storage;
 
 // The pipeline's side: commits that come into the image, are confirmed in it, or are taken out of it.
-public sealed partial class BlockStorage
+internal sealed partial class BlockStorage
 {
     /// <summary>A commit of another tab became durable, and the image holds nothing that is not. Only when idle.</summary>
     internal void ApplyDurable(CommitRecord commit)

@@ -27,7 +27,7 @@ internal interface IBatchOwner
 /// lock levels (kept by the VFS) see to it that nobody reads while a batch writes. Members may be called from any
 /// thread; addresses that they return stay valid while the caller holds its read or batch.
 /// </remarks>
-public sealed partial class BlockStorage : IDisposable
+internal sealed partial class BlockStorage : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly List<(CommitRecord Commit, BlockUndo Undo)> _chain = [];

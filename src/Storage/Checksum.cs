@@ -13,7 +13,7 @@ public enum ChecksumKind
 }
 
 /// <summary>Computes checksums of blocks and records. Pure; callable from any thread.</summary>
-public static class Checksum
+internal static class Checksum
 {
     private const ulong Prime1 = 0x9E3779B185EBCA87, Prime2 = 0xC2B2AE3D27D4EB4F, Prime3 = 0x165667B19E3779F9,
         Prime4 = 0x85EBCA77C2B2AE63, Prime5 = 0x27D4EB2F165667C5;

@@ -20,7 +20,7 @@ namespace DataSync.Storage;
 /// The body's checksum covers ids and block checksums; the block checksums cover the bytes.
 /// Instances are immutable but for the first <see cref="Stamp"/>; the array given to <see cref="Parse"/> must not be changed.
 /// </remarks>
-public sealed class CommitRecord
+internal sealed class CommitRecord
 {
     /// <summary>Bytes before the body.</summary>
     public const int HeaderSize = 128;

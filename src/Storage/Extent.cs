@@ -19,7 +19,7 @@ namespace DataSync.Storage;
 /// The buffer is unmanaged: the browser shim copies between it and SQLite's memory by address. Not thread-safe; the
 /// owner's lock protects it. Its memory is freed by <see cref="Dispose"/>, or by the finaliser.
 /// </remarks>
-public sealed unsafe class Extent : IDisposable
+internal sealed unsafe class Extent : IDisposable
 {
     /// <summary>Bytes in a block.</summary>
     public const int BlockSize = 4096;

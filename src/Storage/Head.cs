@@ -3,7 +3,7 @@ using DataSync.Coordination;
 namespace DataSync.Storage;
 
 /// <summary>The store's one small record: which store this is, who may write, and where the log starts.</summary>
-public sealed record Head
+internal sealed record Head
 {
     /// <summary>The format version that this code writes.</summary>
     public const int CurrentFormat = 1;
@@ -68,7 +68,7 @@ public sealed record Head
 /// <summary>The last commit of one tab.</summary>
 /// <param name="Writer">The tab.</param>
 /// <param name="Last">Where its last commit stands.</param>
-public readonly record struct WriterCommit(TabId Writer, Position Last)
+internal readonly record struct WriterCommit(TabId Writer, Position Last)
 {
     /// <summary>Each tab's latest entry, newest last, at most <see cref="Head.RecentWriterCount"/>.</summary>
     internal static IReadOnlyList<WriterCommit> Latest(IEnumerable<WriterCommit> entries) =>

@@ -10,7 +10,7 @@ namespace DataSync.Storage;
 /// Members are called one after the other by one owner (a second call may be issued while a read is under way); a store
 /// need not queue. Errors are <see cref="StorageException"/>s only.
 /// </remarks>
-public interface IBlockStore : IAsyncDisposable
+internal interface IBlockStore : IAsyncDisposable
 {
     /// <summary>
     /// The store was closed under its owner: deleted by the user, evicted, or its connection was lost. Raised at most
@@ -68,7 +68,7 @@ public interface IBlockStore : IAsyncDisposable
 /// <summary>What a write shows to be let in: which store it means, and under which leadership.</summary>
 /// <param name="Incarnation">The store's <see cref="Head.Incarnation"/>.</param>
 /// <param name="Epoch">The epoch that <see cref="IBlockStore.RaiseEpochAsync"/> granted to this writer.</param>
-public readonly record struct Fence(Guid Incarnation, Epoch Epoch);
+internal readonly record struct Fence(Guid Incarnation, Epoch Epoch);
 
 /// <summary>Why a store was closed under its owner.</summary>
 public enum StoreClosedReason
@@ -87,10 +87,10 @@ public enum StoreClosedReason
 /// <param name="Sink">Receives the head first, then extents, then log records in marker order.</param>
 /// <param name="IncludeExtents">Whether the extents are read.</param>
 /// <param name="AfterMarker">Only log records with a greater marker are read.</param>
-public sealed record StoreRead(IStoreReadSink Sink, bool IncludeExtents, long AfterMarker = 0);
+internal sealed record StoreRead(IStoreReadSink Sink, bool IncludeExtents, long AfterMarker = 0);
 
 /// <summary>Receives what a store reads. Called from the store's own completion context, one call at a time.</summary>
-public interface IStoreReadSink
+internal interface IStoreReadSink
 {
     /// <summary>The head, and how many extents and log records follow (for progress; may be estimates, in records).</summary>
     void OnHead(Head head, int extents, int logRecords);
@@ -121,4 +121,4 @@ public interface IStoreReadSink
 /// A repair: the stored records of these extents, and of the commits that <paramref name="DropFrom"/> removes, are kept
 /// aside where the store can. Null for an ordinary checkpoint, which keeps nothing.
 /// </param>
-public sealed record Checkpoint(Head Head, IReadOnlyList<Extent> Extents, long? DropFrom = null, IReadOnlyCollection<int>? Damaged = null);
+internal sealed record Checkpoint(Head Head, IReadOnlyList<Extent> Extents, long? DropFrom = null, IReadOnlyCollection<int>? Damaged = null);

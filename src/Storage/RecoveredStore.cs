@@ -1,7 +1,7 @@
 namespace DataSync.Storage;
 
 /// <summary>What a recovery made of a store. The caller owns the image.</summary>
-public sealed record RecoveredStore
+internal sealed record RecoveredStore
 {
     /// <summary>The head as it was read (or, after a repair, written).</summary>
     public required Head Head { get; init; }
@@ -47,4 +47,4 @@ public sealed record RecoveredStore
 /// The position is not in the store's history, or a checkpoint has passed it: only a whole load gets there.
 /// </param>
 /// <param name="DropFrom">The marker of an incomplete or foreign record at the end, which a leader removes; null for none.</param>
-public sealed record LogTail(Head Head, IReadOnlyList<CommitRecord> Commits, bool NeedsReload, long? DropFrom);
+internal sealed record LogTail(Head Head, IReadOnlyList<CommitRecord> Commits, bool NeedsReload, long? DropFrom);

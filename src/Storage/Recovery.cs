@@ -8,7 +8,7 @@ namespace DataSync.Storage;
 /// Nothing here writes but <see cref="RepairAsync"/>. Errors are those of the store, and those named at each member.
 /// Callable from any thread, with one call on a store at a time.
 /// </remarks>
-public static class Recovery
+internal static class Recovery
 {
     /// <summary>Reads the whole store into an image.</summary>
     /// <param name="store">An open store.</param>

@@ -83,7 +83,7 @@ public class StorageException : Exception
 }
 
 /// <summary>A stale leader was refused: the store has a higher epoch. Another tab leads now; the commit was not written.</summary>
-public sealed class FencedException(Epoch writer, Epoch store, string? message = null) : StorageException(
+internal sealed class FencedException(Epoch writer, Epoch store, string? message = null) : StorageException(
     StorageErrorCode.Fenced, message ?? $"The store refused a write of epoch {writer}: epoch {store} has begun, so another tab leads now.", null)
 {
     /// <summary>The epoch under which the refused write was made.</summary>
@@ -110,7 +110,7 @@ public sealed class StoreReplacedException(string? message = null) : StorageExce
 }
 
 /// <summary>Another commit holds the marker, or the one before it is missing. Nothing was written.</summary>
-public sealed class MarkerConflictException(long marker, string? message = null) : StorageException(
+internal sealed class MarkerConflictException(long marker, string? message = null) : StorageException(
     StorageErrorCode.MarkerConflict, message ?? $"The store does not take a commit at marker {marker}: its log has moved on. Read the log and try again.", null)
 {
     /// <summary>The marker that was refused.</summary>

@@ -11,7 +11,7 @@ namespace DataSync.Vfs;
 /// <c>Data Source=app.db;Vfs=datasync</c>; journals and temporary files live in memory.
 /// </summary>
 /// <remarks>Members may be called from any thread.</remarks>
-public sealed class BlockVfs
+internal sealed class BlockVfs
 {
     /// <summary>The name that SQLite knows the VFS by.</summary>
     public const string Name = "datasync";

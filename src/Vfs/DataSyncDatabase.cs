@@ -72,7 +72,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// </summary>
     public string ConnectionString => CachedConnection.ConnectionString(Name);
 
-    /// <summary>Opens a database over given parts; most apps use <see cref="DataSyncFactory"/>. Takes ownership of the parts.</summary>
+    /// <summary>Opens a database over given parts. Takes ownership of the parts.</summary>
     /// <param name="name">The name to register; see <see cref="Name"/>.</param>
     /// <param name="store">Where commits become durable.</param>
     /// <param name="channel">Joins the tabs.</param>
@@ -82,7 +82,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// <param name="logger">Null for none.</param>
     /// <param name="cancellationToken">Stops opening.</param>
     /// <exception cref="StorageException">The store cannot be opened or read; the message says why and what to do.</exception>
-    public static Task<DataSyncDatabase> OpenAsync(
+    internal static Task<DataSyncDatabase> OpenAsync(
         string name, IBlockStore store, ICommitChannel channel, TabCoordinator coordinator, DataSyncOptions? options = null,
         TimeProvider? timeProvider = null, ILogger? logger = null, CancellationToken cancellationToken = default) =>
         OpenAsync(name, store, channel, coordinator, options ?? new(), timeProvider ?? TimeProvider.System, logger ?? NullLogger.Instance, Task.CompletedTask, cancellationToken);
@@ -256,6 +256,19 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public Task<RecoveryReport> VerifyAsync(
         RecoveryMode mode = RecoveryMode.Full, IProgress<RecoveryProgress>? progress = null, CancellationToken cancellationToken = default) =>
         _pipeline.VerifyAsync(mode, progress, cancellationToken);
+
+    /// <summary>
+    /// A block's version (the marker of the commit that last wrote it), checksum and time, as this tab shows the database; all zero
+    /// where nothing was ever written. A freed block keeps the commit that freed it.
+    /// </summary>
+    /// <param name="block">Offset in the database file / 4096; from 0 to 2^32 - 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="block"/> is out of its range.</exception>
+    /// <exception cref="StorageException">The database has stopped.</exception>
+    public BlockMetadata GetBlockMetadata(long block)
+    {
+        ThrowIfUnusable();
+        return _pipeline.Storage.GetMetadata(block);
+    }
 
     /// <summary>
     /// Closes the database in this tab: waits up to 5 s for what is on its way, then leaves, so that another tab leads at

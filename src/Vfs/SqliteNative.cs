@@ -5,7 +5,7 @@ using SQLitePCL;
 namespace DataSync.Vfs;
 
 /// <summary>SQLite outside the browser: the app's own native library, from the package SQLitePCLRaw.bundle_e_sqlite3.</summary>
-public static class SqliteNative
+internal static class SqliteNative
 {
     /// <summary>
     /// Registers the VFS <see cref="BlockVfs.Name"/>; SQLite's default VFS stays what it is. May be called again, from any thread.

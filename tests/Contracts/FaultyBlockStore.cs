@@ -4,7 +4,7 @@ using DataSync.Storage;
 namespace DataSync.Contracts;
 
 /// <summary>Which member of <see cref="IBlockStore"/>.</summary>
-public enum StoreOperation
+internal enum StoreOperation
 {
     Open,
     RaiseEpoch,
@@ -15,7 +15,7 @@ public enum StoreOperation
 }
 
 /// <summary>One call: which operation, and which call of this operation it is, from 1.</summary>
-public sealed record StoreCall(StoreOperation Operation, int Number)
+internal sealed record StoreCall(StoreOperation Operation, int Number)
 {
     public IReadOnlyList<CommitRecord> Commits { get; init; } = [];
 }
@@ -24,7 +24,7 @@ public sealed record StoreCall(StoreOperation Operation, int Number)
 /// Passes every call on to another store, with hooks before and after each. A hook that throws makes the call fail: before, with
 /// nothing done; after, with everything done and the answer lost.
 /// </summary>
-public sealed class FaultyBlockStore(IBlockStore inner) : IBlockStore
+internal sealed class FaultyBlockStore(IBlockStore inner) : IBlockStore
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<StoreOperation, int> _counts = [];
@@ -122,7 +122,7 @@ public sealed class FaultyBlockStore(IBlockStore inner) : IBlockStore
 }
 
 /// <summary>A call that waits until the test lets it go on.</summary>
-public sealed class HeldCall
+internal sealed class HeldCall
 {
     private readonly TaskCompletionSource _reached = new(), _released = new();
 

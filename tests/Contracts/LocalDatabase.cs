@@ -6,7 +6,7 @@ using Microsoft.Data.Sqlite;
 namespace DataSync.Contracts;
 
 /// <summary>A database of this tab alone: its commits go nowhere, and the test decides whether it may write.</summary>
-public sealed class LocalDatabase : IBatchOwner, IDisposable
+internal sealed class LocalDatabase : IBatchOwner, IDisposable
 {
     private static int count;
     private readonly MemoryBlockStore _store = new(new MemoryBlockMedium());

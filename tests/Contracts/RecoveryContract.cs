@@ -268,13 +268,13 @@ public abstract class RecoveryContract : StoreSuite
     }
 
     /// <summary>A store with commits 1 to 5, block by block, of which 1 and 2 are in an extent and the others in the log.</summary>
-    protected async Task<(IBlockStore Store, Fence Fence, List<CommitRecord> Chain)> FilledAsync()
+    private protected async Task<(IBlockStore Store, Fence Fence, List<CommitRecord> Chain)> FilledAsync()
     {
         var (store, fence) = await LeadAsync();
         return await FillAsync(store, fence);
     }
 
-    protected static async Task<(IBlockStore Store, Fence Fence, List<CommitRecord> Chain)> FillAsync(IBlockStore store, Fence fence)
+    private protected static async Task<(IBlockStore Store, Fence Fence, List<CommitRecord> Chain)> FillAsync(IBlockStore store, Fence fence)
     {
         var chain = Chain(fence, Position.Start, 5);
         await store.AppendAsync(fence, chain, None);
@@ -287,10 +287,10 @@ public abstract class RecoveryContract : StoreSuite
         return (store, fence, chain);
     }
 
-    protected static async Task<Recovered> LoadAsync(IBlockStore store, RecoveryOptions options, Head? opened = null) =>
+    private protected static async Task<Recovered> LoadAsync(IBlockStore store, RecoveryOptions options, Head? opened = null) =>
         new(await Recovery.LoadAsync(store, opened, options, None));
 
-    protected async Task DamageAsync(StoreRecordKind kind, long key, int offset)
+    private protected async Task DamageAsync(StoreRecordKind kind, long key, int offset)
     {
         var bytes = (await GetRecordAsync(kind, key))!;
         bytes[offset] ^= 0xFF;
@@ -298,7 +298,7 @@ public abstract class RecoveryContract : StoreSuite
     }
 
     /// <summary>Reported twice alike with nothing changed; repaired once; sound after that; writable.</summary>
-    protected static async Task<Recovered> AssertRepairedAsync(
+    private protected static async Task<Recovered> AssertRepairedAsync(
         IBlockStore store, Fence fence, Position position, int rolledBack, bool isCorrupt = true)
     {
         for (var i = 0; i < 2; i++)
@@ -336,7 +336,7 @@ public abstract class RecoveryContract : StoreSuite
     }
 
     /// <summary>What was recovered, with the image disposed in the end.</summary>
-    protected sealed class Recovered(RecoveredStore result) : IDisposable
+    private protected sealed class Recovered(RecoveredStore result) : IDisposable
     {
         public RecoveredStore Result => result;
 

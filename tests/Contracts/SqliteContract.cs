@@ -7,7 +7,7 @@ namespace DataSync.Contracts;
 /// <summary>What every contract of SQLite on DataSync needs: the VFS, a database, a connection to it.</summary>
 public abstract class SqliteContract : IAsyncLifetime, IDisposable
 {
-    protected LocalDatabase Database { get; private set; } = null!;
+    private protected LocalDatabase Database { get; private set; } = null!;
 
     protected SqliteConnection Connection { get; private set; } = null!;
 

@@ -10,12 +10,12 @@ public abstract class StoreSuite : IAsyncLifetime
 {
     private readonly List<IBlockStore> _stores = [];
 
-    protected static CancellationToken None => CancellationToken.None;
+    private protected static CancellationToken None => CancellationToken.None;
 
-    protected static TabId Tab { get; } = TabId.New(TimeProvider.System);
+    private protected static TabId Tab { get; } = TabId.New(TimeProvider.System);
 
     /// <summary>Where this test's stores come from; the same at every call.</summary>
-    protected abstract IStoreSource Source { get; }
+    private protected abstract IStoreSource Source { get; }
 
     public virtual Task InitializeAsync() => Source.LoadAsync();
 
@@ -26,13 +26,13 @@ public abstract class StoreSuite : IAsyncLifetime
     }
 
     /// <summary>A new store object on this test's database, not yet open.</summary>
-    protected virtual IBlockStore NewStore() => Source.NewStore();
+    private protected virtual IBlockStore NewStore() => Source.NewStore();
 
-    protected ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => Source.GetRecordAsync(kind, key);
+    private protected ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) => Source.GetRecordAsync(kind, key);
 
-    protected ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => Source.SetRecordAsync(kind, key, bytes);
+    private protected ValueTask SetRecordAsync(StoreRecordKind kind, long key, byte[]? bytes) => Source.SetRecordAsync(kind, key, bytes);
 
-    protected async Task<(IBlockStore Store, Head Head)> OpenAsync()
+    private protected async Task<(IBlockStore Store, Head Head)> OpenAsync()
     {
         var store = NewStore();
         _stores.Add(store);
@@ -40,7 +40,7 @@ public abstract class StoreSuite : IAsyncLifetime
     }
 
     /// <summary>An open store whose epoch was raised, and the fence to write with.</summary>
-    protected async Task<(IBlockStore Store, Fence Fence)> LeadAsync()
+    private protected async Task<(IBlockStore Store, Fence Fence)> LeadAsync()
     {
         var (store, head) = await OpenAsync();
         var raised = await store.RaiseEpochAsync(head.Incarnation, default, Tab, None);
@@ -48,10 +48,10 @@ public abstract class StoreSuite : IAsyncLifetime
     }
 
     /// <summary>A commit stamped with the fence that writes blocks; each block's bytes tell block and marker, or are random.</summary>
-    protected static CommitRecord Commit(Fence fence, Position after, params uint[] blocks) =>
+    private protected static CommitRecord Commit(Fence fence, Position after, params uint[] blocks) =>
         Commit(fence, after, (blocks.Length == 0 ? 0 : blocks.Max() + 1) * (long)Extent.BlockSize, blocks, []);
 
-    protected static CommitRecord Commit(Fence fence, Position after, long fileSize, uint[] blocks, uint[] freed, Random? random = null)
+    private protected static CommitRecord Commit(Fence fence, Position after, long fileSize, uint[] blocks, uint[] freed, Random? random = null)
     {
         var buffer = new byte[Extent.BlockSize];
         var handle = GCHandle.Alloc(buffer, GCHandleType.Pinned);
@@ -74,7 +74,7 @@ public abstract class StoreSuite : IAsyncLifetime
     }
 
     /// <summary>Commits that follow each other, one block each.</summary>
-    protected static List<CommitRecord> Chain(Fence fence, Position after, int count)
+    private protected static List<CommitRecord> Chain(Fence fence, Position after, int count)
     {
         var commits = new List<CommitRecord>(count);
         for (var i = 0; i < count; i++)
@@ -86,12 +86,12 @@ public abstract class StoreSuite : IAsyncLifetime
         return commits;
     }
 
-    protected static void FillBlock(Span<byte> block, long id, long marker)
+    private protected static void FillBlock(Span<byte> block, long id, long marker)
     {
         for (var i = 0; i < block.Length; i++) block[i] = (byte)(i + id * 7 + marker * 13);
     }
 
-    protected static byte[] BlockBytes(long id, long marker)
+    private protected static byte[] BlockBytes(long id, long marker)
     {
         var bytes = new byte[Extent.BlockSize];
         FillBlock(bytes, id, marker);
@@ -99,7 +99,7 @@ public abstract class StoreSuite : IAsyncLifetime
     }
 
     /// <summary>An extent, sealed, that holds some of its blocks as written by a commit.</summary>
-    protected static Extent MakeExtent(Fence fence, int index, long marker, params int[] blocks)
+    private protected static Extent MakeExtent(Fence fence, int index, long marker, params int[] blocks)
     {
         var extent = new Extent(index);
         foreach (var block in blocks)
@@ -113,12 +113,12 @@ public abstract class StoreSuite : IAsyncLifetime
     }
 
     /// <summary>The head that folds the log up to a commit.</summary>
-    protected static async Task<Head> HeadAtAsync(IBlockStore store, Position position, long fileSize, params CommitId[] recent) =>
+    private protected static async Task<Head> HeadAtAsync(IBlockStore store, Position position, long fileSize, params CommitId[] recent) =>
         (await StoreContent.ReadAsync(store)).Head with { Checkpoint = position, FileSize = fileSize, RecentCommits = recent };
 }
 
 /// <summary>Gives a suite one database for each test, and a way to its records past the store.</summary>
-public interface IStoreSource
+internal interface IStoreSource
 {
     /// <summary>Called before anything else.</summary>
     Task LoadAsync() => Task.CompletedTask;
@@ -137,7 +137,7 @@ public interface IStoreSource
 }
 
 /// <summary>All that a store handed over, in the order in which it did.</summary>
-public sealed class StoreContent : IStoreReadSink
+internal sealed class StoreContent : IStoreReadSink
 {
     private Head? _head;
 

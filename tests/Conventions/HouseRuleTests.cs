@@ -26,6 +26,10 @@ public sealed partial class HouseRuleTests
         Assert.Equal(File.ReadAllText(path).ReplaceLineEndings("\n"), listing);
     }
 
+    /// <summary>What users do not need is internal.</summary>
+    [Fact]
+    public void The_front_is_narrow() => Assert.InRange(Repository.Libraries.Sum(library => library.GetExportedTypes().Length), 1, 65);
+
     [Theory]
     [MemberData(nameof(LibraryNames))]
     public void Public_classes_are_sealed_or_meant_to_be_derived_from(string library) => Assert.All(

@@ -52,7 +52,7 @@ public sealed class TextTests
     [InlineData("{\"v\":1,\"epoch\":99999999999999999999999,\"renewal\":1}", LeaseReading.Garbage)]
     [InlineData("{\"v\":1,\"epoch\":1,\"renewal\":1,\"later\":[]}", LeaseReading.Valid)]
     [InlineData("{\"v\":3}", LeaseReading.Newer)]
-    public void Any_text_is_read_as_something(string? text, LeaseReading expected) =>
+    public void Any_text_is_read_as_something(string? text, object expected) =>
         Assert.Equal(expected, LeaseRecord.Read(text, out _));
 
     [Fact]

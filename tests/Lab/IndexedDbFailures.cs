@@ -10,7 +10,7 @@ public sealed class IndexedDbFailures : StoreSuite
     private readonly IndexedDbSource _source = new();
     private readonly IndexedDbOptions _options = new() { BlockedTimeout = TimeSpan.FromMilliseconds(300) };
 
-    protected override IStoreSource Source => _source;
+    private protected override IStoreSource Source => _source;
 
     [Theory]
     [InlineData("missing", "NotSupportedError")]
@@ -206,7 +206,7 @@ public sealed class IndexedDbFailures : StoreSuite
         await base.DisposeAsync();
     }
 
-    protected override IBlockStore NewStore() => _source.NewStore(_options);
+    private protected override IBlockStore NewStore() => _source.NewStore(_options);
 
     private sealed class FailingSink(int after, CancellationTokenSource? cancel = null) : IStoreReadSink
     {

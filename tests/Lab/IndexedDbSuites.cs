@@ -6,24 +6,24 @@ namespace DataSync.Lab;
 
 public sealed class IndexedDbBlocks : BlockStoreContract
 {
-    protected override IStoreSource Source { get; } = new IndexedDbSource();
+    private protected override IStoreSource Source { get; } = new IndexedDbSource();
 }
 
 public sealed class IndexedDbCheckpoints : CheckpointContract
 {
-    protected override IStoreSource Source { get; } = new IndexedDbSource();
+    private protected override IStoreSource Source { get; } = new IndexedDbSource();
 }
 
 public sealed class IndexedDbHeads : HeadContract
 {
-    protected override IStoreSource Source { get; } = new IndexedDbSource();
+    private protected override IStoreSource Source { get; } = new IndexedDbSource();
 }
 
 public sealed class IndexedDbRecovery : RecoveryContract
 {
     private readonly IndexedDbSource _source = new();
 
-    protected override IStoreSource Source => _source;
+    private protected override IStoreSource Source => _source;
 
     [Theory]
     [InlineData("\"text\"")]

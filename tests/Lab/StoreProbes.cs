@@ -63,5 +63,5 @@ public sealed partial class StoreProbes : StoreSuite
         }
     }
 
-    protected override IStoreSource Source { get; } = new IndexedDbSource("probe");
+    private protected override IStoreSource Source { get; } = new IndexedDbSource("probe");
 }

@@ -24,9 +24,9 @@ public sealed partial class StoreTimings : StoreSuite
         return timings._report.ToString();
     }
 
-    protected override IStoreSource Source => _source;
+    private protected override IStoreSource Source => _source;
 
-    protected override IBlockStore NewStore() => _source.NewStore(new() { Durability = _durability });
+    private protected override IBlockStore NewStore() => _source.NewStore(new() { Durability = _durability });
 
     private async Task TimeAppendsAsync(StorageDurability durability)
     {

@@ -6,7 +6,7 @@ namespace DataSync.Storage.Tests;
 /// <summary>The faulty store with no fault set is a store like the one that it wraps.</summary>
 public sealed class FaultyBlockStoreTests : BlockStoreContract
 {
-    protected override IStoreSource Source { get; } = new MemorySource();
+    private protected override IStoreSource Source { get; } = new MemorySource();
 
     [Fact]
     public async Task A_call_fails_before_or_after_it_was_done()
@@ -38,5 +38,5 @@ public sealed class FaultyBlockStoreTests : BlockStoreContract
         await Assert.ThrowsAsync<FencedException>(() => append);
     }
 
-    protected override IBlockStore NewStore() => new FaultyBlockStore(Source.NewStore());
+    private protected override IBlockStore NewStore() => new FaultyBlockStore(Source.NewStore());
 }

@@ -23,7 +23,7 @@ public sealed class MemoryBlockStoreTests : BlockStoreContract
 {
     private readonly MemorySource _source = new();
 
-    protected override IStoreSource Source => _source;
+    private protected override IStoreSource Source => _source;
 
     [Fact]
     public async Task A_medium_that_is_disconnected_closes_its_stores()
@@ -41,19 +41,19 @@ public sealed class MemoryBlockStoreTests : BlockStoreContract
 
 public sealed class MemoryHeadTests : HeadContract
 {
-    protected override IStoreSource Source { get; } = new MemorySource();
+    private protected override IStoreSource Source { get; } = new MemorySource();
 }
 
 public sealed class MemoryCheckpointTests : CheckpointContract
 {
-    protected override IStoreSource Source { get; } = new MemorySource();
+    private protected override IStoreSource Source { get; } = new MemorySource();
 }
 
 public sealed class MemoryRecoveryTests : RecoveryContract
 {
     private readonly MemorySource _source = new();
 
-    protected override IStoreSource Source => _source;
+    private protected override IStoreSource Source => _source;
 
     [Theory]
     [InlineData(0)]

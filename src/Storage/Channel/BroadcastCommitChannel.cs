@@ -6,7 +6,7 @@ namespace DataSync.Storage;
 /// The browser's BroadcastChannel <c>datasync:{name}:commits</c> for what all tabs shall hear, and for what only one needs that tab's own,
 /// <c>datasync:{name}:commits:{tab}</c>: each message would otherwise wake every tab. Only in WebAssembly, on the page's .NET thread.
 /// </summary>
-public sealed class BroadcastCommitChannel : ICommitChannel
+internal sealed class BroadcastCommitChannel : ICommitChannel
 {
     private readonly string _name;
     private readonly MessageFragments _fragments = new();

@@ -7,7 +7,7 @@ namespace DataSync.Storage;
 /// doubled or late, but those of one sender that do arrive keep their order.
 /// </summary>
 /// <remarks>One instance serves one <see cref="CommitPipeline"/>, which disposes it.</remarks>
-public interface ICommitChannel : IAsyncDisposable
+internal interface ICommitChannel : IAsyncDisposable
 {
     /// <summary>
     /// A message of another tab, never one's own. The array belongs to the handler. Raised one at a time, never from

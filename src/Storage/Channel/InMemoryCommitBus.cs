@@ -6,7 +6,7 @@ namespace DataSync.Storage;
 /// Joins the channels of several tabs that live in one process: for tests, simulations, and several pipelines in one
 /// native program. The in-memory twin of the browser's BroadcastChannel.
 /// </summary>
-public sealed class InMemoryCommitBus
+internal sealed class InMemoryCommitBus
 {
     private readonly Lock _lock = new();
     private readonly List<Member> _members = [];

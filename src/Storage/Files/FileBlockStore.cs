@@ -14,7 +14,7 @@ namespace DataSync.Storage;
 /// visible or durable leaves that open: the store closes (<see cref="StoreClosedReason.Lost"/>), and opening it again shows
 /// what is there. A sink or its progress handler must not call the store.
 /// </remarks>
-public sealed class FileBlockStore : IBlockStore
+internal sealed class FileBlockStore : IBlockStore
 {
     private readonly string _name;
     private readonly FileStoreOptions _options;

@@ -1,7 +1,7 @@
 namespace DataSync.Storage;
 
 /// <summary>How a <see cref="FileBlockStore"/> works.</summary>
-public sealed record FileStoreOptions
+internal sealed record FileStoreOptions
 {
     /// <summary>The environment variable that names the base directory where <see cref="BaseDirectory"/> does not.</summary>
     public const string BaseVariable = "DATASYNC_FS_BASE";

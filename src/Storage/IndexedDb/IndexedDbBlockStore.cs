@@ -12,7 +12,7 @@ namespace DataSync.Storage;
 /// the outcome is the transaction's. The browser may lose the connection (storage evicted, its storage process gone):
 /// then <see cref="Closed"/> says <see cref="StoreClosedReason.Lost"/>, and the store can be opened again.
 /// </remarks>
-public sealed class IndexedDbBlockStore : IBlockStore
+internal sealed class IndexedDbBlockStore : IBlockStore
 {
     /// <summary>How much longer than a blocked request a slow one is waited for.</summary>
     private const int SlowFactor = 6;

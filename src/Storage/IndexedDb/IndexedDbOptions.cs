@@ -14,7 +14,7 @@ public enum StorageDurability
 }
 
 /// <summary>How an <see cref="IndexedDbBlockStore"/> works.</summary>
-public sealed record IndexedDbOptions
+internal sealed record IndexedDbOptions
 {
     /// <summary>When a commit counts as durable.</summary>
     /// <value><see cref="StorageDurability.Relaxed"/> by default.</value>

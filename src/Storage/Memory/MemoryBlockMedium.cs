@@ -20,7 +20,7 @@ public enum StoreRecordKind
 /// What a <see cref="MemoryBlockStore"/> keeps its records in. Several stores on one medium are like several tabs on one
 /// IndexedDB database. Lives as long as it is referenced. Callable from any thread.
 /// </summary>
-public sealed class MemoryBlockMedium
+internal sealed class MemoryBlockMedium
 {
     private readonly List<MemoryBlockStore> _openers = [];
 

@@ -8,7 +8,7 @@ namespace DataSync.Storage;
 /// </summary>
 /// <param name="medium">What holds the records; stores on one medium see each other's writes.</param>
 /// <param name="checksum">How blocks are checksummed when this store creates the database.</param>
-public sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind checksum = ChecksumKind.FastHash) : IBlockStore
+internal sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind checksum = ChecksumKind.FastHash) : IBlockStore
 {
     private bool _open, _disposed;
     private StoreClosedReason _reason = StoreClosedReason.Lost;

@@ -1,7 +1,7 @@
 namespace DataSync.Storage;
 
 // What SQLite's transactions ask of the pipeline, from within calls of the VFS.
-public sealed partial class CommitPipeline : IBatchOwner
+internal sealed partial class CommitPipeline : IBatchOwner
 {
     string? IBatchOwner.TryBeginBatch()
     {

@@ -3,7 +3,7 @@ using DataSync.Coordination;
 namespace DataSync.Storage;
 
 // The reader's side: durable commits on their way into the image, and reading the log where messages were missed.
-public sealed partial class CommitPipeline
+internal sealed partial class CommitPipeline
 {
     private readonly Queue<CommitRecord> _toApply = new();
     private CommitId? _undoFrom;

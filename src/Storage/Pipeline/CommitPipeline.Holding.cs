@@ -3,7 +3,7 @@ using DataSync.Coordination;
 namespace DataSync.Storage;
 
 // Deferred durability: commits that stay in this tab's chain until they are released, all at once and in order.
-public sealed partial class CommitPipeline
+internal sealed partial class CommitPipeline
 {
     private readonly List<TaskCompletionSource> _lostWaiters = [];
     private int _lost;

@@ -3,7 +3,7 @@ using DataSync.Coordination;
 namespace DataSync.Storage;
 
 // Who leads: taking over, stepping down, what a leadership answers, and losing the store.
-public sealed partial class CommitPipeline : ILeaderOutput
+internal sealed partial class CommitPipeline : ILeaderOutput
 {
     private LeaderSession? _session;
     private LeaderSession? _elected;

@@ -3,7 +3,7 @@ using DataSync.Coordination;
 namespace DataSync.Storage;
 
 // Messages between the tabs of the database: sent, and taken in with distrust.
-public sealed partial class CommitPipeline
+internal sealed partial class CommitPipeline
 {
     private void Post(CommitMessageKind kind, Func<CommitMessage, CommitMessage> fill)
     {

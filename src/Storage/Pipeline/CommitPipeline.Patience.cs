@@ -4,7 +4,7 @@ using Polly.Retry;
 namespace DataSync.Storage;
 
 // A store that fails for a moment: reading and opening are tried again a few times before this tab stops for good.
-public sealed partial class CommitPipeline
+internal sealed partial class CommitPipeline
 {
     /// <summary>About ten seconds in all, since the waits double.</summary>
     private const int MaxReadRetries = 8;

@@ -6,7 +6,7 @@ using Polly.Timeout;
 namespace DataSync.Storage;
 
 // What is unanswered: sent again until it is answered, or given up when it took too long.
-public sealed partial class CommitPipeline
+internal sealed partial class CommitPipeline
 {
     private readonly Lazy<ResiliencePipeline> _resend;
     private readonly List<TaskCompletionSource> _durableWaiters = [];

@@ -3,7 +3,7 @@ using DataSync.Coordination;
 namespace DataSync.Storage;
 
 // The writer's side: turns, and the chain of commits on their way.
-public sealed partial class CommitPipeline
+internal sealed partial class CommitPipeline
 {
     private const int MaxAlignAttempts = 8, MaxUnobserved = 256;
 

@@ -17,7 +17,7 @@ namespace DataSync.Storage;
 /// what is unknown by looking at the marker that the commit hoped for. Members may be called from any thread; in the
 /// browser there is one. Continuations and events run outside of all locks, and never inside a call of SQLite.
 /// </remarks>
-public sealed partial class CommitPipeline : IAsyncDisposable
+internal sealed partial class CommitPipeline : IAsyncDisposable
 {
     private readonly IBlockStore _store;
     private readonly ICommitChannel _channel;

@@ -6,7 +6,7 @@ namespace DataSync.Storage;
 /// Leave to write, for one piece of work of this tab: at most one is held at a time. Run one SQLite transaction while it
 /// is held, then await <see cref="Outcome"/> after disposing it, so that the next piece of work can go on top meanwhile.
 /// </summary>
-public sealed class WriteTurn : IDisposable
+internal sealed class WriteTurn : IDisposable
 {
     private readonly CommitPipeline _pipeline;
 
@@ -59,7 +59,7 @@ public sealed class WriteTurn : IDisposable
 /// <summary>What became of a commit.</summary>
 /// <param name="IsStale">Another tab committed first: nothing of it was kept, and the work must be run again.</param>
 /// <param name="Position">Where the commit stands; of a stale one, where it hoped to.</param>
-public readonly record struct CommitOutcome(bool IsStale, Position Position);
+internal readonly record struct CommitOutcome(bool IsStale, Position Position);
 
 /// <summary>A commit of this tab whose outcome is not known yet.</summary>
 internal sealed class PendingCommit(CommitRecord commit, TaskCompletionSource<CommitOutcome> outcome, long since)

@@ -4,7 +4,7 @@ using SQLitePCL;
 namespace DataSync.Vfs.Browser;
 
 // Incremental blob I/O. This build of SQLite does not export it, so WasmBlob does it with statements.
-public sealed unsafe partial class SqliteWasmProvider
+internal sealed unsafe partial class SqliteWasmProvider
 {
     private readonly Dictionary<nint, WasmBlob> _blobs = [];
     private int _lastBlob;

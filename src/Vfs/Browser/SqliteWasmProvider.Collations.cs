@@ -3,7 +3,7 @@ using SQLitePCL;
 namespace DataSync.Vfs.Browser;
 
 // Collations. SQLite lets none say that it failed, so one that threw is noticed behind the call in which it did.
-public sealed unsafe partial class SqliteWasmProvider
+internal sealed unsafe partial class SqliteWasmProvider
 {
     int ISQLite3Provider.sqlite3_create_collation(sqlite3 db, byte[] name, object v, delegate_collation func)
     {

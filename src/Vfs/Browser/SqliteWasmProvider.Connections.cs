@@ -4,7 +4,7 @@ using SQLitePCL;
 namespace DataSync.Vfs.Browser;
 
 // Connections.
-public sealed unsafe partial class SqliteWasmProvider
+internal sealed unsafe partial class SqliteWasmProvider
 {
     private const int OpenReadWriteCreate = 6, FreeOnClose = 1, NoCopy = 1, EnableForeignKeys = 1002;
 

@@ -4,7 +4,7 @@ using SQLitePCL;
 namespace DataSync.Vfs.Browser;
 
 // User functions, aggregates, and the values that they take and give.
-public sealed unsafe partial class SqliteWasmProvider
+internal sealed unsafe partial class SqliteWasmProvider
 {
     int ISQLite3Provider.sqlite3_create_function(sqlite3 db, byte[] name, int nArg, int flags, object v, delegate_function_scalar func) =>
         CreateFunction(db, name, nArg, flags, func is null ? null : new ScalarFunction(func, v), isAggregate: false);

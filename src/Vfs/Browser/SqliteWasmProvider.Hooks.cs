@@ -4,7 +4,7 @@ using SQLitePCL;
 namespace DataSync.Vfs.Browser;
 
 // Hooks: one of each kind for a connection.
-public sealed unsafe partial class SqliteWasmProvider
+internal sealed unsafe partial class SqliteWasmProvider
 {
     private const int TraceStatement = 1, TraceProfile = 2;
 

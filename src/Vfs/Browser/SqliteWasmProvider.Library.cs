@@ -5,7 +5,7 @@ using SQLitePCL;
 namespace DataSync.Vfs.Browser;
 
 // The library as a whole, and memory.
-public sealed unsafe partial class SqliteWasmProvider
+internal sealed unsafe partial class SqliteWasmProvider
 {
     private const int ConfigLog = 16;
 

@@ -7,7 +7,7 @@ using SQLitePCL;
 namespace DataSync.Vfs.Browser;
 
 // Statements, parameters and columns: the members that run for every row.
-public sealed unsafe partial class SqliteWasmProvider
+internal sealed unsafe partial class SqliteWasmProvider
 {
     private const int Reprepares = 5; // SQLITE_STMTSTATUS_REPREPARE
     private const int KindName = 1, KindDeclType = 2, KindDatabase = 3, KindTable = 4, KindOrigin = 5, KindParameter = 6, KindSql = 7;

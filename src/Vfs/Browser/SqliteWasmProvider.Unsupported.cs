@@ -3,7 +3,7 @@ using SQLitePCL;
 namespace DataSync.Vfs.Browser;
 
 // What makes no sense in a browser, or what this build of SQLite leaves out. docs/VFS.md says why, one by one.
-public sealed unsafe partial class SqliteWasmProvider
+internal sealed unsafe partial class SqliteWasmProvider
 {
     // Options that must be set before SQLite starts: it has started.
     int ISQLite3Provider.sqlite3_config(int op) => SqliteResult.Misuse;

@@ -17,7 +17,7 @@ namespace DataSync.Vfs.Browser;
 /// instead of returned: a caller would answer them by sleeping (Microsoft.Data.Sqlite: up to 30 s), and on the only thread nobody
 /// could release the lock meanwhile.</para>
 /// </remarks>
-public sealed unsafe partial class SqliteWasmProvider : ISQLite3Provider
+internal sealed unsafe partial class SqliteWasmProvider : ISQLite3Provider
 {
     /// <summary>The one that SQLitePCLRaw was given.</summary>
     internal static readonly SqliteWasmProvider Instance = new();

@@ -4,22 +4,22 @@ namespace DataSync.Storage.Tests.Files;
 
 public abstract class BlockStoreOnFiles(bool inMemory) : BlockStoreContract
 {
-    protected override IStoreSource Source { get; } = new FileSource(inMemory);
+    private protected override IStoreSource Source { get; } = new FileSource(inMemory);
 }
 
 public abstract class CheckpointOnFiles(bool inMemory) : CheckpointContract
 {
-    protected override IStoreSource Source { get; } = new FileSource(inMemory);
+    private protected override IStoreSource Source { get; } = new FileSource(inMemory);
 }
 
 public abstract class RecoveryOnFiles(bool inMemory) : RecoveryContract
 {
-    protected override IStoreSource Source { get; } = new FileSource(inMemory);
+    private protected override IStoreSource Source { get; } = new FileSource(inMemory);
 }
 
 public abstract class HeadOnFiles(bool inMemory) : HeadContract
 {
-    protected override IStoreSource Source { get; } = new FileSource(inMemory);
+    private protected override IStoreSource Source { get; } = new FileSource(inMemory);
 }
 
 public sealed class DiskBlockStoreTests() : BlockStoreOnFiles(inMemory: false);

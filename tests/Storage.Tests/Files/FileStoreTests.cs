@@ -11,7 +11,7 @@ public sealed class FileStoreTests : StoreSuite
     private readonly FileSource _source = new();
     private readonly ListLogger _logger = new();
 
-    protected override IStoreSource Source => _source;
+    private protected override IStoreSource Source => _source;
 
     private string Log => Path.Combine(_source.Directory, "log");
 
@@ -237,7 +237,7 @@ public sealed class FileStoreTests : StoreSuite
             async () => await Recovery.VerifyAsync(store, cancellationToken: new CancellationToken(canceled: true)));
     }
 
-    protected override IBlockStore NewStore() => new FileBlockStore(FileSource.Name, _source.Options, _logger);
+    private protected override IBlockStore NewStore() => new FileBlockStore(FileSource.Name, _source.Options, _logger);
 
     private sealed class Progress(List<RecoveryProgress> list) : IProgress<RecoveryProgress>
     {
