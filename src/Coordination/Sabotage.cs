@@ -22,6 +22,7 @@ internal enum Guard
     CheckpointFailure = 1 << 15,
     RerunsFirst = 1 << 16,
     LeaderByHead = 1 << 17,
+    TakeBack = 1 << 18,
 }
 
 /// <summary>Which guards are missing on this thread: none, but in tests.</summary>

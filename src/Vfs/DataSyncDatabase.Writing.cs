@@ -30,6 +30,7 @@ public sealed partial class DataSyncDatabase
     private T Transact<T>(CachedConnection writer, bool needsTransaction, Func<T> work)
     {
         if (needsTransaction) writer.Execute(Begin);
+        _pipeline.BeginWork();
         writer.CheckSchema(_pipeline.Storage);
         var result = work();
         EndTransaction(writer, needsTransaction);
@@ -157,6 +158,7 @@ public sealed partial class DataSyncDatabase
         try
         {
             writer.Execute(Begin);
+            _pipeline.BeginWork();
             writer.CheckSchema(_pipeline.Storage);
             _scope.Value = scope;
             await work(writer.Connection).ConfigureAwait(false);

@@ -43,6 +43,7 @@ internal sealed partial class SimTab
             return attempt < MaxAttempts ? true : throw new WorkFailedException(refusal);
         }
 
+        Pipeline.BeginWork();
         Finish(operation, plan);
         if (!_deferred.Contains(operation)) _deferred.Add(operation);
         return false;

@@ -168,6 +168,11 @@ internal sealed partial class SimTab : ILogger
                 if (plan.ThinkMs > 0) await HoldAsync(plan.ThinkMs);
                 refusal = await RunAsync(operation, plan);
             }
+            catch
+            {
+                turn.Abandon();
+                throw;
+            }
             finally
             {
                 turn.Dispose();
@@ -206,6 +211,7 @@ internal sealed partial class SimTab : ILogger
         }
 
         if (TryBegin(operation, plan) is { } refusal) return refusal;
+        Pipeline.BeginWork();
         if (plan.HoldMs > 0)
         {
             _world.Coverage.Hit("transaction held open");
@@ -241,6 +247,9 @@ internal sealed partial class SimTab : ILogger
 
         _writer!.Commit();
         _sealing = null;
+        if (!plan.FailsLate) return;
+        _world.Coverage.Hit("work failed behind its commit");
+        throw new WorkFailedException("failed behind its commit");
     }
 
     private void CheckPages(SimConnection connection, ModelImage image, string when)

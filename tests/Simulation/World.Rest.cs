@@ -51,7 +51,7 @@ internal sealed partial class World
     private void Probe(double last)
     {
         var plan = new Dice(_scenario.Seed + 77);
-        var probes = LiveTabs.Where(t => t.IsUsable).Select(t => StartWrite(t, new WritePlan(plan.Next()) { RollsBack = false, HoldMs = 0, ThinkMs = 0, CancelAfterMs = 0 }, isProbe: true)).ToList();
+        var probes = LiveTabs.Where(t => t.IsUsable).Select(t => StartWrite(t, new WritePlan(plan.Next()) { RollsBack = false, FailsLate = false, HoldMs = 0, ThinkMs = 0, CancelAfterMs = 0 }, isProbe: true)).ToList();
         var bound = Math.Max(Clock.NowMs, last + ElectionMs) + _scenario.TurnDeadlineMs + _scenario.SyncIntervalMs + 4000;
         RunUntil(bound, () => probes.TrueForAll(p => !p.IsOpen));
         if (Violation is not null) return;

@@ -19,11 +19,15 @@ internal sealed class WritePlan
         ThinkMs = dice.Chance(0.1) ? dice.From(0.1, dice.Pick(2, 50, 300.0)) : 0;
         CancelAfterMs = dice.Chance(0.05) ? dice.From(0.1, dice.Pick(2, 50, 700.0)) : 0;
         _seed = dice.Next();
+        FailsLate = dice.Chance(0.06);
     }
 
     public bool IsExclusive { get; init; }
 
     public bool RollsBack { get; init; }
+
+    /// <summary>The work throws behind its own commit, as a statement with OR FAIL does.</summary>
+    public bool FailsLate { get; init; }
 
     public double HoldMs { get; init; }
 

@@ -73,10 +73,19 @@ internal sealed partial class CommitPipeline
     /// <summary>How many transactions that could write have ended in the turn that is held, committed or rolled back.</summary>
     internal int EndedTransactions => _gate.Run(() => _turn?.Ends ?? 0);
 
+    /// <summary>The work of the turn that is held begins: what another connection of this tab has written in it before is not the work's.</summary>
+    internal void BeginWork() => _gate.Run(() =>
+    {
+        if (_turn is not { } turn) return;
+        foreach (var pending in _pending.Where(p => p.IsOpen)) (pending.IsDeferred, pending.IsHeld) = (false, false);
+        CloseSealed(turn);
+        (turn.Pending, turn.Ends) = (null, 0);
+    });
+
     internal void Abandon(WriteTurn turn) => _gate.Run(() =>
     {
         var first = _pending.FindIndex(p => p.IsOpen);
-        if (turn.IsReleased || _turn != turn || first < 0) return;
+        if (turn.IsReleased || _turn != turn || first < 0 || Sabotage.IsMissing(Guard.TakeBack)) return;
         foreach (var pending in _pending.Where(p => p.IsOpen)) (pending.IsOpen, pending.IsDeferred, pending.IsObserved) = (false, false, true);
         turn.Pending = null;
         FailFrom(first, _ => new StorageException("The work failed, so nothing of it was kept."));
