@@ -86,7 +86,7 @@ internal sealed class CrashContext : IAsyncDisposable
         var (least, most) = aborts ? (acknowledged, acknowledged + 1) : (fault.Appended, fault.Appended + (isInFlight ? 1 : 0));
         Assert.True(acknowledged <= least && kept >= least && kept <= most, $"{what}: found state {kept}.");
 
-        // A second recovery changes nothing, neither what SQLite sees nor a record but the head with its epoch.
+        // A second recovery changes nothing, neither what SQLite sees nor a record but the head with its epoch, and its copy.
         var records = await RecordsAsync(name);
         await page!.EvaluateAsync("lab.script('Close')");
         await page!.EvaluateAsync("name => lab.script('Open', name, 0)", name);
@@ -112,7 +112,7 @@ internal sealed class CrashContext : IAsyncDisposable
     private async Task<string> RecordsAsync(string name)
     {
         var dump = await raw.DumpAsync(name);
-        return string.Join('\n', dump.Split('\n').Where(line => !line.StartsWith("head ", StringComparison.Ordinal)));
+        return string.Join('\n', dump.Split('\n').Where(line => !line.StartsWith("head ", StringComparison.Ordinal) && !line.StartsWith("extents head ", StringComparison.Ordinal)));
     }
 
     private sealed record Fault(string Step, bool IsAppend, int Appended);
