@@ -105,7 +105,10 @@ public sealed class DatabaseWrites : DatabaseSuite
     [Fact]
     public async Task A_delegate_that_ends_the_transaction_itself_is_told_so_and_nothing_is_left_open()
     {
-        await Assert.ThrowsAsync<SqliteException>(() => Database.WriteAsync(connection => connection.Execute("INSERT INTO t(v) VALUES ('a'); ROLLBACK")));
+        foreach (var end in (string[])["ROLLBACK", "COMMIT", "COMMIT; BEGIN"])
+            await Assert.ThrowsAsync<InvalidOperationException>(() => Database.WriteAsync(connection => connection.Execute("INSERT INTO t(v) VALUES ('a'); " + end)));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => Database.ExecuteAsync("BEGIN"));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => Database.QueryAsync("SAVEPOINT s"));
         Assert.Equal(0, await CountAsync("t"));
         await Database.ExecuteAsync("INSERT INTO t(v) VALUES ('b')");
         Assert.Equal(1, await CountAsync("t"));
