@@ -139,16 +139,19 @@ public sealed partial class DataSyncDatabase
             writer.Rollback();
             throw new OperationCanceledException(error.Message, error, cancellationToken);
         }
-        catch (SqliteException error) when (VfsFailure.RefusalOf(error) is { } refusal)
+        catch (Exception error)
         {
-            writer.Rollback();
-            throw refusal;
-        }
-        catch
-        {
-            writer.Rollback();
+            if (RollBack(writer, error) is { } refusal) throw refusal;
             throw;
         }
+    }
+
+    /// <summary>Ends the transaction of work that failed.</summary>
+    /// <returns>What to throw instead, where it was the storage that refused the commit.</returns>
+    private static CommitTooLargeException? RollBack(CachedConnection writer, Exception error)
+    {
+        writer.Rollback();
+        return error is SqliteException failure ? VfsFailure.RefusalOf(failure) : null;
     }
 
     private async Task<ExecuteResult> RunInteractiveAsync(CachedConnection writer, Func<SqliteConnection, Task> work)
@@ -165,14 +168,9 @@ public sealed partial class DataSyncDatabase
             EndTransaction(writer, isBegun: true);
             return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
         }
-        catch (SqliteException error) when (VfsFailure.RefusalOf(error) is { } refusal)
+        catch (Exception error)
         {
-            writer.Rollback();
-            throw refusal;
-        }
-        catch
-        {
-            writer.Rollback();
+            if (RollBack(writer, error) is { } refusal) throw refusal;
             throw;
         }
         finally
