@@ -70,8 +70,8 @@ public sealed class ThreadTests : IDisposable
         var options = Options(Durability.Deferred);
         (options.AutoSync.DirtyBytes, options.AutoSync.BackpressureBytes) = (64 << 10, 128 << 10);
         var database = await _tabs.OpenAsync(NewStore(), options);
-        var (isOn, waits) = (false, 0);
-        database.AutoSync.BackpressureChanged += (_, e) => waits += (isOn = e.IsOn) ? 1 : 0;
+        using var raised = new SemaphoreSlim(0);
+        database.AutoSync.BackpressureChanged += (_, _) => raised.Release();
         await database.ExecuteAsync("CREATE TABLE t(thread INT, i INT); CREATE TABLE b(b)");
         await WriteAsync([database], (db, thread, i) => db.WriteAsync(connection =>
         {
@@ -79,7 +79,9 @@ public sealed class ThreadTests : IDisposable
             connection.Execute("INSERT INTO b VALUES (zeroblob(10000))");
         }));
         await AssertAllAsync([database]);
-        Assert.True(waits > 0 && !isOn);
+        Assert.True(await raised.WaitAsync(NativeTabs.Patience)); // on: events come on a thread of their own
+        Assert.True(await raised.WaitAsync(NativeTabs.Patience)); // and off again
+        Assert.False(database.AutoSync.IsBackpressured);
     }
 
     public void Dispose()
