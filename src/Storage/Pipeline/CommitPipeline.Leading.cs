@@ -126,7 +126,7 @@ internal sealed partial class CommitPipeline : ILeaderOutput
     // is not there, or propose epochs that nobody granted.
     private void HearOfLeader(CommitMessage message)
     {
-        if (message.Epoch < _granted) return;
+        if (message.Epoch < _granted || message.Sender == _coordinator.Id) return;
         _claim = (message.Sender, message.Epoch);
         if (_claim == _leader)
         {
@@ -144,6 +144,7 @@ internal sealed partial class CommitPipeline : ILeaderOutput
 
     private void OnHeadSeen(Head head)
     {
+        if (head.Epoch < _granted) return; // read before this tab or another one took over
         _head = HolderOf(head);
         _granted = Epoch.Max(_granted, head.Epoch);
         if (_session is { } session && head.Epoch > session.Epoch) OnLost(new FencedException(session.Epoch, head.Epoch));
