@@ -47,7 +47,7 @@ internal sealed class CachedConnection : IDisposable
 
     public int TotalChanges => raw.sqlite3_total_changes(Connection.Handle);
 
-    public bool InTransaction => raw.sqlite3_get_autocommit(Connection.Handle) == 0;
+    public bool InTransaction => Connection.Handle is { } handle && raw.sqlite3_get_autocommit(handle) == 0;
 
     /// <summary>What opens the database through DataSync. Waiting inside SQLite cannot help in a browser, so it ends soon.</summary>
     public static string ConnectionString(string name) => new SqliteConnectionStringBuilder

@@ -69,6 +69,7 @@ public sealed partial class DataSyncDatabase
             if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read, cancellationToken);
             lock (_readLock)
             {
+                ObjectDisposedException.ThrowIf(_closed, this); // closed while this waited
                 using var interruption = _reader!.InterruptOn(cancellationToken);
                 _reader.CheckSchema(_pipeline.Storage); // some pragmas (page_size) answer from it without looking
                 TResult result;

@@ -292,6 +292,9 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         }
     }
 
+    /// <summary>Whoever wrote knows: their own task failed or will, or SyncFailed was raised. It is closed all the same.</summary>
+    private static async Task EndQuietlyAsync(Task ending) => await ending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
     internal bool IsUsable => !_closed && _pipeline.Fault is null;
 
     private CachedConnection Writer => _writer ?? throw new ObjectDisposedException(Name, "The database was closed in this tab. Open it again.");
@@ -302,20 +305,16 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     {
         using (var timeout = new CancellationTokenSource(DrainTimeout, _time))
         {
-            try
-            {
-                await AutoSync.ForceSyncAsync(timeout.Token).ConfigureAwait(false);
-            }
-#pragma warning disable CA1031 // Whoever wrote knows: their own task failed or will, or SyncFailed was raised. It is closed all the same.
-            catch (Exception)
-#pragma warning restore CA1031
-            {
-            }
+            await EndQuietlyAsync(AutoSync.ForceSyncAsync(timeout.Token)).ConfigureAwait(false);
+
+            // Nobody may be in the middle of a statement when its connection goes; work that closes its own database is.
+            var stopped = _pipeline.StopWritersAsync();
+            if (Within is null) await EndQuietlyAsync(stopped.WaitAsync(timeout.Token)).ConfigureAwait(false);
         }
 
         AutoSync.Dispose();
         _writer?.Dispose();
-        _reader?.Dispose();
+        lock (_readLock) _reader?.Dispose();
         if (_writer is not null) BlockVfs.Shared.Unregister(Name);
         await _pipeline.DisposeAsync().ConfigureAwait(false);
         await Coordinator.DisposeAsync().ConfigureAwait(false);

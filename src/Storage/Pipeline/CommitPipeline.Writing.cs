@@ -12,6 +12,9 @@ internal sealed partial class CommitPipeline
     private readonly List<SettleWaiter> _settleWaiters = [];
     private WriteTurn? _turn;
     private long _implicitTurn;
+
+    /// <summary>Set once no more leave to write is given.</summary>
+    private TaskCompletionSource? _writersEnded;
     private TurnRequest? _turnRequest;
     private long _turnNumber;
     private bool _contended;
@@ -66,8 +69,24 @@ internal sealed partial class CommitPipeline
         if (turn.Pending is null && _storage is { ChainLength: > 0 }) turn.ReadAt = Storage.Top;
         ReturnTurn(turn);
         _turn = null;
+        if (_writersEnded is { } ended) _gate.Defer(() => ended.TrySetResult());
         Drain();
         PassOn();
+    });
+
+    /// <summary>
+    /// Gives no more leave to write: whoever waits for it is told that the database was closed. Returns when the work that has it has
+    /// ended, so that nobody uses the connections any more.
+    /// </summary>
+    internal Task StopWritersAsync() => _gate.Run(() =>
+    {
+        _writersEnded ??= _gate.NewCompletion();
+        foreach (var (_, ready) in _writers) _gate.Defer(() => ready.TrySetException(ClosedError()));
+        _writers.Clear();
+        if (_turnRequest is { } request) _gate.Defer(() => request.Grant.TrySetException(ClosedError()));
+        _turnRequest = null;
+        WakeAnswered();
+        return _turn is null ? Task.CompletedTask : _writersEnded.Task;
     });
 
     /// <summary>How many transactions that could write have ended in the turn that is held, committed or rolled back.</summary>
@@ -111,6 +130,7 @@ internal sealed partial class CommitPipeline
     private TaskCompletionSource? Enqueue(WriteTurn turn)
     {
         ThrowIfUnusable();
+        if (_writersEnded is not null) throw ClosedError();
         if (IsReadOnly) throw new CorruptStoreException(_recovered!.Report);
         if (_turn is null && _writers.Count == 0)
         {

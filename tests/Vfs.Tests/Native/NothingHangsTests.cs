@@ -249,6 +249,33 @@ public sealed class NothingHangsTests : IDisposable
         Assert.InRange((await again.QueryAsync<int>("SELECT count(*) FROM t WHERE b = 'w'"))[0], Math.Max(acknowledged, 3), 20);
     }
 
+    [Fact]
+    public async Task Closing_waits_for_the_work_that_runs_and_begins_none_that_waits()
+    {
+        var database = await OpenAsync();
+        await FillAsync(database);
+        using var goesOn = new SemaphoreSlim(0);
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var running = Task.Run(() => database.WriteAsync(connection =>
+        {
+            begun.SetResult();
+            Assert.True(goesOn.Wait(Patience));
+            using var command = new SqliteCommand("DELETE FROM t", connection);
+            command.ExecuteNonQuery();
+        }));
+        await begun.Task.WaitAsync(Patience);
+        var waiting = Task.Run(() => database.ExecuteAsync("INSERT INTO t VALUES (1, 'too late')"));
+        await Task.Run(() => database.QueryAsync<int>("SELECT count(*) FROM t")).WaitAsync(Patience);
+        var closing = database.DisposeAsync().AsTask();
+        goesOn.Release();
+        await closing.WaitAsync(Patience);
+        await Assert.ThrowsAnyAsync<Exception>(() => waiting.WaitAsync(Patience));
+        await running.ContinueWith(_ => { }, TaskScheduler.Default).WaitAsync(Patience);
+        await using var again = await OpenAsync();
+        Assert.Empty(await again.QueryAsync<int>("SELECT a FROM t WHERE b = 'too late'"));
+        Assert.Equal(running.IsCompletedSuccessfully ? 0 : Rows, (await again.QueryAsync<int>("SELECT count(*) FROM t"))[0]);
+    }
+
     public void Dispose() => _tabs.Dispose();
 
     private static async Task RetryWhileBusyAsync(Func<Task> write)
