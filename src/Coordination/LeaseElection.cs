@@ -26,14 +26,14 @@ internal static class LeaseElection
         ElectionState state, ElectionEvent happened, TimeSpan now)
     {
         ArgumentNullException.ThrowIfNull(state);
-        var turn = new Turn(state, now);
-        turn.Expire();
-        turn.Take(happened);
-        turn.Decide();
-        return turn.End();
+        var step = new Transition(state, now);
+        step.Expire();
+        step.Take(happened);
+        step.Decide();
+        return step.End();
     }
 
-    private sealed class Turn(ElectionState state, TimeSpan now)
+    private sealed class Transition(ElectionState state, TimeSpan now)
     {
         private readonly ImmutableArray<ElectionEffect>.Builder _effects = ImmutableArray.CreateBuilder<ElectionEffect>();
         private ElectionState _s = state;

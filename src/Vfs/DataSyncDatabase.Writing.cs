@@ -96,7 +96,7 @@ public sealed partial class DataSyncDatabase
         for (var attempt = 1; ; attempt++)
         {
             // Twice in the hope that nobody else writes, then with the turn.
-            using var turn = await _pipeline.BeginWriteAsync(exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
+            using var slot = await _pipeline.BeginWriteAsync(exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
             cancellationToken.ThrowIfCancellationRequested();
             T result;
             try
@@ -106,12 +106,12 @@ public sealed partial class DataSyncDatabase
             catch
             {
                 // A statement can fail behind its commit: OR FAIL keeps what it did before, and rows of RETURNING are read after it.
-                turn.Abandon();
+                slot.Abandon();
                 throw;
             }
 
-            turn.Dispose();
-            var outcome = await turn.Outcome.ConfigureAwait(false);
+            slot.Dispose();
+            var outcome = await slot.Outcome.ConfigureAwait(false);
             if (!outcome.IsStale) return (result, outcome.Position.Marker);
             if (attempt >= _options.MaxAttempts) throw new StaleCommitException(attempt);
         }
@@ -129,7 +129,7 @@ public sealed partial class DataSyncDatabase
         }
         catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused && attempt < _options.MaxAttempts)
         {
-            // Between the turn and the statement another tab's commit came in that waits for this tab's readers.
+            // Between the slot's beginning and the statement another tab's commit came in that waits for this tab's readers.
             writer.Rollback();
             result = default!;
             return true;

@@ -136,7 +136,7 @@ internal sealed partial class World
             if (tab.Pipeline.IsLeading) leaders++;
             if (tab.Fault is not null) continue;
             var storage = tab.Pipeline.Storage;
-            var now = (storage.Durable, storage.Top, storage.Generation, storage.ChainLength, storage.IsIdle, tab.Pipeline.HoldsTurn, storage.InBatch);
+            var now = (storage.Durable, storage.Top, storage.Generation, storage.ChainLength, storage.IsIdle, tab.Pipeline.HasTurn, storage.InBatch);
             if (now == tab.Seen) continue;
             if (storage.Durable.Marker < tab.Seen.Durable.Marker) Fail("S5", $"{tab.Name} went back from {Describe(tab.Seen.Durable)} to {Describe(storage.Durable)}.");
             tab.Seen = now;
@@ -167,7 +167,7 @@ internal sealed partial class World
         }
 
         if (top != storage.Durable) Fail("S5", $"{tab.Name} {when}: its {storage.ChainLength} commits on the way do not lead from {Describe(storage.Top)} to {Describe(storage.Durable)}.");
-        else if (foreign > 0 && storage.IsIdle && !tab.Pipeline.HoldsTurn) Fail("S5", $"{tab.Name} {when}: it sees another tab's {Describe(storage.Top)}, which is not durable.");
+        else if (foreign > 0 && storage.IsIdle && !tab.Pipeline.HasTurn) Fail("S5", $"{tab.Name} {when}: it sees another tab's {Describe(storage.Top)}, which is not durable.");
         else if (ImageAt(storage.Top).Compare(storage) is { } difference) Fail("S5", $"{tab.Name} {when} at {Describe(storage.Top)}: {difference}");
         if (storage.ChainLength > 1) Coverage.Hit("state chain of several commits");
         if (foreign > 0) Coverage.Hit("state turn on commits of others under way");

@@ -33,8 +33,8 @@ public sealed partial class AutoSyncManager
     }
 
     /// <summary>As <see cref="CommitPipeline.BeginWriteAsync(bool, CancellationToken)"/>, behind all that was acknowledged before.</summary>
-    internal ValueTask<WriteTurn> BeginWriteAsync(bool exclusive, CancellationToken cancellationToken) =>
-        BeginInOrderAsync(() => new WriteTurn(_pipeline), exclusive, cancellationToken);
+    internal ValueTask<WriteSlot> BeginWriteAsync(bool exclusive, CancellationToken cancellationToken) =>
+        BeginInOrderAsync(() => _pipeline.MakeSlot(), exclusive, cancellationToken);
 
     /// <summary>Runs a transaction and returns as soon as it is in this tab's copy.</summary>
     /// <param name="run">Runs it, given the number of the attempt; true when it was refused and must be tried again.</param>
@@ -45,18 +45,18 @@ public sealed partial class AutoSyncManager
         for (var attempt = 1; ; attempt++)
         {
             await WaitForRoomAsync(cancellationToken).ConfigureAwait(false);
-            using var turn = await BeginInOrderAsync(
-                () => new WriteTurn(_pipeline) { IsDeferred = true, Holds = !_triggers.IsHidden }, exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
-            if (IsBackpressured || Try(run, attempt, turn)) continue;
-            if (turn.Pending is not { } pending) return _pipeline.Position.Marker;
-            Keep(new DeferredWrite(run, pending, _pipeline.NewCompletion), turn);
-            turn.Dispose();
+            using var slot = await BeginInOrderAsync(
+                () => _pipeline.MakeSlot(isDeferred: true, isBuffered: !_triggers.IsHidden), exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
+            if (IsBackpressured || Try(run, attempt, slot)) continue;
+            if (slot.Pending is not { } pending) return _pipeline.Position.Marker;
+            Keep(new DeferredWrite(run, pending, _pipeline.NewCompletion), slot);
+            slot.Dispose();
             RelieveOrSchedule();
             return pending.Commit.Marker;
         }
     }
 
-    private static bool Try(Func<int, bool> run, int attempt, WriteTurn turn)
+    private static bool Try(Func<int, bool> run, int attempt, WriteSlot slot)
     {
         try
         {
@@ -64,40 +64,40 @@ public sealed partial class AutoSyncManager
         }
         catch
         {
-            turn.Abandon();
+            slot.Abandon();
             throw;
         }
     }
 
-    private async ValueTask<WriteTurn> BeginInOrderAsync(Func<WriteTurn> make, bool exclusive, CancellationToken cancellationToken)
+    private async ValueTask<WriteSlot> BeginInOrderAsync(Func<WriteSlot> make, bool exclusive, CancellationToken cancellationToken)
     {
         while (true)
         {
             await _pipeline.WaitForRerunsAsync(cancellationToken).ConfigureAwait(false);
-            var turn = await _pipeline.BeginWriteAsync(make(), exclusive, cancellationToken).ConfigureAwait(false);
-            if (_pipeline.LostCount == 0) return turn;
-            turn.Dispose();
+            var slot = await _pipeline.BeginWriteAsync(make(), exclusive, cancellationToken).ConfigureAwait(false);
+            if (_pipeline.OvertakenCount == 0) return slot;
+            slot.Dispose();
         }
     }
 
-    // Before its turn ends, so that writes are kept in the order in which they were sealed.
-    private void Keep(DeferredWrite write, WriteTurn turn)
+    // Before its slot ends, so that writes are kept in the order in which they were sealed.
+    private void Keep(DeferredWrite write, WriteSlot slot)
     {
         lock (_lock)
         {
-            if (write.IsHeld && _held.Commits == 0) _oldestHeld = _pipeline.Time.GetTimestamp();
+            if (write.IsBuffered && _buffered.Commits == 0) _oldestBuffered = _pipeline.Time.GetTimestamp();
             _outstanding.Add(write);
             _dirty = (_dirty.Commits + 1, _dirty.Blocks + write.Blocks, _dirty.Bytes + write.Bytes);
-            if (write.IsHeld) _held = (_held.Commits + 1, _held.Blocks + write.Blocks, _held.Bytes + write.Bytes);
+            if (write.IsBuffered) _buffered = (_buffered.Commits + 1, _buffered.Blocks + write.Blocks, _buffered.Bytes + write.Bytes);
         }
 
         RecordDirty();
-        _ = WatchAsync(write, turn.Outcome);
+        _ = WatchAsync(write, slot.Outcome);
     }
 
     private void RelieveOrSchedule()
     {
-        bool turnsOn, isHeld, isOnItsWay;
+        bool turnsOn, isBuffered, isOnItsWay;
         long bytes;
         TimeSpan rest;
         lock (_lock)
@@ -105,15 +105,15 @@ public sealed partial class AutoSyncManager
             bytes = _dirty.Bytes;
             turnsOn = !_isBackpressured && bytes >= _policy.BackpressureBytes;
             _isBackpressured |= turnsOn;
-            isHeld = _held.Commits > 0;
-            isOnItsWay = _sync is null && _outstanding.Exists(w => !w.IsHeld);
-            rest = _policy.Interval - _pipeline.Time.GetElapsedTime(_oldestHeld);
+            isBuffered = _buffered.Commits > 0;
+            isOnItsWay = _sync is null && _outstanding.Exists(w => !w.IsBuffered);
+            rest = _policy.Interval - _pipeline.Time.GetElapsedTime(_oldestBuffered);
         }
 
         if (turnsOn) ChangeBackpressure(isOn: true, bytes);
         if (turnsOn) StartSync(SyncTrigger.Backpressure);
         else if (isOnItsWay) StartSync(_triggers.IsHidden ? SyncTrigger.Hidden : SyncTrigger.Turn);
-        else if (isHeld)
+        else if (isBuffered)
         {
             _triggers.Schedule(_policy.Debounce, rest > TimeSpan.Zero ? rest : TimeSpan.Zero);
             MaybeAutoSync();
@@ -161,7 +161,7 @@ public sealed partial class AutoSyncManager
         bool starts;
         lock (_lock)
         {
-            Unhold(write);
+            Unbuffer(write);
             starts = !_isRerunning;
             _isRerunning = true;
         }
@@ -172,19 +172,19 @@ public sealed partial class AutoSyncManager
 
     private async Task RerunAsync()
     {
-        while (HasLost())
+        while (HasOvertaken())
         {
             DeferredWrite? write = null;
             Exception? error = null;
             try
             {
-                using var turn = await _pipeline.BeginWriteAsync(new WriteTurn(_pipeline) { IsRerun = true }, exclusive: true, _disposing.Token).ConfigureAwait(false);
+                using var slot = await _pipeline.BeginWriteAsync(_pipeline.MakeSlot(isRerun: true), exclusive: true, _disposing.Token).ConfigureAwait(false);
 
                 // Chosen only now: an earlier one, whose message was lost on its way, may have grown stale meanwhile.
-                write = FindLost();
-                if (write is null || Try(write.Run, ++write.Attempts, turn)) continue;
-                turn.Dispose();
-                if ((await turn.Outcome.ConfigureAwait(false)).IsStale)
+                write = FindOvertaken();
+                if (write is null || Try(write.Run, ++write.Attempts, slot)) continue;
+                slot.Dispose();
+                if ((await slot.Outcome.ConfigureAwait(false)).IsStale)
                 {
                     if (write.Attempts <= _maxAttempts) continue;
                     throw new StaleCommitException(write.Attempts);
@@ -200,21 +200,21 @@ public sealed partial class AutoSyncManager
                 Log.RerunFailed(_logger, _scope, thrown.Message);
             }
 
-            if ((write ?? FindLost()) is not { } ended) continue;
+            if ((write ?? FindOvertaken()) is not { } ended) continue;
             End(ended, error);
             _pipeline.OnRanAgain();
         }
     }
 
     /// <summary>The first of those acknowledged whose commit is stale and that was not run again yet.</summary>
-    private DeferredWrite? FindLost()
+    private DeferredWrite? FindOvertaken()
     {
-        lock (_lock) return _outstanding.Find(w => w.Pending.IsLost);
+        lock (_lock) return _outstanding.Find(w => w.Pending.IsOvertaken);
     }
 
-    private bool HasLost()
+    private bool HasOvertaken()
     {
-        lock (_lock) return _isRerunning = _outstanding.Exists(w => w.Pending.IsLost);
+        lock (_lock) return _isRerunning = _outstanding.Exists(w => w.Pending.IsOvertaken);
     }
 
     private void End(DeferredWrite write, Exception? error)
@@ -224,7 +224,7 @@ public sealed partial class AutoSyncManager
         bool turnsOff = false, isUnreported;
         lock (_lock)
         {
-            Unhold(write);
+            Unbuffer(write);
             _outstanding.Remove(write);
             if (error is not null) _unreported.Add(write);
             _dirty = (_dirty.Commits - 1, _dirty.Blocks - write.Blocks, _dirty.Bytes - write.Bytes);
@@ -247,11 +247,11 @@ public sealed partial class AutoSyncManager
         if (isUnreported) StartSync(SyncTrigger.Conflict);
     }
 
-    private void Unhold(DeferredWrite write)
+    private void Unbuffer(DeferredWrite write)
     {
-        if (!write.IsHeld) return;
-        write.IsHeld = false;
-        _held = (_held.Commits - 1, _held.Blocks - write.Blocks, _held.Bytes - write.Bytes);
+        if (!write.IsBuffered) return;
+        write.IsBuffered = false;
+        _buffered = (_buffered.Commits - 1, _buffered.Blocks - write.Blocks, _buffered.Bytes - write.Bytes);
     }
 
     private void RecordDirty()

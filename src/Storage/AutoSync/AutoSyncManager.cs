@@ -8,8 +8,8 @@ namespace DataSync.Storage;
 /// <see cref="SyncPolicy"/> says. Get it from the database.
 /// </summary>
 /// <remarks>
-/// A deferred write is acknowledged once it is in this tab's copy, and held: no other tab knows of it. A sync sends what is
-/// held, in order. If another tab commits first, the work of what was held is run again, in order and in the background,
+/// A deferred write is acknowledged once it is in this tab's copy, and buffered: no other tab knows of it. A sync sends what is
+/// buffered, in order. If another tab commits first, the work of what was buffered is run again, in order and in the background,
 /// before anything else is written here; reads do not show it meanwhile. What cannot be made durable is taken back, with
 /// all that was built on it, and reported by <see cref="SyncFailed"/> and by the next <see cref="ForceSyncAsync"/>. If the tab
 /// ends without a sync, what was acknowledged and not durable is lost; what was durable never is. Members may be called from
@@ -31,15 +31,15 @@ public sealed partial class AutoSyncManager : IDisposable
     private readonly CancellationTokenSource _disposing = new();
     private Sync? _sync;
     private Exception? _failure;
-    private long _oldestHeld;
-    private (int Commits, int Blocks, long Bytes) _held, _dirty;
+    private long _oldestBuffered;
+    private (int Commits, int Blocks, long Bytes) _buffered, _dirty;
     private bool _isDisposed;
 
     internal AutoSyncManager(
         CommitPipeline pipeline, string scope, Durability durability, SyncPolicy policy, ISyncTriggers triggers, ILogger logger, int maxAttempts)
     {
         (_pipeline, _scope, Durability, _policy, _triggers, _logger, _maxAttempts) = (pipeline, scope, durability, policy.Copy(), triggers, logger, maxAttempts);
-        pipeline.HeldReleased = OnReleased;
+        pipeline.BufferSent = OnBufferSent;
     }
 
     /// <summary>A sync began.</summary>
@@ -76,13 +76,13 @@ public sealed partial class AutoSyncManager : IDisposable
     }
 
     /// <summary>
-    /// Starts a sync if a sync is due (a threshold is reached, the oldest commit was held long enough, the page is hidden).
+    /// Starts a sync if a sync is due (a threshold is reached, the oldest commit was buffered long enough, the page is hidden).
     /// Called after each deferred write and with each heartbeat; call it whenever you like.
     /// </summary>
     public void MaybeAutoSync()
     {
         SyncTrigger? due;
-        lock (_lock) due = _policy.Decide(Held(), _triggers.IsHidden);
+        lock (_lock) due = _policy.Decide(Buffered(), _triggers.IsHidden);
         if (due is { } trigger) StartSync(trigger);
     }
 
@@ -141,7 +141,7 @@ public sealed partial class AutoSyncManager : IDisposable
         Log.SyncStopped(_logger, _scope);
     }
 
-    /// <summary>Stops watching. What is held is not made durable: call <see cref="DrainAndShutdownAsync"/> before.</summary>
+    /// <summary>Stops watching. What is buffered is not made durable: call <see cref="DrainAndShutdownAsync"/> before.</summary>
     public void Dispose()
     {
         lock (_lock)
@@ -163,12 +163,12 @@ public sealed partial class AutoSyncManager : IDisposable
         lock (_lock) return _dirty;
     }
 
-    private HeldWork Held() => new(_held.Commits, _held.Blocks, _held.Bytes, _pipeline.Time.GetElapsedTime(_oldestHeld));
+    private BufferedWork Buffered() => new(_buffered.Commits, _buffered.Blocks, _buffered.Bytes, _pipeline.Time.GetElapsedTime(_oldestBuffered));
 
     private void OnTrigger(SyncTrigger trigger)
     {
         bool isDue;
-        lock (_lock) isDue = _held.Commits > 0;
+        lock (_lock) isDue = _buffered.Commits > 0;
         if (isDue) StartSync(trigger);
     }
 
@@ -180,7 +180,7 @@ public sealed partial class AutoSyncManager : IDisposable
         return all;
     }
 
-    // What is held goes now in any case; a sync that is under way is followed by another.
+    // What is buffered goes now in any case; a sync that is under way is followed by another.
     private void StartSync(SyncTrigger trigger)
     {
         Sync? sync = null;
@@ -198,7 +198,7 @@ public sealed partial class AutoSyncManager : IDisposable
         }
 
         _triggers.Cancel();
-        _pipeline.ReleaseHeld();
+        _pipeline.SendBuffered();
         if (sync is not null) _ = FinishAsync(sync);
     }
 
@@ -210,7 +210,7 @@ public sealed partial class AutoSyncManager : IDisposable
         lock (_lock)
         {
             _sync = null;
-            isMoreOnItsWay = _outstanding.Exists(w => !w.IsHeld);
+            isMoreOnItsWay = _outstanding.Exists(w => !w.IsBuffered);
 
             // Those included that were written after it began and were taken back before it ended: no other sync has them.
             failed = [.. _unreported];
@@ -233,12 +233,12 @@ public sealed partial class AutoSyncManager : IDisposable
         if (isMoreOnItsWay) StartSync(SyncTrigger.Turn);
     }
 
-    private void OnReleased()
+    private void OnBufferSent()
     {
         bool isUnknown;
         lock (_lock)
         {
-            foreach (var write in _outstanding.Where(w => !w.Pending.IsHeld)) Unhold(write);
+            foreach (var write in _outstanding.Where(w => !w.Pending.IsBuffered)) Unbuffer(write);
             isUnknown = _sync is null;
         }
 

@@ -1,6 +1,6 @@
 namespace DataSync.Storage;
 
-/// <summary>The moments at which a platform makes held commits durable, beside the thresholds.</summary>
+/// <summary>The moments at which a platform makes buffered commits durable, beside the thresholds.</summary>
 internal interface ISyncTriggers : IDisposable
 {
     /// <summary>Whether the page is hidden: it may end at any moment without a word.</summary>

@@ -19,7 +19,7 @@ public enum SyncTrigger
     /// <summary>The application asked for it, or closes the database.</summary>
     Requested,
 
-    /// <summary>The oldest commit was held for <see cref="SyncPolicy.Interval"/>.</summary>
+    /// <summary>The oldest commit was buffered for <see cref="SyncPolicy.Interval"/>.</summary>
     Interval,
 
     /// <summary>Nothing was written for <see cref="SyncPolicy.Debounce"/>.</summary>
@@ -37,40 +37,40 @@ public enum SyncTrigger
     /// <summary><see cref="SyncPolicy.BackpressureBytes"/> was reached.</summary>
     Backpressure,
 
-    /// <summary>The page is hidden: while it is, nothing is held.</summary>
+    /// <summary>The page is hidden: while it is, nothing is buffered.</summary>
     Hidden,
 
     /// <summary>The page is being left.</summary>
     PageLeft,
 
-    /// <summary>A write that is not held came behind, or this tab had to ask for the write turn.</summary>
+    /// <summary>A write that is not buffered came behind, or this tab had to ask for the write turn.</summary>
     Turn,
 
-    /// <summary>Another tab committed first, so that what was held is run again; or it cannot become durable any more.</summary>
+    /// <summary>Another tab committed first, so that what was buffered is run again; or it cannot become durable any more.</summary>
     Conflict,
 }
 
-/// <summary>When commits that are held under <see cref="Durability.Deferred"/> are made durable. Copied when a database is opened.</summary>
+/// <summary>When commits that are buffered under <see cref="Durability.Deferred"/> are made durable. Copied when a database is opened.</summary>
 public sealed class SyncPolicy
 {
-    /// <summary>How long a commit is held at most.</summary>
+    /// <summary>How long a commit is buffered at most.</summary>
     /// <value>Default 2 s; 10 ms to 10 minutes.</value>
     public TimeSpan Interval { get; set; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>How long nothing must be written before what is held is made durable; in the browser it also waits for an idle moment.</summary>
+    /// <summary>How long nothing must be written before what is buffered is made durable; in the browser it also waits for an idle moment.</summary>
     /// <value>Default 100 ms; 1 ms to <see cref="Interval"/>.</value>
     public TimeSpan Debounce { get; set; } = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>How many blocks of 4096 bytes the held commits may have written; a block counts in each commit.</summary>
+    /// <summary>How many blocks of 4096 bytes the buffered commits may have written; a block counts in each commit.</summary>
     /// <value>Default 512; 1 to 1,048,576.</value>
     public int DirtyBlocks { get; set; } = 512;
 
-    /// <summary>How many bytes the held commits may have.</summary>
+    /// <summary>How many bytes the buffered commits may have.</summary>
     /// <value>Default 2 MiB; 4 KiB to 1 GiB.</value>
     public long DirtyBytes { get; set; } = 2 << 20;
 
     /// <summary>
-    /// How many bytes may be acknowledged and not durable (held or on their way) before writes wait; they go on at half of
+    /// How many bytes may be acknowledged and not durable (buffered or on their way) before writes wait; they go on at half of
     /// it. The bound on memory is this and one transaction more, twice: what a commit overwrote is kept as well.
     /// </summary>
     /// <value>Default 16 MiB; at least <see cref="DirtyBytes"/>, at most 1 GiB.</value>
@@ -93,14 +93,14 @@ public sealed class SyncPolicy
         return (SyncPolicy)MemberwiseClone();
     }
 
-    /// <summary>Why what is held must be made durable now, or null when it may wait.</summary>
-    internal SyncTrigger? Decide(HeldWork held, bool isHidden)
+    /// <summary>Why what is buffered must be made durable now, or null when it may wait.</summary>
+    internal SyncTrigger? Decide(BufferedWork buffered, bool isHidden)
     {
-        if (held.Commits == 0) return null;
+        if (buffered.Commits == 0) return null;
         if (isHidden) return SyncTrigger.Hidden;
-        if (held.Bytes >= DirtyBytes) return SyncTrigger.DirtyBytes;
-        if (held.Blocks >= DirtyBlocks) return SyncTrigger.DirtyBlocks;
-        return held.Age >= Interval ? SyncTrigger.Interval : null;
+        if (buffered.Bytes >= DirtyBytes) return SyncTrigger.DirtyBytes;
+        if (buffered.Blocks >= DirtyBlocks) return SyncTrigger.DirtyBlocks;
+        return buffered.Age >= Interval ? SyncTrigger.Interval : null;
     }
 
     private static void Check<T>(T value, T least, T most, string name)
@@ -111,9 +111,9 @@ public sealed class SyncPolicy
     }
 }
 
-/// <summary>The commits that are held.</summary>
+/// <summary>The commits that are buffered.</summary>
 /// <param name="Commits">How many.</param>
 /// <param name="Blocks">Blocks that they wrote or freed, counted in each.</param>
 /// <param name="Bytes">Bytes of their records.</param>
-/// <param name="Age">How long the oldest has been held.</param>
-internal readonly record struct HeldWork(int Commits, int Blocks, long Bytes, TimeSpan Age);
+/// <param name="Age">How long the oldest has been buffered.</param>
+internal readonly record struct BufferedWork(int Commits, int Blocks, long Bytes, TimeSpan Age);

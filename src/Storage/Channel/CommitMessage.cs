@@ -152,6 +152,19 @@ internal sealed record CommitMessage
         };
     }
 
+    /// <summary>The commits that it carries; null when one of them is none that a tab of this store can have sealed.</summary>
+    public IReadOnlyList<CommitRecord>? ReadCommits(bool verifyBlocks)
+    {
+        var commits = new List<CommitRecord>(Records.Count);
+        foreach (var bytes in Records)
+        {
+            if (CommitRecord.Parse(bytes, verifyBlocks, out _) is not { IsPlausible: true } commit) return null;
+            commits.Add(commit);
+        }
+
+        return commits;
+    }
+
     private static uint Hash(ReadOnlySpan<byte> message) => unchecked((uint)Checksum.Compute(ChecksumKind.FastHash, message[..HashOffset]));
 
     private static byte[][]? ReadRecords(ReadOnlySpan<byte> bytes, int count)

@@ -1,42 +1,35 @@
 using DataSync.Coordination;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
-using Polly;
-using Polly.Retry;
 
 namespace DataSync.Storage;
 
 /// <summary>
-/// One tab's way from SQLite's transactions to durable commits, as leader or as follower, and the way back of other
-/// tabs' commits into this tab's image.
+/// One tab's way from SQLite's transactions to durable commits, as leader or as follower, and the way back of all tabs' commits into
+/// this tab's image. This class joins the parts; each owns its own state, and the constructor shows all that flows between them.
 /// </summary>
 /// <remarks>
 /// What holds (S1–S7 in docs/DESIGN.md), and where: the store refuses stale leaders; <see cref="LeaderSession"/> accepts
-/// commits only on top of what it accepted before; this class lets no other tab's commit into the image before it is
-/// durable (but for the holder of the write turn), tells a writer the outcome only when its image shows it, and settles
-/// what is unknown by looking at the marker that the commit hoped for. Members may be called from any thread; in the
+/// commits only on top of what it accepted before; <see cref="ImageFollower"/> lets no other tab's commit into the image before it is
+/// durable (but for the holder of the write turn); <see cref="Outbox"/> tells a writer the outcome only when the image shows it, and
+/// settles what is unknown by looking at the marker that the commit hoped for. Members may be called from any thread; in the
 /// browser there is one. Continuations and events run outside of all locks, and never inside a call of SQLite.
 /// </remarks>
-internal sealed partial class CommitPipeline : IAsyncDisposable
+internal sealed class CommitPipeline : IAsyncDisposable
 {
     private readonly IBlockStore _store;
     private readonly ICommitChannel _channel;
     private readonly TabCoordinator _coordinator;
-    private readonly PipelineOptions _options;
-    private readonly TimeProvider _time;
-    private readonly ILogger _logger;
-    private readonly PipelineSources _sources;
-    private readonly PipelineGate _gate;
-    private readonly StorageMetrics _metrics;
-    private readonly CancellationTokenSource _closing = new();
+    private readonly PipelineCore _core;
+    private readonly ImageFollower _image;
+    private readonly StoreLink _link;
+    private readonly Peers _peers;
+    private readonly Leadership _leadership;
+    private readonly Outbox _outbox;
+    private readonly WriteSlots _slots;
+    private readonly ReadChecks _reads;
     private readonly TaskCompletionSource _opened;
-    private BlockStorage? _storage;
-    private CommitLedger? _ledger;
-    private RecoveredStore? _recovered;
-    private Guid _incarnation;
-    private RecoveryOptions _recoveryOptions = new();
-    private StorageException? _fault;
-    private bool _closed;
+    private bool _hasRehearsed;
 
     /// <summary>Makes a pipeline; <see cref="OpenAsync"/> starts it. It disposes store and channel, not the coordinator.</summary>
     /// <param name="store">Where commits become durable.</param>
@@ -45,29 +38,59 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     /// <param name="options">Null for the defaults; copied.</param>
     /// <param name="timeProvider">Null for the system's clock.</param>
     /// <param name="logger">Null for none.</param>
+    /// <param name="sources">Null for chance and threads as they are; a simulation gives its own.</param>
     public CommitPipeline(
         IBlockStore store, ICommitChannel channel, TabCoordinator coordinator, PipelineOptions? options = null,
-        TimeProvider? timeProvider = null, ILogger? logger = null)
-        : this(store, channel, coordinator, options, timeProvider, logger, PipelineSources.Default)
-    {
-    }
-
-    internal CommitPipeline(
-        IBlockStore store, ICommitChannel channel, TabCoordinator coordinator, PipelineOptions? options,
-        TimeProvider? timeProvider, ILogger? logger, PipelineSources sources)
+        TimeProvider? timeProvider = null, ILogger? logger = null, PipelineSources? sources = null)
     {
         ArgumentNullException.ThrowIfNull(store);
         ArgumentNullException.ThrowIfNull(channel);
         ArgumentNullException.ThrowIfNull(coordinator);
         (_store, _channel, _coordinator) = (store, channel, coordinator);
-        _options = (options ?? new()).Copy();
-        _time = timeProvider ?? TimeProvider.System;
-        _logger = logger ?? NullLogger.Instance;
-        _sources = sources;
-        _gate = new PipelineGate(sources, OnCallbackFailed);
-        _opened = _gate.NewCompletion();
-        _metrics = new StorageMetrics(coordinator.Scope);
-        (_resend, _read, _reopen) = (new(MakeResendPolicy), new(MakeReadPolicy), new(MakeReopenPolicy));
+
+        // Down: WriteSlots → Outbox → LeaderRoute → Leadership (or, by Peers, the leader's tab) → StoreLink.
+        // Up, as below: StoreLink, Peers and Leadership → ImageFollower → Outbox → WriteSlots.
+        _core = new PipelineCore(coordinator, (options ?? new()).Copy(), timeProvider ?? TimeProvider.System, logger ?? NullLogger.Instance, sources ?? PipelineSources.Default);
+        _opened = _core.Gate.NewCompletion();
+        _image = new ImageFollower(_core)
+        {
+            MaySeeAccepted = () => _slots!.HasTurn,
+            GapFound = () => _link!.StartCatchUp(),
+            Shown = Raise,
+            Confirmed = commit => _outbox!.OnConfirmed(commit),
+            Superseded = () => _outbox!.OnSuperseded(),
+            Reloaded = OnReloaded,
+            Reinstalling = (last, kept) => _outbox!.OnReinstalling(last, kept),
+            Undone = () => _outbox!.OnUndone(),
+            Advanced = () => _reads!.Settle(),
+        };
+        _link = new StoreLink(_core, store, _image)
+        {
+            HeadSeen = head => _peers!.OnHeadSeen(head),
+            ConnectionLost = () => _leadership!.Resign(),
+            Failed = FaultNow,
+        };
+        _peers = new Peers(_core, channel, _link, _image)
+        {
+            Received = Handle,
+            LeaderFound = () => _outbox!.SendAgain(),
+            Fenced = epoch => _leadership!.OnGranted(epoch),
+        };
+        _leadership = new Leadership(_core, coordinator, _link, _image, _peers)
+        {
+            Began = () => _outbox!.StartAnew(),
+            Refused = (commit, code, text) => _outbox!.OnRefused(commit, code, text, _image.Ledger.End.Marker),
+            TurnGranted = grant => _slots!.OnTurnGranted(grant),
+            Failed = FaultNow,
+        };
+        var route = new LeaderRoute(_core, _leadership, _peers);
+        _outbox = new Outbox(_core, _image, route)
+        {
+            Overtaken = () => _slots!.OnOvertaken(),
+            DoubtRaised = _link.StartCatchUp,
+        };
+        _reads = new ReadChecks(_core, _image);
+        _slots = new WriteSlots(_core, _image, _link, route, _outbox, _reads);
     }
 
     /// <summary>A commit of any tab became durable and is in this tab's image. Raised in the order of the markers.</summary>
@@ -77,30 +100,44 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     public event EventHandler<StorageFaultedEventArgs>? Faulted;
 
     /// <summary>The database's bytes. Available once <see cref="OpenAsync"/> has completed.</summary>
-    public BlockStorage Storage => _storage ?? throw new InvalidOperationException("The pipeline is not open.");
+    public BlockStorage Storage => _image.Storage;
 
     /// <summary>The last durable commit in this tab's image.</summary>
-    public Position Position => _storage?.Durable ?? Position.Start;
+    public Position Position => _image.Position;
 
     /// <summary>What was found when the store was opened; null before.</summary>
-    public RecoveryReport? RecoveryReport => _recovered?.Report;
+    public RecoveryReport? RecoveryReport => _link.Report;
 
     /// <summary>Log records that are not yet folded into extents, as far as this tab knows.</summary>
-    public int LogRecords => _ledger?.LogRecords ?? 0;
+    public int LogRecords => _image.IsOpen ? _image.Ledger.LogRecords : 0;
 
     /// <summary>Bytes of <see cref="LogRecords"/>.</summary>
-    public long LogBytes => _ledger?.LogBytes ?? 0;
+    public long LogBytes => _image.IsOpen ? _image.Ledger.LogBytes : 0;
 
     /// <summary>Why the pipeline stopped; null while it works.</summary>
-    public StorageException? Fault => _fault;
+    public StorageException? Fault => _core.Fault;
 
-    /// <summary>Whether this tab may write at this moment, and so may see what is accepted but not durable.</summary>
-    internal bool HoldsTurn => _turn is { Number: > 0 } || _implicitTurn != 0;
+    /// <summary>Whether this tab accepts commits at this moment; information only.</summary>
+    public bool IsLeading => _leadership.IsHere;
+
+    /// <summary>Whether this tab has the write turn at this moment, and so may see what is accepted but not durable.</summary>
+    internal bool HasTurn => _slots.HasTurn;
 
     /// <summary>How many of this tab's commits have no outcome yet.</summary>
-    internal int PendingCount => _pending.Count;
+    internal int PendingCount => _outbox.PendingCount;
 
-    private bool IsReadOnly => _recovered is { Report.IsCorrupt: true } && _recoveryOptions.Action == CorruptionAction.Report;
+    /// <inheritdoc cref="Outbox.OvertakenCount"/>
+    internal int OvertakenCount => _core.Gate.Run(() => _outbox.OvertakenCount);
+
+    /// <inheritdoc cref="WriteSlots.EndedTransactions"/>
+    internal int EndedTransactions => _core.Gate.Run(() => _slots.EndedTransactions);
+
+    /// <inheritdoc cref="Outbox.BufferSent"/>
+    internal Action? BufferSent { get => _outbox.BufferSent; set => _outbox.BufferSent = value; }
+
+    internal StorageMetrics Metrics => _core.Metrics;
+
+    internal TimeProvider Time => _core.Time;
 
     /// <summary>
     /// Opens the store, loads the image, starts to listen, and joins the election. Returns when the image can be read;
@@ -109,32 +146,25 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     /// <exception cref="StorageException">The store cannot be opened or read; the message says why and what to do.</exception>
     public async Task OpenAsync(RecoveryOptions? recovery = null, CancellationToken cancellationToken = default)
     {
-        _recoveryOptions = recovery ?? new();
-        _coordinator.Elected = OnElectedAsync;
-        _coordinator.LeadershipChanged += OnLeadershipChanged;
-        _coordinator.MembersChanged += OnMembersChanged;
-        _coordinator.Heartbeat += OnHeartbeat;
-        _coordinator.Resumed += OnResumed;
-        _channel.Received += OnReceived;
-        _store.Closed += OnStoreClosed;
+        Listen();
         try
         {
-            var opening = _store.OpenAsync(cancellationToken).AsTask();
-            var listening = _channel.OpenAsync(_coordinator.Id, cancellationToken).AsTask();
+            var opening = _link.OpenAsync(recovery ?? new(), cancellationToken).AsTask();
+            var listening = _peers.OpenAsync(cancellationToken).AsTask();
             await Task.WhenAll(opening, listening).ConfigureAwait(false);
-            var loading = Recovery.LoadAsync(_store, await opening.ConfigureAwait(false), _recoveryOptions, cancellationToken).AsTask();
+            var loading = _link.LoadAsync(await opening.ConfigureAwait(false), cancellationToken).AsTask();
 
-            // While it is read. The election needs no image; taking over waits for it (OnElectedAsync).
+            // While it is read. The election needs no image; taking over waits for it.
             var joined = _coordinator.JoinAsync(cancellationToken);
             var recovered = await loading.ConfigureAwait(false);
-            _gate.Run(() => Install(recovered));
+            _core.Gate.Run(() => Install(recovered));
             await joined.ConfigureAwait(false);
         }
         catch (Exception error)
         {
             // A store that stops in between ends the election, too, which then fails for no reason of its own.
-            var cause = _fault ?? error;
-            _gate.Run(() => _opened.TrySetException(cause));
+            var cause = Fault ?? error;
+            _core.Gate.Run(() => _opened.TrySetException(cause));
             _ = _opened.Task.Exception; // seen here; the election's wait for it may never come
             await DisposeAsync().ConfigureAwait(false);
             if (cause != error) throw cause;
@@ -143,31 +173,44 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     }
 
     /// <summary>
+    /// Waits for leave to write. Between tabs: the leader takes the write turn at once; a follower goes ahead without asking as long
+    /// as nobody else writes (its commit may turn out stale), or asks the leader for the turn.
+    /// </summary>
+    /// <param name="exclusive">Ask for the turn in any case: the commit is then stale only if the leader changes or the turn's deadline passes.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="NoLeaderException">No leader gave an answer in time.</exception>
+    /// <exception cref="StorageException">The pipeline has stopped.</exception>
+    public ValueTask<WriteSlot> BeginWriteAsync(bool exclusive = false, CancellationToken cancellationToken = default) =>
+        BeginWriteAsync(MakeSlot(), exclusive, cancellationToken);
+
+    /// <inheritdoc cref="BeginWriteAsync(bool, CancellationToken)"/>
+    internal ValueTask<WriteSlot> BeginWriteAsync(WriteSlot slot, bool exclusive, CancellationToken cancellationToken) =>
+        _slots.BeginAsync(slot, exclusive, cancellationToken);
+
+    /// <summary>Makes a slot, to be given to <see cref="BeginWriteAsync(WriteSlot, bool, CancellationToken)"/>.</summary>
+    internal WriteSlot MakeSlot(bool isDeferred = false, bool isBuffered = false, bool isRerun = false) =>
+        new(_slots) { IsDeferred = isDeferred, IsBuffered = isBuffered, IsRerun = isRerun };
+
+    /// <summary>The work of the slot that is held begins: what another connection of this tab has written in it before is not the work's.</summary>
+    internal void BeginWork() => _slots.BeginWork();
+
+    /// <inheritdoc cref="WriteSlots.CloseAsync"/>
+    internal Task StopWritersAsync() => _slots.CloseAsync();
+
+    /// <summary>
     /// Waits until every commit of this tab is durable. Fails with the first error of a commit that nobody awaited
     /// (a synchronous write on the leader) since the last call.
     /// </summary>
-    public async Task FlushAsync(CancellationToken cancellationToken = default)
-    {
-        while (true)
-        {
-            var (waiter, error) = _gate.Run(() =>
-            {
-                ReleaseHeld();
-                if (_pending.Count > 0) return (AddWaiter(_durableWaiters), null);
-                var failed = _unobserved.FirstOrDefault();
-                _unobserved.Clear();
-                return ((TaskCompletionSource?)null, failed?.Error);
-            });
-            if (waiter is null)
-            {
-                ThrowIfUnusable();
-                if (error is not null) throw error;
-                return;
-            }
+    public Task FlushAsync(CancellationToken cancellationToken = default) => _outbox.FlushAsync(cancellationToken);
 
-            await waiter.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
-        }
-    }
+    /// <inheritdoc cref="Outbox.SendBuffered"/>
+    internal void SendBuffered() => _core.Gate.Run(_outbox.SendBuffered);
+
+    /// <inheritdoc cref="Outbox.WaitForRerunsAsync"/>
+    internal Task WaitForRerunsAsync(CancellationToken cancellationToken) => _outbox.WaitForRerunsAsync(cancellationToken);
+
+    /// <inheritdoc cref="Outbox.OnRanAgain"/>
+    internal void OnRanAgain() => _core.Gate.Run(_outbox.OnRanAgain);
 
     /// <inheritdoc cref="Recovery.VerifyAsync" path="//summary|//param[@name!='store']|//returns|//exception"/>
     public Task<RecoveryReport> VerifyAsync(
@@ -175,23 +218,25 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     {
         ThrowIfUnusable();
         if (cancellationToken.IsCancellationRequested) return Task.FromCanceled<RecoveryReport>(cancellationToken);
-        return Recovery.VerifyAsync(_store, mode, progress, cancellationToken).AsTask();
+        return _link.VerifyAsync(mode, progress, cancellationToken).AsTask();
     }
 
     /// <summary>Throws what keeps this pipeline from working; returns when nothing does.</summary>
     /// <exception cref="StorageException">The fault.</exception>
     /// <exception cref="ObjectDisposedException">It was disposed.</exception>
-    public void ThrowIfUnusable()
-    {
-        ObjectDisposedException.ThrowIf(_closed, this);
-        if (_fault is { } fault) throw fault;
-    }
+    public void ThrowIfUnusable() => _core.ThrowIfUnusable();
 
     /// <summary>As <see cref="ThrowIfUnusable"/>, but for a store that was lost and came back empty: the image is still to be read.</summary>
     internal void ThrowIfUnreadable()
     {
-        if (_fault is not StoreReplacedException { IsEmpty: true } || _closed) ThrowIfUnusable();
+        if (Fault is not StoreReplacedException { IsEmpty: true } || _core.IsClosed) ThrowIfUnusable();
     }
+
+    /// <inheritdoc cref="PipelineGate.NewCompletion()"/>
+    internal TaskCompletionSource NewCompletion() => _core.Gate.NewCompletion();
+
+    /// <summary>Raises an event outside of all locks: at once where events run in place, else in order on a thread of their own.</summary>
+    internal void RaiseEvent(Action raise) => _core.Gate.RaiseNow(raise);
 
     /// <summary>
     /// Stops. Commits on their way are not awaited (call <see cref="FlushAsync"/> first): their tasks fail with
@@ -199,110 +244,157 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     /// </summary>
     public async ValueTask DisposeAsync()
     {
-        if (_closed) return;
+        if (_core.IsClosed) return;
+        StopListening();
+        _core.Gate.Run(() =>
+        {
+            _core.Close();
+            Stop(PipelineCore.ClosedError());
+        });
+        _core.CancelAll(); // CancelAsync hops to the thread pool, which in the browser is a timer
+        await _channel.DisposeAsync().ConfigureAwait(false);
+        await _store.DisposeAsync().ConfigureAwait(false);
+        _core.Dispose();
+    }
+
+    private void Listen()
+    {
+        _coordinator.Elected = OnElectedAsync;
+        _coordinator.LeadershipChanged += OnLeadershipChanged;
+        _coordinator.MembersChanged += OnMembersChanged;
+        _coordinator.Heartbeat += OnHeartbeat;
+        _coordinator.Resumed += OnResumed;
+        _channel.Received += _peers.OnReceived;
+        _store.Closed += _link.OnStoreClosed;
+    }
+
+    private void StopListening()
+    {
         _coordinator.LeadershipChanged -= OnLeadershipChanged;
         _coordinator.MembersChanged -= OnMembersChanged;
         _coordinator.Heartbeat -= OnHeartbeat;
         _coordinator.Resumed -= OnResumed;
-        _channel.Received -= OnReceived;
-        _store.Closed -= OnStoreClosed;
-        _gate.Run(() =>
-        {
-            _closed = true;
-            _session?.Close();
-            _session = null;
-            FailEverything(ClosedError());
-        });
-#pragma warning disable CA1849 // CancelAsync hops to the thread pool, which in the browser is a timer.
-        _closing.Cancel();
-#pragma warning restore CA1849
-        await _channel.DisposeAsync().ConfigureAwait(false);
-        await _store.DisposeAsync().ConfigureAwait(false);
-        _closing.Dispose();
-        _metrics.Dispose();
+        _channel.Received -= _peers.OnReceived;
+        _store.Closed -= _link.OnStoreClosed;
     }
-
-    private static StorageClosedException ClosedError() => new(StoreClosedReason.Lost, "The database was closed. Open it again.");
 
     private void Install(RecoveredStore recovered)
     {
-        _recovered = recovered;
-        _incarnation = recovered.Head.Incarnation;
-        (_granted, _head) = (recovered.Head.Epoch, HolderOf(recovered.Head));
-        _ledger = new CommitLedger(recovered);
-        _storage = new BlockStorage(this, recovered.Image, recovered.Head.Checksum, _coordinator.Id, _time, _sources.NewCommitId, _options.MaxCommitBytes);
-        if (recovered.Report.IsCorrupt) Log.StoreDamaged(_logger, recovered.Report.Describe());
-        Log.Opened(_logger, _coordinator.Scope, recovered.Report.Position.Marker, recovered.Report.Extents, recovered.Report.LogRecords);
-        Post(CommitMessageKind.WhoLeads, m => m);
-        _gate.Defer(() => _opened.TrySetResult());
+        _link.Install(recovered);
+        _image.Open(recovered, _slots);
+        if (recovered.Report.IsCorrupt) Log.StoreDamaged(_core.Logger, recovered.Report.Describe());
+        Log.Opened(_core.Logger, _core.Scope, recovered.Report.Position.Marker, recovered.Report.Extents, recovered.Report.LogRecords);
+        _peers.Begin(recovered.Head);
+        _core.Gate.Defer(() => _opened.TrySetResult());
+    }
+
+    private async ValueTask<Epoch> OnElectedAsync(Epoch proposed, CancellationToken cancellationToken)
+    {
+        await _opened.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+        return await _leadership.TakeOverAsync(proposed, cancellationToken).ConfigureAwait(false);
+    }
+
+    private void OnLeadershipChanged(object? sender, LeadershipChangedEventArgs e) => _core.Gate.Run(() => _leadership.OnLeadershipChanged(e));
+
+    private void OnMembersChanged(object? sender, EventArgs e) => _core.Gate.Run(() =>
+    {
+        foreach (var gone in _peers.SetMembers(_coordinator.Members)) _leadership.Take(new LeaderRequest.TabGone(gone));
+    });
+
+    private void OnHeartbeat(object? sender, EventArgs e) => _core.Gate.Run(() =>
+    {
+        if (_core.IsStopped || !_image.IsOpen) return;
+        Metrics.OnImage(Storage.ChainLength, LogRecords, LogBytes);
+        _leadership.Take(new LeaderRequest.Heartbeat());
+        _leadership.Announce(hasJustBegun: false);
+        Rehearse();
+        _image.EndOverdue();
+        _slots.EndOverdue();
+        _reads.Settle();
+        _outbox.OnHeartbeat();
+    });
+
+    private void OnResumed(object? sender, EventArgs e) => _link.StartCatchUp();
+
+    // Without effect, and once. Where .NET is interpreted the first run of each method is slow: better in a moment in which
+    // nobody waits than while a tab takes over, sends again or reads what it missed.
+    private void Rehearse()
+    {
+        if (_hasRehearsed) return;
+        _hasRehearsed = true;
+        _link.Rehearse();
+        _outbox.Rehearse();
+    }
+
+    private void Handle(CommitMessage message)
+    {
+        switch (message.Kind)
+        {
+            case CommitMessageKind.Commit or CommitMessageKind.TurnRequest or CommitMessageKind.TurnRelease or CommitMessageKind.Question:
+                _leadership.Handle(message);
+                break;
+            case CommitMessageKind.Leading:
+                _peers.HearOfLeader(message);
+                if (message.Durable > _image.Ledger.End.Marker) _link.StartCatchUp();
+                break;
+            case CommitMessageKind.WhoLeads:
+                _leadership.Announce(hasJustBegun: false);
+                break;
+            case CommitMessageKind.Committed:
+                OnCommittedMessage(message);
+                break;
+            case CommitMessageKind.Refused when _peers.IsFromLeader(message):
+                _outbox.OnRefused(message.Position.Commit, message.Code, message.Text, message.Durable);
+                break;
+            case CommitMessageKind.TurnGrant when _peers.IsFromLeader(message):
+                if (message.ReadCommits(verifyBlocks: false) is { } accepted)
+                    _slots.OnTurnGranted(new TurnGrant(message.Turn, message.Position, message.Durable, accepted));
+                break;
+            case CommitMessageKind.Missing when _peers.IsFromLeader(message):
+                _outbox.SendBytes(message.Position);
+                break;
+        }
+    }
+
+    // Taken at its word only from the leader that this tab knows: what anybody else says, the log tells.
+    private void OnCommittedMessage(CommitMessage message)
+    {
+        if (message.Position.Marker <= _image.Ledger.End.Marker) return;
+        var commit = !_peers.IsFromLeader(message) ? null
+            : _outbox.Find(message.Position)?.Commit ?? (message.ReadCommits(verifyBlocks: false) is [var sent] ? sent : null);
+        if (commit?.Position == message.Position) _image.OnDurable(commit);
+        else _link.StartCatchUp();
+    }
+
+    // A leadership builds on the ledger that it began with.
+    private void OnReloaded(long marker)
+    {
+        if (_leadership.IsHere) _leadership.End(new MarkerConflictException(marker));
     }
 
     /// <summary>Stops for good.</summary>
     private void FaultNow(StorageException error)
     {
-        if (_fault is not null || _closed) return;
-        _fault = error;
-        Log.Faulted(_logger, _coordinator.Scope, error.Message);
-        if (_session is not null)
-        {
-            _session.Close();
-            _session = null;
-        }
-
-        FailEverything(error);
+        if (!_core.TryFault(error)) return;
+        Log.Faulted(_core.Logger, _core.Scope, error.Message);
+        Stop(error);
 
         // A tab that cannot reach the store must not keep others from leading. First: a handler may take its time.
-        _gate.Defer(() => _ = _coordinator.DisposeAsync().AsTask());
-        _gate.Raise(() => Handlers.Raise(Faulted, this, new StorageFaultedEventArgs(error), e => Log.HandlerFailed(_logger, nameof(Faulted), e)));
+        _core.Gate.Defer(() => _ = _coordinator.DisposeAsync().AsTask());
+        _core.Gate.Raise(() => Handlers.Raise(Faulted, this, new StorageFaultedEventArgs(error), e => Log.HandlerFailed(_core.Logger, nameof(Faulted), e)));
     }
 
-    private RetryStrategyOptions MakeRetry(int attempts, TimeSpan delay)
+    private void Stop(StorageException error)
     {
-        var retry = new RetryStrategyOptions
-        {
-            MaxRetryAttempts = attempts,
-            BackoffType = DelayBackoffType.Exponential,
-            UseJitter = true,
-            Delay = delay,
-        };
-        if (_sources.Jitter is { } jitter) retry.Randomizer = jitter;
-        return retry;
-    }
-
-    private void Raise(CommitRecord commit)
-    {
-        _metrics.OnCommitted(commit);
-        Raise(new CommittedEventArgs(commit.Position, commit.Writer, commit.Writer == _coordinator.Id, commit.BlockCount, commit.Bytes.Length));
+        _leadership.Stop();
+        _outbox.Stop(error);
+        _reads.Stop(error);
+        _slots.Stop(error);
+        _image.Stop(error);
+        _link.Stop();
+        _core.Gate.Defer(() => _opened.TrySetException(error));
     }
 
     private void Raise(CommittedEventArgs args) =>
-        _gate.Raise(() => Handlers.Raise(Committed, this, args, e => Log.HandlerFailed(_logger, nameof(Committed), e)));
-
-    private void OnCallbackFailed(Exception error) => Log.HandlerFailed(_logger, "a completion", error);
-}
-
-/// <summary>A commit that became durable.</summary>
-public sealed class CommittedEventArgs(Position position, TabId writer, bool isLocal, int blocks, int bytes) : EventArgs
-{
-    /// <summary>Where the commit stands.</summary>
-    public Position Position { get; } = position;
-
-    /// <summary>The tab that wrote it.</summary>
-    public TabId Writer { get; } = writer;
-
-    /// <summary>Whether this tab wrote it.</summary>
-    public bool IsLocal { get; } = isLocal;
-
-    /// <summary>How many blocks it wrote.</summary>
-    public int Blocks { get; } = blocks;
-
-    /// <summary>Bytes of its record.</summary>
-    public int Bytes { get; } = bytes;
-}
-
-/// <summary>Why a pipeline stopped.</summary>
-public sealed class StorageFaultedEventArgs(StorageException error) : EventArgs
-{
-    /// <summary>What every later call fails with.</summary>
-    public StorageException Error { get; } = error;
+        _core.Gate.Raise(() => Handlers.Raise(Committed, this, args, e => Log.HandlerFailed(_core.Logger, nameof(Committed), e)));
 }

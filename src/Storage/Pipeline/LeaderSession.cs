@@ -1,367 +1,303 @@
+using System.Collections.Immutable;
 using DataSync.Coordination;
 
 namespace DataSync.Storage;
 
-/// <summary>What a leadership tells the tab that holds it. Called inside the pipeline's gate.</summary>
-internal interface ILeaderOutput
-{
-    /// <summary>What is known to be durable.</summary>
-    CommitLedger Ledger { get; }
-
-    /// <summary>A commit is durable: every tab may hear of it.</summary>
-    void OnAppended(CommitRecord commit);
-
-    /// <summary>A commit that was sent again is durable already.</summary>
-    void AnswerCommitted(TabId to, Position position);
-
-    /// <summary>A commit was not taken and never will be.</summary>
-    void AnswerRefused(TabId to, Position position, StorageErrorCode code, string message);
-
-    /// <summary>A commit that a tab asks about never came.</summary>
-    void AskForCommit(TabId from, Position position);
-
-    /// <summary>A tab gets the write turn.</summary>
-    void AnswerTurn(TabId to, TurnGrant grant);
-
-    /// <summary>The checkpoint to write now, or null when the image is not where the log ends.</summary>
-    Checkpoint? PrepareCheckpoint(Fence fence);
-
-    /// <summary>The checkpoint was written.</summary>
-    void OnCheckpoint(Checkpoint checkpoint);
-
-    /// <summary>The store would not take a checkpoint; the log stays as it is until the next try.</summary>
-    void OnCheckpointFailed(StorageException error);
-
-    /// <summary>The leadership is over: the store refused it, was closed, or the lease ran out.</summary>
-    void OnLost(StorageException? error);
-}
-
-/// <summary>The write turn: leave to build the next commit on a history that may not be durable yet.</summary>
-/// <param name="Number">The number of the request that it answers.</param>
-/// <param name="Base">What the next commit must be built on.</param>
-/// <param name="Durable">The last durable marker at the leader.</param>
-/// <param name="Accepted">The commits between the two, in order.</param>
-internal sealed record TurnGrant(long Number, Position Base, long Durable, IReadOnlyList<CommitRecord> Accepted);
-
 /// <summary>
-/// One leadership's side of the write path: takes commits in order, appends them in groups, one store transaction at a
-/// time, and hands out write turns. Invariants: what is accepted is the durable history, then the group being appended,
-/// then those waiting, each built on the one before; nothing is answered before it is durable; a refused commit is never
-/// taken later. Guarded by the pipeline's gate; becomes inert when closed.
+/// The rules of one leadership's side of the write path as a pure function: takes commits in order, appends them in groups, one store
+/// transaction at a time, and hands out write turns. No clock, no store, no messages.
 /// </summary>
-internal sealed class LeaderSession(
-    IBlockStore store, Fence fence, TabId self, ILeaderOutput output, PipelineGate gate,
-    PipelineOptions options, TimeProvider time)
+/// <remarks>
+/// Invariants: what is accepted is the durable history, then the group being appended, then those waiting, each built on the one
+/// before; nothing is answered before it is durable; a refused commit is never taken later; one tab has the turn; at most one store
+/// transaction is under way; a leadership that is over takes nothing.
+/// </remarks>
+internal static class LeaderSession
 {
+    /// <summary>Of one append: what a browser writes in some tens of milliseconds, so that nobody's answer waits long for others' bytes.</summary>
     private const int MaxGroupBytes = 16 << 20;
+
+    /// <summary>Of refused commits that are remembered: more than can still be on their way in copies of messages.</summary>
     private const int MaxRefused = 4096;
+
+    /// <summary>Below it folding at a quiet moment costs more than reading the log when a tab opens.</summary>
+    private const int MinQuietRecords = 64;
+
     private const string OtherTabFirst = "Another tab committed first.";
 
     /// <summary>How long no checkpoint is tried after the store had no room: it needs room itself, and a full disk is not pushed further.</summary>
     private static readonly TimeSpan FullPause = TimeSpan.FromSeconds(30);
 
-    private readonly List<CommitRecord> _waiting = [];
-    private readonly HashSet<CommitId> _refused = [];
-    private readonly Queue<CommitId> _refusedOrder = new();
-    private readonly LinkedList<(TabId Tab, long Number)> _turnQueue = new();
-    private List<CommitRecord> _appending = [];
-    private (TabId Tab, long Number, long Since)? _turn;
-    private Position _accepted = output.Ledger.End;
-    private bool _busy;
-    private bool _closed;
-    private bool _checkpointDue;
-    private long? _fullSince;
-
-    // From the start: whoever waited for a leader writes now.
-    private bool _wroteSinceHeartbeat = true;
-    private bool _isCollecting;
-
-    public Epoch Epoch => fence.Epoch;
-
-    /// <summary>The lease under which this leadership acts; null until it is announced.</summary>
-    public LeaderLease? Lease { get; set; }
-
-    /// <summary>Takes a commit, answers it when it is durable already, or refuses it.</summary>
-    public void Commit(TabId from, CommitRecord commit)
+    /// <summary>Takes one request; returns the new state and what to do, in order.</summary>
+    public static (LeaderState State, ImmutableArray<LeaderEffect> Effects) Step(LeaderState state, LeaderRequest request, LeaderView view)
     {
-        if (_closed || (!Sabotage.IsMissing(Guard.CommitId) && IsKnown(from, commit.Id))) return;
-        var foreignTurn = _turn is { } turn && turn.Tab != from;
-        var isMisplaced = commit.Base != _accepted && !Sabotage.IsMissing(Guard.Base);
-        if (foreignTurn || isMisplaced || _refused.Contains(commit.Id))
-        {
-            Refuse(from, commit, StorageErrorCode.Stale, OtherTabFirst);
-        }
-        else
-        {
-            var accepted = commit.Stamp(fence);
-            _waiting.Add(accepted);
-            _accepted = accepted.Position;
-            if (Sabotage.IsMissing(Guard.DurableBeforeAnswer)) output.OnAppended(accepted);
-        }
-
-        if (_turn?.Tab == from) EndTurn();
-        if (from == self) Pump();
-        else gate.Defer(() => gate.Run(Pump)); // a writer here that was just given the turn goes first, and shares the append
+        if (state.IsOver) return (state, []);
+        var step = new Transition(state, view);
+        step.Take(request);
+        return step.End();
     }
 
-    /// <summary>A writer asks what became of a commit: it is answered, is under way, was refused, or has to be sent again.</summary>
-    public void Answer(TabId from, Position position)
-    {
-        if (_closed || IsKnown(from, position.Commit)) return;
-        if (_refused.Contains(position.Commit)) output.AnswerRefused(from, position, StorageErrorCode.Stale, OtherTabFirst);
-        else output.AskForCommit(from, position);
-    }
+    /// <summary>Ends a leadership: what was not appended is forgotten here (whoever sent it sends it to the next leader).</summary>
+    public static LeaderState End(LeaderState state) => state with { IsOver = true, Waiting = [], TurnQueue = [], Turn = null };
 
-    // Answered when it is durable, and answered later when it is under way.
-    private bool IsKnown(TabId from, CommitId id)
-    {
-        if (output.Ledger.Find(id) is { } marker)
-        {
-            output.AnswerCommitted(from, new(marker, id));
-            return true;
-        }
-
-        return _waiting.Exists(c => c.Id == id) || _appending.Exists(c => c.Id == id);
-    }
-
-    /// <summary>Appends what is committed meanwhile in one group, as far as nothing is being appended already.</summary>
-    public void Collect(Action commits)
-    {
-        _isCollecting = true;
-        commits();
-        _isCollecting = false;
-        Pump();
-    }
-
-    /// <summary>A tab asks for the turn; a repeated request is answered again.</summary>
-    public void RequestTurn(TabId tab, long number)
-    {
-        if (_closed) return;
-        if (_turn is { } turn && turn.Tab == tab)
-        {
-            if (number < turn.Number) return;
-            if (number == turn.Number) Answer(tab, number);
-            else Grant(tab, number);
-            return;
-        }
-
-        for (var node = _turnQueue.First; node is not null; node = node.Next)
-        {
-            if (node.Value.Tab != tab) continue;
-            node.Value = (tab, Math.Max(number, node.Value.Number));
-            return;
-        }
-
-        _turnQueue.AddLast((tab, number));
-        GrantNext();
-    }
-
-    /// <summary>Takes the turn at once for this tab when nobody has or awaits it; null otherwise.</summary>
-    public TurnGrant? TryTakeTurn(long number)
-    {
-        if (_closed || _turn is not null || _turnQueue.Count > 0) return null;
-        _turn = (self, number, time.GetTimestamp());
-        return MakeGrant(number);
-    }
-
-    /// <summary>A tab gives the turn back, or withdraws its request.</summary>
-    public void ReleaseTurn(TabId tab, long number)
-    {
-        if (_closed) return;
-        if (_turn is { } turn && turn.Tab == tab && turn.Number <= number) EndTurn();
-        RemoveRequests(tab, number);
-    }
-
-    /// <summary>A tab is gone: its turn goes to the next one.</summary>
-    public void OnTabGone(TabId tab)
-    {
-        if (_closed) return;
-        RemoveRequests(tab, long.MaxValue);
-        if (_turn?.Tab == tab) EndTurn();
-    }
-
-    /// <summary>Looks for a turn that was held too long, and folds the log when nothing was written since the last heartbeat.</summary>
-    public void OnHeartbeat()
-    {
-        if (_closed) return;
-        if (_turn is { } turn && time.GetElapsedTime(turn.Since) > options.TurnDeadline && _turnQueue.Count > 0) EndTurn();
-        _checkpointDue |= output.Ledger.LogRecords > 64 && !_busy && !_wroteSinceHeartbeat;
-        _wroteSinceHeartbeat = false;
-        Pump();
-    }
-
-    /// <summary>Ends this leadership: what was not appended is forgotten here (whoever sent it sends it to the next leader).</summary>
-    public void Close()
-    {
-        _closed = true;
-        _waiting.Clear();
-        _turnQueue.Clear();
-        _turn = null;
-    }
-
-    private void Refuse(TabId to, CommitRecord commit, StorageErrorCode code, string message)
-    {
-        // A copy of this message may still come, when the history has been put back to where it would fit again.
-        if (_refused.Add(commit.Id)) _refusedOrder.Enqueue(commit.Id);
-        if (_refusedOrder.Count > MaxRefused) _refused.Remove(_refusedOrder.Dequeue());
-        output.AnswerRefused(to, commit.Position, code, message);
-    }
-
-    private void EndTurn()
-    {
-        _turn = null;
-        GrantNext();
-    }
-
-    private void GrantNext()
-    {
-        if (_turn is not null || _turnQueue.First is not { } first) return;
-        _turnQueue.RemoveFirst();
-        Grant(first.Value.Tab, first.Value.Number);
-    }
-
-    private void Grant(TabId tab, long number)
-    {
-        _turn = (tab, number, time.GetTimestamp());
-        Answer(tab, number);
-    }
-
-    private void Answer(TabId tab, long number) => output.AnswerTurn(tab, MakeGrant(number));
-
-    private TurnGrant MakeGrant(long number) => new(number, _accepted, output.Ledger.End.Marker, [.. _appending, .. _waiting]);
-
-    private void RemoveRequests(TabId tab, long number)
-    {
-        for (var node = _turnQueue.First; node is not null; node = node.Next)
-        {
-            if (node.Value.Tab != tab || node.Value.Number > number) continue;
-            _turnQueue.Remove(node);
-            return;
-        }
-    }
-
-    private void Pump()
-    {
-        if (_closed || _busy || _isCollecting) return;
-        _checkpointDue |= output.Ledger.LogBytes >= options.CheckpointLogBytes || output.Ledger.LogRecords >= options.CheckpointLogRecords;
-        _checkpointDue &= !IsFull;
-        if (_waiting.Count == 0 && !_checkpointDue) return;
-        if (Lease is { IsHeld: false })
-        {
-            Lose(null);
-            return;
-        }
-
-        if (_checkpointDue && output.PrepareCheckpoint(fence) is { } checkpoint)
-        {
-            _busy = true;
-            _ = CheckpointAsync(checkpoint);
-        }
-        else
-        {
-            PumpAppends();
-        }
-    }
-
-    private bool IsFull => _fullSince is { } since && time.GetElapsedTime(since) < FullPause;
-
-    // Not later with each failure: an app that goes on writing must not keep off the checkpoint, which may give room back.
-    private void NoteRoom(StorageException? error)
-    {
-        if (error is StorageQuotaException && !IsFull) _fullSince = time.GetTimestamp();
-    }
-
-    private List<CommitRecord> TakeGroup()
-    {
-        long bytes = 0;
-        var count = 0;
-        while (count < _waiting.Count && (count == 0 || bytes + _waiting[count].Bytes.Length <= MaxGroupBytes)) bytes += _waiting[count++].Bytes.Length;
-        var group = _waiting.GetRange(0, count);
-        _waiting.RemoveRange(0, count);
-        return group;
-    }
-
-    private async Task AppendAsync(List<CommitRecord> group)
-    {
-        var error = await Attempt(() => store.AppendAsync(fence, group, CancellationToken.None)).ConfigureAwait(false);
-        gate.Run(() =>
-        {
-            _busy = false;
-            _appending = [];
-            NoteRoom(error);
-            if (error is null || Sabotage.IsMissing(Guard.AppendFailure)) group.ForEach(output.OnAppended);
-            else OnAppendFailed(group, error);
-            Pump();
-        });
-    }
-
-    private async Task CheckpointAsync(Checkpoint checkpoint)
-    {
-        var error = await Attempt(() => store.CheckpointAsync(fence, checkpoint, CancellationToken.None)).ConfigureAwait(false);
-        foreach (var extent in checkpoint.Extents) extent.Dispose();
-        gate.Run(() =>
-        {
-            _busy = false;
-            _checkpointDue = false;
-            NoteRoom(error);
-            if (error is null || Sabotage.IsMissing(Guard.CheckpointFailure)) output.OnCheckpoint(checkpoint);
-            else if (EndsLeadership(error)) Lose(error);
-            else output.OnCheckpointFailed(error);
-            if (error is null) Pump();
-            else PumpAppends();
-        });
-    }
-
-    // After a failed checkpoint the log is still over its bound; appends go on until the next heartbeat tries again.
-    private void PumpAppends()
-    {
-        if (_closed || _busy || _waiting.Count == 0) return;
-        _busy = _wroteSinceHeartbeat = true;
-        _appending = TakeGroup();
-        _ = AppendAsync(_appending);
-    }
-
-    private void OnAppendFailed(List<CommitRecord> group, StorageException error)
-    {
-        if (_closed) return;
-        if (EndsLeadership(error))
-        {
-            Lose(error);
-            return;
-        }
-
-        var failed = group.Concat(_waiting).ToList();
-        _waiting.Clear();
-        _accepted = output.Ledger.End;
-        foreach (var commit in failed) Refuse(commit.Writer, commit, error.Code, error.Message);
-    }
-
-    private void Lose(StorageException? error)
-    {
-        if (_closed) return;
-        Close();
-        output.OnLost(error);
-    }
-
-    private static bool EndsLeadership(StorageException error) =>
+    /// <summary>Whether the store says that another tab leads, or cannot be reached.</summary>
+    public static bool EndsLeadership(StorageException error) =>
         error is FencedException or StoreReplacedException or MarkerConflictException or StorageClosedException;
 
-    private static async ValueTask<StorageException?> Attempt(Func<ValueTask> work)
+    private sealed class Transition(LeaderState state, LeaderView view)
     {
-        try
+        private readonly ImmutableArray<LeaderEffect>.Builder _effects = ImmutableArray.CreateBuilder<LeaderEffect>();
+        private LeaderState _s = state;
+
+        public (LeaderState, ImmutableArray<LeaderEffect>) End() => (_s, _effects.DrainToImmutable());
+
+        public void Take(LeaderRequest request)
         {
-            await work().ConfigureAwait(false);
-            return null;
+            switch (request)
+            {
+                case LeaderRequest.Commit(var from, var commits):
+                    TakeCommits(from, commits);
+                    break;
+                case LeaderRequest.Question(var from, var position):
+                    Answer(from, position);
+                    break;
+                case LeaderRequest.AskTurn(var from, var number):
+                    AskTurn(from, number);
+                    break;
+                case LeaderRequest.TakeTurn(var number) when _s.Turn is null && _s.TurnQueue.IsEmpty:
+                    Grant(_s.Self, number);
+                    break;
+                case LeaderRequest.ReleaseTurn(var from, var number):
+                    if (_s.Turn is { } turn && turn.Tab == from && turn.Number <= number) EndTurn();
+                    Withdraw(from, number);
+                    break;
+                case LeaderRequest.TabGone(var tab):
+                    Withdraw(tab, long.MaxValue);
+                    if (_s.Turn?.Tab == tab) EndTurn();
+                    break;
+                case LeaderRequest.Heartbeat:
+                    OnHeartbeat();
+                    break;
+                case LeaderRequest.Continue:
+                    Pump();
+                    break;
+                case LeaderRequest.Appended(var error):
+                    OnAppended(error);
+                    break;
+                case LeaderRequest.Checkpointed(var error):
+                    OnCheckpointed(error);
+                    break;
+            }
         }
-        catch (StorageException error)
+
+        private void TakeCommits(TabId from, ImmutableArray<CommitRecord> commits)
         {
-            return error;
+            var (end, isNew) = (_s.Accepted, false);
+            var accepted = ImmutableArray.CreateBuilder<CommitRecord>();
+            foreach (var commit in commits)
+            {
+                if (!Sabotage.IsMissing(Guard.CommitId) && IsKnown(from, commit.Id)) continue;
+                isNew = true;
+                var foreignTurn = _s.Turn is { } turn && turn.Tab != from;
+                var isMisplaced = commit.Base != end && !Sabotage.IsMissing(Guard.Base);
+                if (foreignTurn || isMisplaced || _s.Refused.Contains(commit.Id))
+                {
+                    Refuse(from, commit, StorageErrorCode.Stale, OtherTabFirst);
+                    continue;
+                }
+
+                accepted.Add(commit.Stamp(_s.Fence));
+                end = commit.Position;
+                if (Sabotage.IsMissing(Guard.DurableBeforeAnswer)) _effects.Add(new LeaderEffect.Announce(accepted[^1]));
+            }
+
+            if (!isNew) return;
+            _s = _s with { Waiting = _s.Waiting.AddRange(accepted), Accepted = end };
+            if (_s.Turn?.Tab == from) EndTurn();
+
+            // A writer here that was just given the turn goes first, and shares the append.
+            if (from == _s.Self) Pump();
+            else _effects.Add(new LeaderEffect.ContinueSoon());
         }
-#pragma warning disable CA1031 // What a store throws besides leaves the outcome unknown, as a lost connection does.
-        catch (Exception error)
+
+        private void Answer(TabId from, Position position)
         {
-            return new StorageClosedException(StoreClosedReason.Lost, $"The store failed unexpectedly: {error.Message}");
+            if (IsKnown(from, position.Commit)) return;
+            _effects.Add(_s.Refused.Contains(position.Commit)
+                ? new LeaderEffect.AnswerRefused(from, position, StorageErrorCode.Stale, OtherTabFirst)
+                : new LeaderEffect.AskForCommit(from, position));
         }
-#pragma warning restore CA1031
+
+        // Answered when it is durable, and answered later when it is under way.
+        private bool IsKnown(TabId from, CommitId id)
+        {
+            if (view.Ledger.Find(id) is { } marker)
+            {
+                _effects.Add(new LeaderEffect.AnswerCommitted(from, new(marker, id)));
+                return true;
+            }
+
+            foreach (var commit in _s.Waiting) if (commit.Id == id) return true;
+            foreach (var commit in _s.Appending) if (commit.Id == id) return true;
+            return false;
+        }
+
+        private void AskTurn(TabId tab, long number)
+        {
+            if (_s.Turn is { } turn && turn.Tab == tab)
+            {
+                // A repeated request is answered again; a later one means that the tab knows nothing of the earlier.
+                if (number == turn.Number) AnswerTurn(tab, number);
+                else if (number > turn.Number) Grant(tab, number);
+                return;
+            }
+
+            var index = IndexInQueue(tab);
+            if (index < 0) _s = _s with { TurnQueue = _s.TurnQueue.Add(new(tab, number, default)) };
+            else if (_s.TurnQueue[index].Number < number) _s = _s with { TurnQueue = _s.TurnQueue.SetItem(index, new(tab, number, default)) };
+            GrantNext();
+        }
+
+        private int IndexInQueue(TabId tab)
+        {
+            for (var i = 0; i < _s.TurnQueue.Length; i++) if (_s.TurnQueue[i].Tab == tab) return i;
+            return -1;
+        }
+
+        private void Withdraw(TabId tab, long number)
+        {
+            var index = IndexInQueue(tab);
+            if (index >= 0 && _s.TurnQueue[index].Number <= number) _s = _s with { TurnQueue = _s.TurnQueue.RemoveAt(index) };
+        }
+
+        private void EndTurn()
+        {
+            _s = _s with { Turn = null };
+            GrantNext();
+        }
+
+        private void GrantNext()
+        {
+            if (_s.Turn is not null || _s.TurnQueue.IsEmpty) return;
+            var next = _s.TurnQueue[0];
+            _s = _s with { TurnQueue = _s.TurnQueue.RemoveAt(0) };
+            Grant(next.Tab, next.Number);
+        }
+
+        private void Grant(TabId tab, long number)
+        {
+            _s = _s with { Turn = new(tab, number, view.Now) };
+            AnswerTurn(tab, number);
+        }
+
+        private void AnswerTurn(TabId tab, long number) =>
+            _effects.Add(new LeaderEffect.Grant(tab, new(number, _s.Accepted, view.Ledger.End.Marker, [.. _s.Appending, .. _s.Waiting])));
+
+        private void Refuse(TabId to, CommitRecord commit, StorageErrorCode code, string text)
+        {
+            // A copy of this message may still come, when the history has been put back to where it would fit again.
+            if (!_s.Refused.Contains(commit.Id))
+            {
+                _s = _s with { Refused = _s.Refused.Add(commit.Id), RefusedOrder = _s.RefusedOrder.Enqueue(commit.Id) };
+                if (_s.Refused.Count > MaxRefused)
+                    _s = _s with { RefusedOrder = _s.RefusedOrder.Dequeue(out var oldest), Refused = _s.Refused.Remove(oldest) };
+            }
+
+            _effects.Add(new LeaderEffect.AnswerRefused(to, commit.Position, code, text));
+        }
+
+        /// <summary>Looks for a turn that was held too long, and folds the log when nothing was written since the last heartbeat.</summary>
+        private void OnHeartbeat()
+        {
+            if (_s.Turn is { } turn && view.Now - turn.Since > _s.TurnDeadline && !_s.TurnQueue.IsEmpty) EndTurn();
+            var isQuiet = !_s.IsBusy && !_s.WroteSinceHeartbeat;
+            _s = _s with
+            {
+                IsCheckpointDue = _s.IsCheckpointDue || (isQuiet && view.Ledger.LogRecords > MinQuietRecords),
+                WroteSinceHeartbeat = false,
+            };
+            Pump();
+        }
+
+        private void OnAppended(StorageException? error)
+        {
+            var group = _s.Appending;
+            _s = _s with { IsBusy = false, Appending = [] };
+            NoteRoom(error);
+            if (error is not null && !Sabotage.IsMissing(Guard.AppendFailure))
+            {
+                if (EndsLeadership(error))
+                {
+                    Over(error);
+                    return;
+                }
+
+                var failed = group.AddRange(_s.Waiting);
+                _s = _s with { Waiting = [], Accepted = view.Ledger.End };
+                foreach (var commit in failed) Refuse(commit.Writer, commit, error.Code, error.Message);
+            }
+
+            Pump();
+        }
+
+        private void OnCheckpointed(StorageException? error)
+        {
+            _s = _s with { IsBusy = false, IsCheckpointDue = false };
+            NoteRoom(error);
+            if (error is not null && EndsLeadership(error) && !Sabotage.IsMissing(Guard.CheckpointFailure)) Over(error);
+
+            // After a failed checkpoint the log is still over its bound; appends go on until the next heartbeat tries again.
+            else if (error is not null) PumpAppends();
+            else Pump();
+        }
+
+        private void Pump()
+        {
+            if (_s.IsBusy) return;
+            var isOverBound = view.Ledger.LogBytes >= _s.MaxLogBytes || view.Ledger.LogRecords >= _s.MaxLogRecords;
+            var isDue = (_s.IsCheckpointDue || isOverBound) && !IsFull;
+            if (isDue != _s.IsCheckpointDue) _s = _s with { IsCheckpointDue = isDue };
+            if (_s.Waiting.IsEmpty && !isDue) return;
+            if (!view.HoldsLease)
+            {
+                Over(null);
+                return;
+            }
+
+            if (isDue && view.IsImageAtEnd)
+            {
+                _s = _s with { IsBusy = true };
+                _effects.Add(new LeaderEffect.Fold());
+            }
+            else
+            {
+                PumpAppends();
+            }
+        }
+
+        private void PumpAppends()
+        {
+            if (_s.IsBusy || _s.Waiting.IsEmpty) return;
+            long bytes = 0;
+            var count = 0;
+            while (count < _s.Waiting.Length && (count == 0 || bytes + _s.Waiting[count].Bytes.Length <= MaxGroupBytes)) bytes += _s.Waiting[count++].Bytes.Length;
+            var group = _s.Waiting[..count];
+            _s = _s with { IsBusy = true, WroteSinceHeartbeat = true, Appending = group, Waiting = _s.Waiting[count..] };
+            _effects.Add(new LeaderEffect.Append(group));
+        }
+
+        private bool IsFull => _s.FullSince is { } since && view.Now - since < FullPause;
+
+        // Not later with each failure: an app that goes on writing must not keep off the checkpoint, which may give room back.
+        private void NoteRoom(StorageException? error)
+        {
+            if (error is StorageQuotaException && !IsFull) _s = _s with { FullSince = view.Now };
+        }
+
+        private void Over(StorageException? error)
+        {
+            _s = LeaderSession.End(_s);
+            _effects.Add(new LeaderEffect.EndLeadership(error));
+        }
     }
 }

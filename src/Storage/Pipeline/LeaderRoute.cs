@@ -1,0 +1,52 @@
+namespace DataSync.Storage;
+
+/// <summary>The way to whoever leads: this tab's own leadership, or messages to another tab. The same for those who write.</summary>
+internal sealed class LeaderRoute(PipelineCore core, Leadership leadership, Peers peers)
+{
+    /// <summary>Whether this tab leads.</summary>
+    public bool IsHere => leadership.IsHere;
+
+    /// <summary>Whether anybody is known to lead.</summary>
+    public bool IsKnown => peers.Leader is not null;
+
+    /// <summary>Sends commits, each built on the one before; asks about those whose bytes this leader was sent before.</summary>
+    public void Send(IReadOnlyCollection<PendingCommit> commits)
+    {
+        if (leadership.IsHere)
+        {
+            leadership.Take(new LeaderRequest.Commit(core.Self, [.. commits.Select(c => c.Commit)]));
+            return;
+        }
+
+        foreach (var pending in commits)
+        {
+            if (peers.Leader is { } leader && pending.SentTo == leader) peers.Post(CommitMessageKind.Question, m => m with { Position = pending.Commit.Position });
+            else SendBytes(pending);
+        }
+    }
+
+    /// <summary>Sends a commit's bytes to the leader in another tab.</summary>
+    public void SendBytes(PendingCommit pending)
+    {
+        if (peers.Leader is not { } leader) return;
+        pending.SentTo = leader;
+        peers.Post(CommitMessageKind.Commit, m => m with { Position = pending.Commit.Position, Records = [pending.Commit.Segment.Array!] });
+    }
+
+    /// <summary>Asks for the write turn, or asks again.</summary>
+    public void AskTurn(long number)
+    {
+        if (leadership.IsHere) leadership.Take(new LeaderRequest.AskTurn(core.Self, number));
+        else peers.Post(CommitMessageKind.TurnRequest, m => m with { Turn = number });
+    }
+
+    /// <summary>Takes the turn at once, where this tab leads and nobody has or awaits it; null otherwise.</summary>
+    public TurnGrant? TryTakeTurn(long number) => leadership.TryTakeTurn(number);
+
+    /// <summary>Gives the turn back, or withdraws the request for it.</summary>
+    public void ReleaseTurn(long number)
+    {
+        if (leadership.IsHere) leadership.Take(new LeaderRequest.ReleaseTurn(core.Self, number));
+        else peers.Post(CommitMessageKind.TurnRelease, m => m with { Turn = number });
+    }
+}

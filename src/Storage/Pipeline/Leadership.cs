@@ -1,0 +1,324 @@
+using DataSync.Coordination;
+
+namespace DataSync.Storage;
+
+/// <summary>
+/// This tab's own leaderships: taking over when elected, and doing what <see cref="LeaderSession"/> decides, on the store and towards
+/// the tabs. Guarded by the gate.
+/// </summary>
+internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, StoreLink link, ImageFollower image, Peers peers)
+{
+    /// <summary>The one that was granted last; it begins when the election says so.</summary>
+    private Term? _elected;
+    private Term? _term;
+
+    /// <summary>Durable commits that the other tabs are about to hear of.</summary>
+    private int _toAnnounce;
+
+    /// <summary>This tab has begun to lead.</summary>
+    public required Action Began { private get; init; }
+
+    /// <summary>A commit of this tab was not taken and never will be. Told: which, why, and the last durable marker.</summary>
+    public required Action<CommitId, StorageErrorCode, string> Refused { private get; init; }
+
+    /// <summary>This tab gets the write turn.</summary>
+    public required Action<TurnGrant> TurnGranted { private get; init; }
+
+    /// <summary>The store cannot be used any more.</summary>
+    public required Action<StorageException> Failed { private get; init; }
+
+    /// <summary>Whether this tab accepts commits at this moment.</summary>
+    public bool IsHere => _term is not null;
+
+    /// <summary>
+    /// The election chose this tab. In this order: raise the epoch (that fences the old leader), then read what it still appended.
+    /// </summary>
+    /// <returns>The epoch that the store granted.</returns>
+    public async ValueTask<Epoch> TakeOverAsync(Epoch proposed, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (link.ReadOnlyReason is { } reason) throw reason;
+            var head = await link.RaiseEpochAsync(proposed, cancellationToken).ConfigureAwait(false);
+            var fence = new Fence(link.Incarnation, head.Epoch);
+            core.Gate.Run(() => peers.OnGranted(head.Epoch));
+            await link.WaitForCatchUpAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+            if (link.NeedsRepair || (!Sabotage.IsMissing(Guard.CatchUpBeforeLeading) && await link.ReadBehindAsync().ConfigureAwait(false)))
+                await link.RepairAsync(fence, cancellationToken).ConfigureAwait(false);
+            core.Gate.Run(() =>
+            {
+                core.ThrowIfUnusable();
+
+                // A take-over that was given up (the tab was frozen) may end behind the one that came after it.
+                if (head.Epoch >= peers.Granted) _elected = new Term(new LeaderState(core.Self, fence, image.Ledger.End, core.Options));
+            });
+            return head.Epoch;
+        }
+        catch (StorageException error) when (error is StoreReplacedException or StorageClosedException)
+        {
+            core.Gate.Run(() => End(error));
+            throw;
+        }
+    }
+
+    public void OnLeadershipChanged(LeadershipChangedEventArgs e)
+    {
+        if (core.IsStopped) return;
+        if (e.Role != TabRole.Leader)
+        {
+            if (_term is not null) Stop();
+            peers.OnElected(e.NewLeader, e.Epoch);
+        }
+        else if (e.Epoch < peers.Granted)
+        {
+            // The election does not know yet that another tab took over while this one was about to.
+            var granted = peers.Granted;
+            core.Gate.Defer(() => coordinator.StepDown(granted));
+        }
+        else if (_elected is { } elected && elected.State.Fence.Epoch == e.Epoch && _term != elected)
+        {
+            elected.Lease = coordinator.CurrentLease;
+            _term = elected;
+            peers.LeadHere(e.Epoch);
+            Log.Leading(core.Logger, core.Scope, e.Epoch.Value, image.Ledger.End.Marker);
+            Announce(hasJustBegun: true);
+            Began();
+        }
+    }
+
+    /// <summary>Takes a request of this tab or another; without effect when this tab does not lead.</summary>
+    public void Take(LeaderRequest request)
+    {
+        if (_term is { } term) Run(term, request);
+    }
+
+    /// <summary>Takes the turn at once for this tab when nobody has or awaits it; null otherwise.</summary>
+    public TurnGrant? TryTakeTurn(long number)
+    {
+        if (_term is not { } term) return null;
+        (term.State, var effects) = LeaderSession.Step(term.State, new LeaderRequest.TakeTurn(number), ViewOf(term));
+        return effects is [LeaderEffect.Grant(_, var grant)] ? grant : null;
+    }
+
+    /// <summary>Takes a message that names the leadership it means; a late copy must not reach a later one.</summary>
+    public void Handle(CommitMessage message)
+    {
+        if (_term is not { } term || term.State.Fence.Epoch != message.Epoch) return;
+        if (message.Kind == CommitMessageKind.TurnRequest) Run(term, new LeaderRequest.AskTurn(message.Sender, message.Turn));
+        else if (message.Kind == CommitMessageKind.TurnRelease) Run(term, new LeaderRequest.ReleaseTurn(message.Sender, message.Turn));
+        else if (message.Kind == CommitMessageKind.Question) Run(term, new LeaderRequest.Question(message.Sender, message.Position));
+        else if (message.ReadCommits(verifyBlocks: true) is [var commit] && commit.Writer == message.Sender)
+        {
+            Run(term, new LeaderRequest.Commit(message.Sender, [commit]));
+        }
+        else
+        {
+            core.Metrics.OnDropped();
+        }
+    }
+
+    /// <summary>Says that this tab leads, if it does.</summary>
+    public void Announce(bool hasJustBegun)
+    {
+        if (_term is not { } term) return;
+        peers.Post(CommitMessageKind.Leading, m => m with
+        {
+            Epoch = term.State.Fence.Epoch,
+            Position = image.Ledger.End,
+            Durable = image.Ledger.End.Marker,
+            HasJustBegun = hasJustBegun,
+        });
+    }
+
+    /// <summary>The store granted this epoch: a leadership under a lower one is over.</summary>
+    public void OnGranted(Epoch epoch)
+    {
+        if (_term is { } term && epoch > term.State.Fence.Epoch) End(new FencedException(term.State.Fence.Epoch, epoch));
+    }
+
+    /// <summary>Ends the leadership, if there is one, for what the store said.</summary>
+    /// <param name="error">Null when only the lease ran out: the coordinator knows.</param>
+    public void End(StorageException? error)
+    {
+        Stop();
+        switch (error)
+        {
+            case null:
+                break;
+            case StoreReplacedException or StorageClosedException { Reason: not StoreClosedReason.Lost }:
+                Failed(error);
+                break;
+            case StorageClosedException:
+                link.StartReopen();
+                break;
+            default:
+                Log.Fenced(core.Logger, core.Scope, error.Message);
+                if (error is FencedException fenced)
+                {
+                    core.Metrics.OnFenced();
+                    core.Gate.Defer(() => coordinator.StepDown(fenced.StoreEpoch));
+                }
+                else
+                {
+                    Resign();
+                }
+
+                link.StartCatchUp();
+                break;
+        }
+    }
+
+    /// <summary>Ends the leadership and lets another tab lead: the election does not know yet that it has ended.</summary>
+    public void Resign()
+    {
+        Stop();
+        core.Gate.Defer(() => _ = StoreLink.TryAsync(coordinator.ResignAsync));
+    }
+
+    /// <summary>Ends the leadership, if there is one, without a word.</summary>
+    public void Stop()
+    {
+        if (_term is { } term) term.State = LeaderSession.End(term.State);
+        _term = null;
+        peers.EndHere();
+    }
+
+    private void Run(Term term, LeaderRequest request)
+    {
+        (term.State, var effects) = LeaderSession.Step(term.State, request, ViewOf(term));
+        foreach (var effect in effects) Execute(term, effect);
+    }
+
+    private LeaderView ViewOf(Term term) =>
+        new(image.Ledger, image.IsAtEnd, term.Lease is not { IsHeld: false }, core.Time.GetElapsedTime(0));
+
+    private void Execute(Term term, LeaderEffect effect)
+    {
+        switch (effect)
+        {
+            case LeaderEffect.Append(var group):
+                _ = AppendAsync(term, group);
+                break;
+            case LeaderEffect.Fold:
+                if (image.MakeCheckpoint(term.State.Fence) is { } checkpoint) _ = CheckpointAsync(term, checkpoint);
+                else Run(term, new LeaderRequest.Checkpointed(null)); // an effect before it moved the image
+                break;
+            case LeaderEffect.ContinueSoon:
+                core.Gate.Defer(() => core.Gate.Run(() => Run(term, new LeaderRequest.Continue())));
+                break;
+            case LeaderEffect.Announce(var commit):
+                OnAppended(commit);
+                break;
+            case LeaderEffect.AnswerCommitted(var to, var position) when to != core.Self: // here the ledger holds it, so the image does or will
+                peers.Post(CommitMessageKind.Committed, m => m with { To = to, Position = position, Durable = image.Ledger.End.Marker });
+                break;
+            case LeaderEffect.AnswerRefused(var to, var position, var code, var text):
+                if (to == core.Self) Refused(position.Commit, code, text);
+                else peers.Post(CommitMessageKind.Refused, m => m with { To = to, Position = position, Durable = image.Ledger.End.Marker, Code = code, Text = text });
+                break;
+            case LeaderEffect.AskForCommit(var from, var position):
+                peers.Post(CommitMessageKind.Missing, m => m with { To = from, Position = position });
+                break;
+            case LeaderEffect.Grant(var to, var grant):
+                if (to == core.Self) TurnGranted(grant);
+                else PostGrant(to, grant);
+                break;
+            case LeaderEffect.EndLeadership(var error):
+                End(error);
+                break;
+        }
+    }
+
+    private void PostGrant(TabId to, TurnGrant grant) => peers.Post(CommitMessageKind.TurnGrant, m => m with
+    {
+        To = to,
+        Position = grant.Base,
+        Turn = grant.Number,
+        Durable = grant.Durable,
+        Records = [.. grant.Accepted.Select(c => c.Segment.Array!)],
+    });
+
+    private async Task AppendAsync(Term term, IReadOnlyList<CommitRecord> group)
+    {
+        var error = await Attempt(() => link.AppendAsync(term.State.Fence, group)).ConfigureAwait(false);
+        core.Gate.Run(() =>
+        {
+            // Also when the leadership has ended meanwhile: durable is durable.
+            if (error is null || Sabotage.IsMissing(Guard.AppendFailure)) foreach (var commit in group) OnAppended(commit);
+            Run(term, new LeaderRequest.Appended(error));
+        });
+    }
+
+    private async Task CheckpointAsync(Term term, Checkpoint checkpoint)
+    {
+        var error = await Attempt(() => link.CheckpointAsync(term.State.Fence, checkpoint)).ConfigureAwait(false);
+        foreach (var extent in checkpoint.Extents) extent.Dispose();
+        core.Gate.Run(() =>
+        {
+            if (error is null || Sabotage.IsMissing(Guard.CheckpointFailure))
+            {
+                image.Ledger.OnCheckpoint(checkpoint.Head);
+                core.Metrics.OnCheckpoint();
+                Log.Checkpointed(core.Logger, core.Scope, checkpoint.Head.Checkpoint.Marker, checkpoint.Extents.Count);
+            }
+            else if (!LeaderSession.EndsLeadership(error))
+            {
+                Log.CheckpointFailed(core.Logger, core.Scope, error.Message);
+            }
+
+            Run(term, new LeaderRequest.Checkpointed(error));
+        });
+    }
+
+    private void OnAppended(CommitRecord commit)
+    {
+        // A writer here is answered first: what it does until its next wait, others need not have heard. They hear in order.
+        var isLater = _toAnnounce > 0 || commit.Writer == core.Self;
+        if (!isLater) Announce(commit);
+        image.OnDurable(commit);
+        if (!isLater || !peers.HasCompany) return;
+        _toAnnounce++;
+        core.Gate.Defer(() => core.Gate.Run(() =>
+        {
+            _toAnnounce--;
+            Announce(commit);
+        }));
+    }
+
+    // Nobody hears it where no other tab is known; one that has just come asks who leads, and reads the log.
+    private void Announce(CommitRecord commit) => peers.Post(CommitMessageKind.Committed, m => m with
+    {
+        Epoch = commit.Epoch,
+        Position = commit.Position,
+        Durable = commit.Marker,
+        Records = commit.Bytes.Length <= core.Options.AnnounceBytes ? [commit.Segment.Array!] : [],
+    });
+
+    private static async ValueTask<StorageException?> Attempt(Func<ValueTask> work)
+    {
+        try
+        {
+            await work().ConfigureAwait(false);
+            return null;
+        }
+        catch (StorageException error)
+        {
+            return error;
+        }
+#pragma warning disable CA1031 // What a store throws besides leaves the outcome unknown, as a lost connection does.
+        catch (Exception error)
+        {
+            return StoreLink.Unexpected(error);
+        }
+#pragma warning restore CA1031
+    }
+
+    /// <summary>One leadership, from its epoch on.</summary>
+    private sealed class Term(LeaderState state)
+    {
+        public LeaderState State { get; set; } = state;
+
+        /// <summary>Under which it acts; null until the election says that it has begun.</summary>
+        public LeaderLease? Lease { get; set; }
+    }
+}

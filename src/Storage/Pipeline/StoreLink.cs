@@ -1,0 +1,276 @@
+using DataSync.Coordination;
+using Polly;
+using Polly.Retry;
+
+namespace DataSync.Storage;
+
+/// <summary>
+/// A tab's way to its store: opened, opened again when its connection is lost, and read where messages were missed. A store that
+/// fails for a moment is tried again a few times before this tab stops for good. Guarded by the gate; reads run outside of it.
+/// </summary>
+internal sealed class StoreLink
+{
+    /// <summary>About ten seconds in all, since the waits double: longer than a browser's storage is away when it restarts.</summary>
+    private const int MaxReadRetries = 8;
+
+    /// <summary>About three seconds, and the opening itself waits as well.</summary>
+    private const int MaxReopenRetries = 6;
+
+    /// <summary>Within it an aborted transaction's reason (another tab's upgrade, a moment without room) has often passed.</summary>
+    private static readonly TimeSpan FirstRetryDelay = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>Room does not come back within milliseconds, and each try asks a full disk for more.</summary>
+    private static readonly TimeSpan FullRetryDelay = TimeSpan.FromSeconds(2);
+
+    private readonly PipelineCore _core;
+    private readonly IBlockStore _store;
+    private readonly ImageFollower _image;
+    private readonly Waiters _caughtUp;
+    private readonly Lazy<ResiliencePipeline> _read;
+    private readonly Lazy<ResiliencePipeline> _reopen;
+    private RecoveryOptions _recovery = new();
+    private RecoveredStore? _recovered;
+    private bool _catchingUp;
+    private bool _catchUpAgain;
+    private bool _reopening;
+
+    public StoreLink(PipelineCore core, IBlockStore store, ImageFollower image)
+    {
+        (_core, _store, _image) = (core, store, image);
+        (_read, _reopen) = (new(MakeReadPolicy), new(MakeReopenPolicy));
+        _caughtUp = new Waiters(core);
+    }
+
+    /// <summary>The store's head was read.</summary>
+    public required Action<Head> HeadSeen { private get; init; }
+
+    /// <summary>The connection was lost, not the data (so far): whoever writes has to stop.</summary>
+    public required Action ConnectionLost { private get; init; }
+
+    /// <summary>The store cannot be used any more.</summary>
+    public required Action<StorageException> Failed { private get; init; }
+
+    public Guid Incarnation { get; private set; }
+
+    /// <summary>What was found when the store was opened or repaired; null before.</summary>
+    public RecoveryReport? Report => _recovered?.Report;
+
+    /// <summary>Whether the log ends in something that a leader has to remove.</summary>
+    public bool NeedsRepair => _recovered is { NeedsRepair: true };
+
+    /// <summary>Why nothing may be written, whoever leads; null when it may.</summary>
+    public CorruptStoreException? ReadOnlyReason =>
+        _recovered is { Report: { IsCorrupt: true } report } && _recovery.Action == CorruptionAction.Report ? new CorruptStoreException(report) : null;
+
+    public ValueTask<Head> OpenAsync(RecoveryOptions recovery, CancellationToken cancellationToken)
+    {
+        _recovery = recovery;
+        return _store.OpenAsync(cancellationToken);
+    }
+
+    public ValueTask<RecoveredStore> LoadAsync(Head? head, CancellationToken cancellationToken) =>
+        Recovery.LoadAsync(_store, head, _recovery, cancellationToken);
+
+    /// <summary>What was loaded is what this tab starts from.</summary>
+    public void Install(RecoveredStore recovered)
+    {
+        _recovered = recovered;
+        Incarnation = recovered.Head.Incarnation;
+    }
+
+    public ValueTask<RecoveryReport> VerifyAsync(RecoveryMode mode, IProgress<RecoveryProgress>? progress, CancellationToken cancellationToken) =>
+        Recovery.VerifyAsync(_store, mode, progress, cancellationToken);
+
+    public ValueTask<Head> RaiseEpochAsync(Epoch proposed, CancellationToken cancellationToken) =>
+        _store.RaiseEpochAsync(Incarnation, proposed, _core.Self, cancellationToken);
+
+    public ValueTask AppendAsync(Fence fence, IReadOnlyList<CommitRecord> group) => _store.AppendAsync(fence, group, CancellationToken.None);
+
+    public ValueTask CheckpointAsync(Fence fence, Checkpoint checkpoint) => _store.CheckpointAsync(fence, checkpoint, CancellationToken.None);
+
+    /// <summary>What a crash left behind the end of the history, or damage that the app wants repaired, goes before the first append.</summary>
+    public async Task RepairAsync(Fence fence, CancellationToken cancellationToken)
+    {
+        var current = await LoadAsync(null, cancellationToken).ConfigureAwait(false);
+        var repaired = await Recovery.RepairAsync(_store, fence, current, cancellationToken).ConfigureAwait(false);
+        _core.Gate.Run(() =>
+        {
+            _recovered = repaired;
+            _image.Reload(repaired);
+        });
+    }
+
+    /// <summary>Reads what the log holds behind this tab's history; a reading under way is followed by another.</summary>
+    public void StartCatchUp() => _core.Gate.Run(() =>
+    {
+        if (_core.IsStopped || !_image.IsOpen || _reopening) return; // after a reopening it begins by itself
+        _catchUpAgain = _catchingUp;
+        if (_catchingUp) return;
+
+        // Known as under way before it begins, and begun outside the lock: a store may answer at once.
+        _catchingUp = true;
+        _core.Gate.Defer(() => _ = RunCatchUpAsync());
+    });
+
+    public Task CatchUpAsync() => _core.Gate.Run(() =>
+    {
+        StartCatchUp();
+        return WaitForCatchUpAsync();
+    });
+
+    /// <summary>Waits for the reading or reopening that is under way, if any.</summary>
+    public Task WaitForCatchUpAsync() => _core.Gate.Run(() =>
+        (!_catchingUp && !_reopening) || _core.IsStopped ? Task.CompletedTask : _caughtUp.Add());
+
+    /// <summary>Reads what the log holds behind this tab's history, now.</summary>
+    /// <returns>Whether the log ends in something that a leader has to remove.</returns>
+    public async Task<bool> ReadBehindAsync()
+    {
+        var from = _core.Gate.Run(() => _image.Ledger.End);
+        var slice = await Recovery.ReadLogAsync(_store, Incarnation, from, _core.Closing).ConfigureAwait(false);
+        if (!slice.NeedsReload)
+        {
+            _core.Gate.Run(() =>
+            {
+                HeadSeen(slice.Head);
+                foreach (var commit in slice.Commits) _image.OnDurable(commit);
+            });
+            return slice.DropFrom is not null;
+        }
+
+        var recovered = await LoadAsync(slice.Head, _core.Closing).ConfigureAwait(false);
+        _core.Gate.Run(() =>
+        {
+            _image.Reload(recovered);
+            HeadSeen(recovered.Head);
+        });
+        return recovered.NeedsRepair;
+    }
+
+    /// <summary>The connection was lost: open again, and settle what is unknown by reading the log.</summary>
+    public void StartReopen()
+    {
+        if (_reopening || _core.IsStopped) return;
+        _reopening = true;
+        ConnectionLost();
+        _core.Gate.Defer(() => _ = ReopenAsync());
+    }
+
+    public void OnStoreClosed(StoreClosedReason reason) => _core.Gate.Run(() =>
+    {
+        if (_core.IsStopped) return;
+        if (reason != StoreClosedReason.Lost) Failed(new StorageClosedException(reason));
+        else StartReopen();
+    });
+
+    /// <summary>Makes what is made when first used, in a moment in which nobody waits for it.</summary>
+    public void Rehearse()
+    {
+        var head = _recovered!.Head;
+        _ = HeadCodec.Decode(HeadCodec.Encode(StoreRules.Raise(head, head.Incarnation, head.Epoch, _core.Self)));
+        _ = (_read.Value, _reopen.Value);
+    }
+
+    public void Stop() => _caughtUp.Release();
+
+    /// <summary>Runs work on the store and returns what it failed with, as the exception that tells what to do.</summary>
+    public static async Task<StorageException?> TryAsync(Func<Task> work)
+    {
+        try
+        {
+            await work().ConfigureAwait(false);
+            return null;
+        }
+        catch (StorageException error)
+        {
+            return error;
+        }
+        catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException)
+        {
+            return null;
+        }
+#pragma warning disable CA1031 // Whatever else a store throws leaves its state unknown, as a lost connection does.
+        catch (Exception error)
+        {
+            return Unexpected(error);
+        }
+#pragma warning restore CA1031
+    }
+
+    /// <summary>What an exception of a store means that it should not throw: its state is unknown, as with a lost connection.</summary>
+    public static StorageClosedException Unexpected(Exception error) =>
+        new(StoreClosedReason.Lost, $"The store failed unexpectedly: {error.Message}");
+
+    private async Task RunCatchUpAsync()
+    {
+        while (true)
+        {
+            _core.Metrics.OnCatchUp();
+            var error = await TryAsync(ReadPatientlyAsync).ConfigureAwait(false);
+            var again = _core.Gate.Run(() =>
+            {
+                if (error is StorageClosedException { Reason: StoreClosedReason.Lost }) StartReopen();
+                else if (error is not null) Failed(error);
+                _catchingUp = _catchUpAgain && error is null && !_core.IsClosed;
+                _catchUpAgain = false;
+                if (!_catchingUp && !_reopening) _caughtUp.Release();
+                return _catchingUp;
+            });
+            if (!again) return;
+        }
+    }
+
+    private Task ReadPatientlyAsync() => _read.Value.ExecuteAsync(async _ => await ReadBehindAsync().ConfigureAwait(false), _core.Closing).AsTask();
+
+    // Open again only when it can be read as well: a connection that is lost with every read would be opened over and over.
+    private async Task ReopenAsync()
+    {
+        Log.Reopening(_core.Logger, _core.Scope);
+        var error = await TryAsync(() => _reopen.Value.ExecuteAsync(
+            async token =>
+            {
+                var head = await _store.OpenAsync(token).ConfigureAwait(false);
+                if (head.Incarnation != Incarnation) throw head.Epoch == default ? StoreReplacedException.Emptied() : new StoreReplacedException();
+                await ReadBehindAsync().ConfigureAwait(false);
+            },
+            _core.Closing).AsTask()).ConfigureAwait(false);
+        _core.Gate.Run(() =>
+        {
+            _reopening = false;
+            if (error is not null) Failed(error);
+            else StartCatchUp();
+        });
+    }
+
+    /// <summary>
+    /// Whether the same call may succeed a moment later. What the browser gives no reason for, or no room for, may; damage, another
+    /// store and a newer format stay. A lost connection is opened again first.
+    /// </summary>
+    private static bool IsPassing(StorageException error) => error.Code is StorageErrorCode.Other or StorageErrorCode.Quota or StorageErrorCode.Unavailable;
+
+    private ResiliencePipeline MakeReadPolicy()
+    {
+        var policy = MakePatient(MaxReadRetries);
+        policy.ShouldHandle = new PredicateBuilder().Handle<StorageException>(IsPassing);
+        policy.OnRetry = retry =>
+        {
+            Log.ReadFailed(_core.Logger, _core.Scope, retry.Outcome.Exception!.Message);
+            return default;
+        };
+        return new ResiliencePipelineBuilder { TimeProvider = _core.Time }.AddRetry(policy).Build();
+    }
+
+    private ResiliencePipeline MakeReopenPolicy()
+    {
+        var policy = MakePatient(MaxReopenRetries);
+        policy.ShouldHandle = new PredicateBuilder().Handle<StorageException>(error => IsPassing(error) || error is StorageClosedException);
+        return new ResiliencePipelineBuilder { TimeProvider = _core.Time }.AddRetry(policy).Build();
+    }
+
+    private RetryStrategyOptions MakePatient(int attempts)
+    {
+        var policy = _core.MakeRetry(attempts, FirstRetryDelay);
+        policy.DelayGenerator = retry => new(retry.Outcome.Exception is StorageQuotaException ? FullRetryDelay : null);
+        return policy;
+    }
+}
