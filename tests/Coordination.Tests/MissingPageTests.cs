@@ -8,7 +8,7 @@ public sealed class MissingPageTests
     private const int LeaseUnavailable = 1004;
 
     private readonly Scripts _scripts = new();
-    private readonly ManualTimeProvider _time = new();
+    private readonly VirtualClock _time = new();
     private readonly ListLogger _logger = new();
 
     public static TheoryData<Exception> Missing => new(

@@ -7,7 +7,7 @@ internal sealed class Profile : IDisposable
 
     public Profile(bool webLocks = true) => Browser = new InMemoryBrowser(Time, webLocks);
 
-    public ManualTimeProvider Time { get; } = new();
+    public VirtualClock Time { get; } = new();
 
     public InMemoryBrowser Browser { get; }
 
@@ -53,11 +53,7 @@ internal sealed class Profile : IDisposable
     public Tab[] Join(int count) => [.. Enumerable.Range(0, count).Select(_ => Join())];
 
     /// <summary>Does something as from a timer of the virtual clock, without xunit's context.</summary>
-    public void Do(Action action)
-    {
-        using var timer = Time.CreateTimer(_ => action(), null, TimeSpan.Zero, Timeout.InfiniteTimeSpan);
-        Time.Advance(TimeSpan.Zero);
-    }
+    public void Do(Action action) => Time.Do(action);
 
     public void Run(double seconds) => Time.Advance(TimeSpan.FromSeconds(seconds));
 

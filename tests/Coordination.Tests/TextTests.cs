@@ -8,7 +8,7 @@ public sealed class TextTests
     [Fact]
     public void Tab_ids_order_by_start_time_and_survive_their_text()
     {
-        var time = new ManualTimeProvider();
+        var time = new VirtualClock();
         var ids = new List<TabId>();
         for (var i = 0; i < 100; i++)
         {
@@ -105,7 +105,7 @@ public sealed class TextTests
     [Fact]
     public void Presence_is_judged_by_change_and_not_by_what_is_written()
     {
-        var time = new ManualTimeProvider();
+        var time = new VirtualClock();
         var other = TabId.New(time);
         var presence = new TabPresence(Tab, TimeSpan.FromSeconds(5), time);
         Assert.Contains(other, presence.Update([$"{other} 900"]).Live);

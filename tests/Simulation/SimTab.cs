@@ -11,6 +11,7 @@ internal sealed partial class SimTab : ILogger
 {
     private const int MaxAttempts = 40;
     private readonly World _world;
+    private readonly TabRig _rig;
     private readonly List<TaskCompletionSource> _waitForReaders = [];
     private readonly List<Operation> _unflushed = [];
     private SimConnection? _reader, _writer;
@@ -22,19 +23,14 @@ internal sealed partial class SimTab : ILogger
     public SimTab(World world, int slot, string name, double drift, SyncPolicy? deferred)
     {
         (_world, Slot, Name) = (world, slot, name);
-        Platform = world.Browser.OpenTab();
-        Clock = drift == 0 ? Platform.Clock : new DriftingClock(Platform.Clock, 1 + drift);
-        Page = new SimPlatform(world, this, Platform);
-        Coordinator = new TabCoordinator(Page, new CoordinationOptions { Scope = World.Scope }, Clock, this) { RunsInPlace = true };
+        var platform = world.Browser.OpenTab();
         Inner = new MemoryBlockStore(world.Medium);
-        Store = new FaultyBlockStore(Inner) { Before = call => world.Store.BeforeAsync(this, call), After = call => world.Store.AfterAsync(this, call) };
-        Pipeline = new CommitPipeline(Store, world.Bus.CreateChannel(this), Coordinator, world.Options, Clock, this, new PipelineSources
-        {
-            RunsInPlace = true,
-            NewCommitId = NewCommitId,
-            Jitter = world.Jitter.Fraction,
-            Later = action => Platform.Clock.CreateTimer(_ => action(), null, TimeSpan.Zero, Timeout.InfiniteTimeSpan),
-        });
+        Page = new SimPlatform(world, this, platform);
+        _rig = new TabRig(
+            World.Scope, platform, Inner, world.Bus.CreateChannel(this), world.Options, Page,
+            drift == 0 ? null : new DriftingClock(platform.Clock, 1 + drift), this, world.Jitter.Fraction, NewCommitId);
+        Store.Before = call => world.Store.BeforeAsync(this, call);
+        Store.After = call => world.Store.AfterAsync(this, call);
         Pipeline.Committed += OnCommitted;
         Pipeline.Faulted += (_, e) => world.OnFaulted(this, e.Error);
         Triggers = new SimTriggers(Clock);
@@ -48,20 +44,20 @@ internal sealed partial class SimTab : ILogger
 
     public string Name { get; }
 
-    public InMemoryTabPlatform Platform { get; }
+    public InMemoryTabPlatform Platform => _rig.Platform;
 
     public SimPlatform Page { get; }
 
     /// <summary>The tab's own clock, which may drift.</summary>
-    public TimeProvider Clock { get; }
+    public TimeProvider Clock => _rig.Clock;
 
-    public TabCoordinator Coordinator { get; }
+    public TabCoordinator Coordinator => _rig.Coordinator;
 
     public MemoryBlockStore Inner { get; }
 
-    public FaultyBlockStore Store { get; }
+    public FaultyBlockStore Store => _rig.Store;
 
-    public CommitPipeline Pipeline { get; }
+    public CommitPipeline Pipeline => _rig.Pipeline;
 
     public AutoSyncManager Sync { get; }
 

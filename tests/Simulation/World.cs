@@ -69,7 +69,7 @@ internal sealed partial class World : IDisposable
     /// <summary>The world that runs on this thread.</summary>
     public static World? Current => _current;
 
-    public SimClock Clock { get; } = new();
+    public VirtualClock Clock { get; } = new();
 
     public InMemoryBrowser Browser { get; }
 

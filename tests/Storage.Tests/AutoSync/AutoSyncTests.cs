@@ -175,7 +175,7 @@ public sealed class AutoSyncTests : IDisposable
     public void A_shutdown_waits_for_writes_that_were_called_before_it()
     {
         var tab = Open(1, new SyncPolicy { DirtyBytes = 4096, BackpressureBytes = 20_000 })[0];
-        var held = tab.Tab.Store.HoldAt(Contracts.StoreOperation.Append);
+        var held = tab.Tab.Store.HoldAt(StoreOperation.Append);
         var writes = Enumerable.Range(0, 10).Select(i => tab.Append((ulong)i)).ToList();
         Assert.Contains(writes, w => !w.IsCompleted);
         var shutdown = _cluster.Start(async () =>
@@ -197,7 +197,7 @@ public sealed class AutoSyncTests : IDisposable
         var tabs = Open(2);
         tabs[1].AppendNow(1);
         tabs[1].ForceSync();
-        tabs[0].Tab.Store.FailAt(Contracts.StoreOperation.Append, new StorageQuotaException());
+        tabs[0].Tab.Store.FailAt(StoreOperation.Append, new StorageQuotaException());
         tabs[1].AppendNow(2);
         tabs[1].AppendNow(3);
         Assert.Throws<StorageQuotaException>(() => tabs[1].Wait(() => tabs[1].Sync.SyncAsync()));
@@ -219,7 +219,7 @@ public sealed class AutoSyncTests : IDisposable
     public void Writes_wait_when_too_much_is_not_durable_and_go_on_at_half_of_it()
     {
         var tab = Open(1, new SyncPolicy { DirtyBytes = 1 << 16, BackpressureBytes = 1 << 16 })[0];
-        var held = tab.Tab.Store.HoldAt(Contracts.StoreOperation.Append);
+        var held = tab.Tab.Store.HoldAt(StoreOperation.Append);
         long most = 0;
         var writes = new List<Task<long>>();
         for (ulong i = 0; i < 50; i++)

@@ -84,7 +84,7 @@ public sealed class RerunTests : IDisposable
         var tabs = Open(2);
         tabs[0].AppendNow(1);
         tabs[0].AppendNow(2);
-        var rerun = tabs[0].Tab.Store.HoldAt(Contracts.StoreOperation.Append, nth: 2);
+        var rerun = tabs[0].Tab.Store.HoldAt(StoreOperation.Append, nth: 2);
         _cluster.Wait(_cluster.Start(() => tabs[1].Tab.AppendAsync(100)));
         _cluster.Run(0.05);
         Assert.True(rerun.Reached.IsCompleted);
@@ -121,7 +121,7 @@ public sealed class RerunTests : IDisposable
     {
         var tabs = Open(2);
         var runs = 0;
-        var append = tabs[0].Tab.Store.HoldAt(Contracts.StoreOperation.Append);
+        var append = tabs[0].Tab.Store.HoldAt(StoreOperation.Append);
         tabs[1].AppendNow(1);
         _cluster.Do(() => _ = tabs[1].Sync.SyncAsync());
         _cluster.Run(0.01);
@@ -220,7 +220,7 @@ public sealed class RerunTests : IDisposable
     public void A_leaders_crash_in_the_middle_of_a_sync_loses_nothing_of_a_follower()
     {
         var tabs = Open(3);
-        var held = tabs[0].Tab.Store.HoldAt(Contracts.StoreOperation.Append, after: true);
+        var held = tabs[0].Tab.Store.HoldAt(StoreOperation.Append, after: true);
         for (ulong i = 1; i <= 5; i++) tabs[2].AppendNow(i);
         _cluster.Run(0.15);
         Assert.True(held.Reached.IsCompleted);

@@ -34,7 +34,7 @@ internal sealed class SyncedTab : IDisposable
 
     public List<bool> Backpressure { get; } = [];
 
-    public int Appends => Tab.Store.CountOf(Contracts.StoreOperation.Append);
+    public int Appends => Tab.Store.CountOf(StoreOperation.Append);
 
     /// <summary>Appends a tag and does not wait.</summary>
     public Task<long> Append(ulong tag) => _cluster.Start(() => AppendAsync(tag));

@@ -1,6 +1,5 @@
 using DataSync.Contracts;
 using DataSync.Coordination;
-using DataSync.Coordination.Tests;
 using Xunit;
 
 namespace DataSync.Storage.Tests.Files;

@@ -1,5 +1,4 @@
 using DataSync.Coordination;
-using DataSync.Coordination.Tests;
 using Xunit;
 
 namespace DataSync.Storage.Tests.Files;

@@ -1,7 +1,5 @@
 using System.Buffers.Binary;
-using DataSync.Contracts;
 using DataSync.Coordination;
-using DataSync.Coordination.Tests;
 using Xunit;
 
 namespace DataSync.Storage.Tests.Pipeline;
@@ -13,7 +11,7 @@ internal sealed class Cluster : IDisposable
 
     public Cluster(bool webLocks = true) => Browser = new InMemoryBrowser(Time, webLocks);
 
-    public ManualTimeProvider Time { get; } = new();
+    public VirtualClock Time { get; } = new();
 
     public InMemoryBrowser Browser { get; }
 
@@ -62,11 +60,7 @@ internal sealed class Cluster : IDisposable
     }
 
     /// <summary>Starts something on the virtual clock's thread of events, without xunit's context.</summary>
-    public void Do(Action action)
-    {
-        using var timer = Time.CreateTimer(_ => action(), null, TimeSpan.Zero, Timeout.InfiniteTimeSpan);
-        Time.Advance(TimeSpan.Zero);
-    }
+    public void Do(Action action) => Time.Do(action);
 
     public Task<T> Start<T>(Func<Task<T>> work)
     {
@@ -95,35 +89,25 @@ internal sealed class ClusterTab
 {
     private const int ListStart = Extent.BlockSize;
     private readonly Cluster _cluster;
+    private readonly TabRig _rig;
 
     public ClusterTab(Cluster cluster)
     {
         _cluster = cluster;
-        Platform = cluster.Browser.OpenTab();
-        Coordinator = new TabCoordinator(Platform, new CoordinationOptions { Scope = Cluster.Scope }, Platform.Clock) { RunsInPlace = true };
-        Store = new FaultyBlockStore(new MemoryBlockStore(cluster.Medium))
-        {
-            // Before and after each store operation the tab's own clock passes: a tab that is gone never comes back from it.
-            Before = _ => Delay(0.2),
-            After = _ => Delay(0.2),
-        };
-        Pipeline = new CommitPipeline(Store, cluster.Bus.CreateChannel(Deliver), Coordinator, cluster.Options, Platform.Clock, null, new PipelineSources
-        {
-            // No chance, and nothing leaves the virtual clock's thread of events.
-            Later = action => Platform.Clock.CreateTimer(_ => action(), null, TimeSpan.Zero, Timeout.InfiniteTimeSpan),
-            Jitter = () => 0.5,
-            RunsInPlace = true,
-        });
+        _rig = new TabRig(Cluster.Scope, cluster.Browser.OpenTab(), new MemoryBlockStore(cluster.Medium), cluster.Bus.CreateChannel(Deliver), cluster.Options);
+
+        // Before and after each store operation the tab's own clock passes: a tab that is gone never comes back from it.
+        Store.Before = Store.After = _ => _rig.Delay(0.2);
         Pipeline.Committed += (_, e) => Seen.Add(e.Position.Marker);
     }
 
-    public InMemoryTabPlatform Platform { get; }
+    public InMemoryTabPlatform Platform => _rig.Platform;
 
-    public TabCoordinator Coordinator { get; }
+    public TabCoordinator Coordinator => _rig.Coordinator;
 
-    public FaultyBlockStore Store { get; }
+    public FaultyBlockStore Store => _rig.Store;
 
-    public CommitPipeline Pipeline { get; }
+    public CommitPipeline Pipeline => _rig.Pipeline;
 
     public bool IsAlive { get; private set; } = true;
 
@@ -207,14 +191,6 @@ internal sealed class ClusterTab
         }
 
         return list;
-    }
-
-    // Task.Delay would cut this to whole milliseconds.
-    private Task Delay(double ms)
-    {
-        var passed = new TaskCompletionSource();
-        Platform.Clock.CreateTimer(_ => passed.TrySetResult(), null, TimeSpan.FromMilliseconds(ms), Timeout.InfiniteTimeSpan);
-        return passed.Task;
     }
 
     private void Deliver(Action delivery)

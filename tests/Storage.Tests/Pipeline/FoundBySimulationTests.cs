@@ -129,7 +129,7 @@ public sealed class FoundBySimulationTests : IDisposable
         _cluster.Do(() => _ = eraser.DeleteAsync(default).AsTask());
         _cluster.Do(storage.CommitBatch);
         _cluster.Do(storage.ExitRead);
-        turn.Dispose();
+        _cluster.Do(turn.Dispose);
         Assert.Throws<StorageClosedException>(() => _cluster.Wait(turn.Outcome, 1));
     }
 
@@ -141,7 +141,7 @@ public sealed class FoundBySimulationTests : IDisposable
         var turn = _cluster.Wait(_cluster.Start(() => tab.Pipeline.BeginWriteAsync().AsTask()));
         tab.Store.FailAt(StoreOperation.Append, new StorageQuotaException());
         _cluster.Do(() => Assert.Null(tab.TryAppend(1)));
-        turn.Dispose();
+        _cluster.Do(turn.Dispose);
         _cluster.Run(0.1);
         Assert.Throws<StorageQuotaException>(() => _cluster.Wait(_cluster.Start(async () =>
         {

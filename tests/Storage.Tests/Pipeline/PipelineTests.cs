@@ -245,7 +245,7 @@ public sealed class PipelineTests : IDisposable
         _cluster.Run(1);
         Assert.False(write.IsCompleted);
         _cluster.Wait(write, 10);
-        turn.Dispose();
+        _cluster.Do(turn.Dispose);
     }
 
     [Fact]

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 
-namespace DataSync.Coordination.Tests;
+namespace DataSync.Rig;
 
 /// <summary>Keeps what is logged.</summary>
 internal sealed class ListLogger : ILogger

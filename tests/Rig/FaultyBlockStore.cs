@@ -1,7 +1,7 @@
 using DataSync.Coordination;
 using DataSync.Storage;
 
-namespace DataSync.Contracts;
+namespace DataSync.Rig;
 
 /// <summary>Which member of <see cref="IBlockStore"/>.</summary>
 internal enum StoreOperation
@@ -67,22 +67,22 @@ internal sealed class FaultyBlockStore(IBlockStore inner) : IBlockStore
         RunAsync(StoreOperation.RaiseEpoch, [], () => inner.RaiseEpochAsync(incarnation, proposed, holder, cancellationToken));
 
     public async ValueTask AppendAsync(Fence fence, IReadOnlyList<CommitRecord> commits, CancellationToken cancellationToken) =>
-        await RunAsync(StoreOperation.Append, commits, () => ToResult(inner.AppendAsync(fence, commits, cancellationToken)));
+        await RunAsync(StoreOperation.Append, commits, () => ToResult(inner.AppendAsync(fence, commits, cancellationToken))).ConfigureAwait(false);
 
     public async ValueTask ReadAsync(StoreRead request, CancellationToken cancellationToken) =>
-        await RunAsync(StoreOperation.Read, [], () => ToResult(inner.ReadAsync(request, cancellationToken)));
+        await RunAsync(StoreOperation.Read, [], () => ToResult(inner.ReadAsync(request, cancellationToken))).ConfigureAwait(false);
 
     public async ValueTask CheckpointAsync(Fence fence, Checkpoint checkpoint, CancellationToken cancellationToken) =>
-        await RunAsync(StoreOperation.Checkpoint, [], () => ToResult(inner.CheckpointAsync(fence, checkpoint, cancellationToken)));
+        await RunAsync(StoreOperation.Checkpoint, [], () => ToResult(inner.CheckpointAsync(fence, checkpoint, cancellationToken))).ConfigureAwait(false);
 
     public async ValueTask DeleteAsync(CancellationToken cancellationToken) =>
-        await RunAsync(StoreOperation.Delete, [], () => ToResult(inner.DeleteAsync(cancellationToken)));
+        await RunAsync(StoreOperation.Delete, [], () => ToResult(inner.DeleteAsync(cancellationToken))).ConfigureAwait(false);
 
     public ValueTask DisposeAsync() => inner.DisposeAsync();
 
     private static async ValueTask<bool> ToResult(ValueTask task)
     {
-        await task;
+        await task.ConfigureAwait(false);
         return true;
     }
 
@@ -95,11 +95,11 @@ internal sealed class FaultyBlockStore(IBlockStore inner) : IBlockStore
             which = new StoreCall(operation, _counts[operation]) { Commits = commits };
         }
 
-        if (Before is { } before) await before(which);
-        if (Take(which, after: false) is { } early) await early();
-        var result = await call();
-        if (After is { } after) await after(which);
-        if (Take(which, after: true) is { } late) await late();
+        if (Before is { } before) await before(which).ConfigureAwait(false);
+        if (Take(which, after: false) is { } early) await early().ConfigureAwait(false);
+        var result = await call().ConfigureAwait(false);
+        if (After is { } after) await after(which).ConfigureAwait(false);
+        if (Take(which, after: true) is { } late) await late().ConfigureAwait(false);
         return result;
     }
 
