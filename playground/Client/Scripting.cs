@@ -60,6 +60,9 @@ internal static partial class Scripting
     internal static void Sync(int call) => Run(call, _ => Database.ForceSyncAsync());
 
     [JSExport]
+    internal static void Restore(int call) => Run(call, _ => session!.RestoreAsync());
+
+    [JSExport]
     internal static void Close(int call) => Run(call, _ => session!.CloseAsync());
 
     [JSExport]

@@ -45,16 +45,8 @@ public sealed class Session(DataSyncFactory factory, PageOptions options, TimePr
         var start = time.GetTimestamp();
         try
         {
-            Database = await factory.OpenAsync();
-            Database.Committed += (_, commit) => OnCommitted(commit);
-            Database.AutoSync.SyncSucceeded += (_, sync) => OnSynced(sync);
-            Database.AutoSync.SyncFailed += (_, sync) => Log.Add("error", $"sync ({sync.Trigger}): {sync.Failed} writes were taken back: {sync.Error.Message}");
-            Database.AutoSync.BackpressureChanged += (_, pressure) => Log.Add("note", $"backpressure {(pressure.IsOn ? "on" : "off")} at {pressure.DirtyBytes} bytes");
-            Database.Faulted += (_, fault) => OnFaulted(fault);
-            Database.Coordinator.LeadershipChanged += (_, change) => OnLeadershipChanged(change);
-            Database.Coordinator.MembersChanged += (_, _) => OnMembersChanged();
-            Database.Coordinator.Heartbeat += (_, _) => Page.RequestRefresh(); // rates fall when nothing happens
-            Log.Add("note", $"opened {options.Database} at marker {Database.Marker} in {time.GetElapsedTime(start).TotalMilliseconds:0} ms");
+            Use(await factory.OpenAsync());
+            Log.Add("note", $"opened {options.Database} at marker {Database!.Marker} in {time.GetElapsedTime(start).TotalMilliseconds:0} ms");
             if (Database.RecoveryReport is { Findings.Count: > 0 } report)
             {
                 Log.Add("error", report.Describe());
@@ -67,6 +59,16 @@ public sealed class Session(DataSyncFactory factory, PageOptions options, TimePr
         }
 
         await Scripting.AttachAsync(this);
+        Page.RequestRefresh();
+    }
+
+    /// <summary>After its store was lost: puts what this tab holds into the new one, and goes on.</summary>
+    public async Task RestoreAsync()
+    {
+        var database = await factory.RestoreAsync(Database ?? throw (Failure ?? new InvalidOperationException("The database is not open.")));
+        Failure = null;
+        Use(database);
+        Log.Add("note", $"restored {options.Database}, at marker {database.Marker}");
         Page.RequestRefresh();
     }
 
@@ -118,6 +120,19 @@ public sealed class Session(DataSyncFactory factory, PageOptions options, TimePr
         Page.Refresh -= OnRefresh;
         await CloseAsync();
         Metrics.Dispose();
+    }
+
+    private void Use(DataSyncDatabase database)
+    {
+        Database = database;
+        database.Committed += (_, commit) => OnCommitted(commit);
+        database.AutoSync.SyncSucceeded += (_, sync) => OnSynced(sync);
+        database.AutoSync.SyncFailed += (_, sync) => Log.Add("error", $"sync ({sync.Trigger}): {sync.Failed} writes were taken back: {sync.Error.Message}");
+        database.AutoSync.BackpressureChanged += (_, pressure) => Log.Add("note", $"backpressure {(pressure.IsOn ? "on" : "off")} at {pressure.DirtyBytes} bytes");
+        database.Faulted += (_, fault) => OnFaulted(fault);
+        database.Coordinator.LeadershipChanged += (_, change) => OnLeadershipChanged(change);
+        database.Coordinator.MembersChanged += (_, _) => OnMembersChanged();
+        database.Coordinator.Heartbeat += (_, _) => Page.RequestRefresh(); // rates fall when nothing happens
     }
 
     private void OnRefresh()

@@ -94,6 +94,9 @@ internal sealed partial class BlockStorage : IDisposable
     /// <summary>Blocks that the open batch has touched.</summary>
     public int DirtyBlocks => _batch?.Blocks.Count ?? 0;
 
+    /// <summary>The id of the next commit that is sealed, where it has to say something; null for one of its own.</summary>
+    internal CommitId? NextCommit { get; set; }
+
     /// <summary>How many commits the image holds that are not durable yet.</summary>
     internal int ChainLength => _chain.Count;
 
@@ -310,7 +313,7 @@ internal sealed partial class BlockStorage : IDisposable
         written.Sort();
         freed.Sort();
         var commit = CommitRecord.Seal(
-            _newCommitId(), batch.Position, _writer, _time.GetUtcNow().ToUnixTimeMilliseconds(), _size, _checksum,
+            NextCommit ?? _newCommitId(), batch.Position, _writer, _time.GetUtcNow().ToUnixTimeMilliseconds(), _size, _checksum,
             System.Runtime.InteropServices.CollectionsMarshal.AsSpan(written),
             System.Runtime.InteropServices.CollectionsMarshal.AsSpan(freed),
             id => _image.GetOrAdd((int)(id / Extent.BlockCount)).BlockAddress((int)(id % Extent.BlockCount)));

@@ -93,20 +93,22 @@ internal sealed class FencedException(Epoch writer, Epoch store, string? message
     public Epoch StoreEpoch { get; } = store;
 }
 
-/// <summary>The store is not the one that was opened: it was deleted and created again. Open the database again.</summary>
+/// <summary>
+/// The store is not the one that was opened: it was lost or deleted without a word, and made again. Nothing more is written, but what this
+/// tab holds may be all that is left of the database: it can still be read and exported here, until it is disposed or the page reloaded.
+/// <c>DataSyncFactory.RestoreAsync</c> puts it into the new store.
+/// </summary>
 public sealed class StoreReplacedException(string? message = null) : StorageException(
-    StorageErrorCode.Replaced, message ?? "The store was deleted and created again since it was opened. Open the database again.", null)
+    StorageErrorCode.Replaced, message ?? "The database's storage was lost or deleted, and a new one took its place and is in use, so nothing is written. "
+    + "This tab still holds what it was: it can be read and exported. Open the database again to go on with the new one.", null)
 {
-    /// <summary>
-    /// Whether the store came back empty, and nobody here heard of a deletion: what this tab holds may be all that is left of the
-    /// database. It can still be read and exported here, until the database is disposed, opened again, or the page reloaded.
-    /// </summary>
+    /// <summary>Whether the new store was empty when it was found, and nobody had begun to use it.</summary>
     public bool IsEmpty { get; init; }
 
     /// <summary>The connection was lost, and the store that was found afterwards is brand new.</summary>
     internal static StoreReplacedException Emptied() => new(
         "The database's storage was lost (evicted by the browser, or its disk was full), and an empty one took its place, so nothing is written. "
-        + "This tab still holds the database: export it, then open the database again and import the export.") { IsEmpty = true };
+        + "This tab still holds the database: restore it with DataSyncFactory.RestoreAsync, or export it.") { IsEmpty = true };
 }
 
 /// <summary>Another commit holds the marker, or the one before it is missing. Nothing was written.</summary>

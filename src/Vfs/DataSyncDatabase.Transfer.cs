@@ -41,7 +41,7 @@ public sealed partial class DataSyncDatabase
     /// <summary>
     /// Replaces the whole database, in every tab, by a SQLite file, in one commit. The file is checked first, its header as soon as it
     /// was read, the rest by <c>PRAGMA quick_check</c>; until then nothing is changed. Its text must be UTF-8. A file in WAL mode is taken
-    /// without its <c>-wal</c> file (event 3003), so checkpoint it first; one that holds nothing without it is refused.
+    /// without its <c>-wal</c> file (event 3004), so checkpoint it first; one that holds nothing without it is refused.
     /// </summary>
     /// <param name="source">The file, from its beginning.</param>
     /// <param name="progress">Hears of every 256 KiB that was read.</param>
@@ -99,7 +99,7 @@ public sealed partial class DataSyncDatabase
     }
 
     // As one more connection of this tab: SQLite's own locks keep the others out meanwhile.
-    private void Replace(ImportedFile imported)
+    private void Replace(ImportedFile imported, CommitId? commit = null)
     {
         var file = BlockVfs.Shared.Open(Name, SqliteOpenFlags.MainDatabase | SqliteOpenFlags.ReadWrite, out var opened)
             ?? throw new SqliteException($"The database could not be opened for the import: {VfsFailure.Last}", opened);
@@ -108,6 +108,7 @@ public sealed partial class DataSyncDatabase
             Require(file.TryLock(LockLevel.Shared));
             Require(file.TryLock(LockLevel.Reserved));
             Require(file.TryLock(LockLevel.Exclusive));
+            _pipeline.Storage.NextCommit = commit;
             long at = 0;
             var present = new byte[ImportedFile.HeaderSize];
             file.Read(0, present);
@@ -123,6 +124,7 @@ public sealed partial class DataSyncDatabase
         }
         finally
         {
+            _pipeline.Storage.NextCommit = null;
             file.Close();
         }
     }

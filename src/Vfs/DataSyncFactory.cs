@@ -75,6 +75,32 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
         await slot.DeleteAsync(() => DeleteStoreAsync(name, cancellationToken), cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>
+    /// After the store of a database was lost while this tab had it open (<see cref="StoreReplacedException"/>: evicted by the browser,
+    /// cleared with the site's data, or its disk was full): opens the database again, with what this tab still holds, and closes the lost
+    /// one. Several tabs may do this, at the same time or one after the other: the newest of their images wins, and all go on with it.
+    /// Not done by itself, because a page cannot tell a browser that needs room from a user who wants the data gone.
+    /// </summary>
+    /// <param name="lost">What <see cref="OpenAsync(string, CancellationToken)"/> returned. Its own transactions must have ended.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>The database, open and durable again.</returns>
+    /// <exception cref="InvalidOperationException">Its store was not lost, it was closed, or a transaction of it is still open.</exception>
+    /// <exception cref="StoreReplacedException">
+    /// The new store was written to already, so nothing was restored. <paramref name="lost"/> can still be read and exported, as after
+    /// every other error of this.
+    /// </exception>
+    /// <exception cref="StorageQuotaException">There is no room yet; try again later.</exception>
+    /// <exception cref="CommitTooLargeException">It has more than fits into one commit (120 MiB in the browser): export it.</exception>
+    public async Task<DataSyncDatabase> RestoreAsync(DataSyncDatabase lost, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(lost);
+        if (!lost.IsLost) throw new InvalidOperationException("This database works, or was closed: only one whose store was lost (its Faulted event brings a StoreReplacedException) can be restored.");
+        var database = await SlotOf(lost.Coordinator.Scope).OpenAsync(cancellationToken, kept: lost).ConfigureAwait(false);
+        await database.RestoreFromAsync(lost, cancellationToken).ConfigureAwait(false);
+        await lost.DisposeAsync().ConfigureAwait(false);
+        return database;
+    }
+
     /// <summary>Closes what is open, as <see cref="DataSyncDatabase.DisposeAsync"/> does, and ends what opens.</summary>
     public async ValueTask DisposeAsync()
     {

@@ -11,7 +11,9 @@ internal sealed class DatabaseSlot(Func<CancellationToken, Task<DataSyncDatabase
     private bool _isDisposed;
 
     /// <summary>The token ends this caller's waiting; the opening ends when nobody waits for it any more.</summary>
-    public async Task<DataSyncDatabase> OpenAsync(CancellationToken cancellationToken)
+    /// <param name="cancellationToken">Ends this caller's waiting.</param>
+    /// <param name="kept">What the opening before this one has left, and is not to be closed.</param>
+    public async Task<DataSyncDatabase> OpenAsync(CancellationToken cancellationToken, DataSyncDatabase? kept = null)
     {
         cancellationToken.ThrowIfCancellationRequested();
         Step step;
@@ -24,7 +26,7 @@ internal sealed class DatabaseSlot(Func<CancellationToken, Task<DataSyncDatabase
             step.Waiters++;
         }
 
-        if (before is not null) _ = RunAsync(step, before, open);
+        if (before is not null) _ = RunAsync(step, before, open, kept);
         try
         {
             return (await step.Task.WaitAsync(cancellationToken).ConfigureAwait(false))!;
@@ -66,15 +68,15 @@ internal sealed class DatabaseSlot(Func<CancellationToken, Task<DataSyncDatabase
         var step = new Step { IsAbandoned = true };
         Step before;
         lock (_gate) (before, _last) = (_last, step);
-        _ = RunAsync(step, before, work);
+        _ = RunAsync(step, before, work, kept: null);
         return step.Task;
     }
 
-    private async Task RunAsync(Step step, Step before, Func<CancellationToken, Task<DataSyncDatabase?>> work)
+    private async Task RunAsync(Step step, Step before, Func<CancellationToken, Task<DataSyncDatabase?>> work, DataSyncDatabase? kept)
     {
         try
         {
-            await before.CloseAsync().ConfigureAwait(false);
+            await before.CloseAsync(kept).ConfigureAwait(false);
             var stop = step.Stop.Token;
             var database = await work(stop).ConfigureAwait(false);
             if (database is not null && stop.IsCancellationRequested)
@@ -138,10 +140,10 @@ internal sealed class DatabaseSlot(Func<CancellationToken, Task<DataSyncDatabase
         }
 
         /// <summary>Returns when it is over and what it opened is closed, also if that had stopped by itself or is closing.</summary>
-        public async Task CloseAsync()
+        public async Task CloseAsync(DataSyncDatabase? kept)
         {
             await ((Task)Task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            if (Task is { IsCompletedSuccessfully: true, Result: { } database }) await database.DisposeAsync().ConfigureAwait(false);
+            if (Task is { IsCompletedSuccessfully: true, Result: { } database } && database != kept) await database.DisposeAsync().ConfigureAwait(false);
         }
     }
 }

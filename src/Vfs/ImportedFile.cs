@@ -69,6 +69,9 @@ internal sealed class ImportedFile
         return file;
     }
 
+    /// <summary>What a database of this tab holds; it needs no checks.</summary>
+    public static ImportedFile Of(List<byte[]> chunks) => new(chunks, wasInWalMode: false);
+
     /// <summary>The first bytes with counters that go on from the present database's, so that every cache of it is dropped.</summary>
     /// <param name="present">The present database's first bytes; zeros where there are none.</param>
     public byte[] Continue(ReadOnlySpan<byte> present)

@@ -17,6 +17,9 @@ internal static partial class Log
     [LoggerMessage(3004, LogLevel.Warning, "The file that was imported into '{Database}' was in WAL mode: what its -wal file held is not in it.")]
     public static partial void ImportedWithoutWal(ILogger logger, string database);
 
+    [LoggerMessage(3005, LogLevel.Information, "'{Database}' was restored from what a tab held of its lost store, up to commit {Marker}")]
+    public static partial void Restored(ILogger logger, string database, long marker);
+
     [LoggerMessage(3010, LogLevel.Error, "A handler given to Subscribe failed at commit {Marker} of '{Database}'; it hears of the next one.")]
     public static partial void SubscriberFailed(ILogger logger, string database, long marker, Exception exception);
 }

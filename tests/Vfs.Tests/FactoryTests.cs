@@ -184,41 +184,6 @@ public sealed class FactoryTests : IAsyncLifetime, IDisposable
 
     private Task<DataSyncDatabase> OpenAsync(CancellationToken cancellationToken = default) => _factory.OpenAsync(_name, cancellationToken);
 
-    /// <summary>Stores in memory whose calls can be held.</summary>
-    private sealed class FakePlace : IDatabasePlace, IDisposable
-    {
-        private readonly InMemoryBrowser _browser = new();
-        private readonly InMemoryCommitBus _bus = new();
-        private readonly MemoryBlockMedium _medium = new();
-        private FaultyBlockStore? _prepared;
-
-        public List<FaultyBlockStore> Stores { get; } = [];
-
-        /// <summary>Holds a call of the next store that is made.</summary>
-        public HeldCall HoldNext(StoreOperation operation)
-        {
-            var store = NewStore();
-            var held = store.HoldAt(operation);
-            _prepared = store;
-            return held;
-        }
-
-        public Task StartSqliteAsync() => NativeSqlite.RegisterAsync();
-
-        public IBlockStore CreateStore(string name)
-        {
-            Stores.Add(_prepared ?? NewStore());
-            _prepared = null;
-            return Stores[^1];
-        }
-
-        public (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name) => (_browser.OpenTab(), _bus.CreateChannel());
-
-        public void Dispose() => _browser.Dispose();
-
-        private FaultyBlockStore NewStore() => new(new MemoryBlockStore(_medium));
-    }
-
     /// <summary>As while a server prerenders.</summary>
     private sealed class NoScripts : IJSRuntime
     {

@@ -10,6 +10,7 @@
 //   await datasync.requestLeadership()        asks the leader to hand over to this tab; resign() gives the leadership away
 //   await datasync.sync()                     returns when everything is durable
 //   await datasync.export()                   the database file as a Uint8Array; import(bytes) replaces the database
+//   await datasync.restore()                  after the store was lost: puts what this tab holds into the new one, and goes on
 //   const stop = datasync.onCommit(fn)        fn({ marker, writer, isLocal }) for each commit of any tab, until stop()
 //   await datasync.close()
 //
@@ -138,6 +139,7 @@ globalThis.datasync = Object.freeze({
   sync: async () => { await call('Sync'); },
   export: async () => { await call('Export'); return dotnet.TakeExported(); },
   import: async (bytes) => { await call('Import', bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes)); },
+  restore: async () => { await call('Restore'); },
   onCommit: (listener) => { listeners.add(listener); return () => listeners.delete(listener); },
   close: async () => { await call('Close'); },
 });

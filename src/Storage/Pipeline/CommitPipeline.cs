@@ -102,6 +102,9 @@ internal sealed class CommitPipeline : IAsyncDisposable
     /// <summary>The database's bytes. Available once <see cref="OpenAsync"/> has completed.</summary>
     public BlockStorage Storage => _image.Storage;
 
+    /// <summary>Which store it is; see <see cref="Head.Incarnation"/>.</summary>
+    internal Guid Incarnation => _link.Incarnation;
+
     /// <summary>The last durable commit in this tab's image.</summary>
     public Position Position => _image.Position;
 
@@ -226,10 +229,10 @@ internal sealed class CommitPipeline : IAsyncDisposable
     /// <exception cref="ObjectDisposedException">It was disposed.</exception>
     public void ThrowIfUnusable() => _core.ThrowIfUnusable();
 
-    /// <summary>As <see cref="ThrowIfUnusable"/>, but for a store that was lost and came back empty: the image is still to be read.</summary>
+    /// <summary>As <see cref="ThrowIfUnusable"/>, but what it holds may be read after any fault: only a deletion is meant to take it away.</summary>
     internal void ThrowIfUnreadable()
     {
-        if (Fault is not StoreReplacedException { IsEmpty: true } || _core.IsClosed) ThrowIfUnusable();
+        if (_core.IsClosed || Fault is StorageClosedException { Reason: StoreClosedReason.Deleted }) ThrowIfUnusable();
     }
 
     /// <inheritdoc cref="PipelineGate.NewCompletion()"/>

@@ -45,7 +45,7 @@ public sealed class BrowserFixture : IAsyncLifetime
     public async Task<TabGroup> NewTabsAsync(ITestOutputHelper output) => new(await browser!.NewContextAsync(), Url, output);
 
     /// <summary>A browser with a profile of its own on disk, deleted at the end; not started yet.</summary>
-    public PersistentBrowser NewPersistentBrowser(ITestOutputHelper output) => new(this, output);
+    public PersistentBrowser NewPersistentBrowser(ITestOutputHelper output, string? folder = null) => new(this, output, folder);
 
     /// <summary>A browser that behaves to background tabs as a user's does: Playwright's is too kind to them.</summary>
     public Task<RawChromium> StartRawAsync(ITestOutputHelper output) => RawChromium.StartAsync(ChromiumPath, Url, output);

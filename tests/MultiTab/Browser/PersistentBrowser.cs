@@ -9,13 +9,14 @@ public sealed class PersistentBrowser : IAsyncDisposable
 {
     private readonly BrowserFixture fixture;
     private readonly ITestOutputHelper output;
-    private readonly string profile = Directory.CreateTempSubdirectory("datasync-profile-").FullName;
+    private readonly string profile;
     private TabGroup? running;
 
-    internal PersistentBrowser(BrowserFixture fixture, ITestOutputHelper output)
+    internal PersistentBrowser(BrowserFixture fixture, ITestOutputHelper output, string? folder)
     {
         this.fixture = fixture;
         this.output = output;
+        profile = folder is null ? Directory.CreateTempSubdirectory("datasync-profile-").FullName : Directory.CreateDirectory(Path.Combine(folder, "profile")).FullName;
     }
 
     /// <summary>Starts the browser on the profile; the one before must have ended.</summary>

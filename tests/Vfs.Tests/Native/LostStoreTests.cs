@@ -33,13 +33,27 @@ public sealed class LostStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task A_store_that_others_use_already_stops_the_tab()
+    public async Task Where_others_use_the_new_store_already_the_tab_can_still_be_read_and_exported()
     {
-        var (database, _) = await FillAsync();
+        var (database, before) = await FillAsync();
         await using var disposal = database;
         Assert.False((await LoseAsync(database, isNewOneLed: true)).IsEmpty);
-        await Assert.ThrowsAsync<StoreReplacedException>(() => database.QueryAsync<string>("SELECT text FROM t"));
-        await Assert.ThrowsAsync<StoreReplacedException>(() => database.ExportAsync(Stream.Null));
+        Assert.Equal(["kept"], await database.QueryAsync<string>("SELECT text FROM t"));
+        using var after = new MemoryStream();
+        await database.ExportAsync(after);
+        Assert.Equal(before, after.ToArray());
+        await Assert.ThrowsAsync<StoreReplacedException>(() => database.ExecuteAsync("INSERT INTO t VALUES ('more')").WaitAsync(NativeTabs.Patience));
+    }
+
+    [Fact]
+    public async Task A_deletion_that_somebody_asked_for_is_one()
+    {
+        var store = new MemoryBlockStore(_medium);
+        await using var database = await _tabs.OpenAsync(store);
+        await database.ExecuteAsync("CREATE TABLE t(text)").WaitAsync(NativeTabs.Patience);
+        store.OnClosed(StoreClosedReason.Deleted);
+        await Assert.ThrowsAsync<StorageClosedException>(() => database.QueryAsync<string>("SELECT text FROM t"));
+        await Assert.ThrowsAsync<StorageClosedException>(() => database.ExportAsync(Stream.Null));
     }
 
     [Fact]

@@ -1,0 +1,42 @@
+using DataSync.Coordination;
+using DataSync.Storage;
+
+namespace DataSync.Vfs.Tests;
+
+/// <summary>Stores in memory whose calls can be held.</summary>
+internal sealed class FakePlace : IDatabasePlace, IDisposable
+{
+    private readonly InMemoryBrowser _browser = new();
+    private readonly InMemoryCommitBus _bus = new();
+    /// <summary>The next store, when it was made already.</summary>
+    public FaultyBlockStore? Prepared { get; private set; }
+
+    public List<FaultyBlockStore> Stores { get; } = [];
+
+    /// <summary>What the next stores are over.</summary>
+    public MemoryBlockMedium Medium { get; set; } = new();
+
+    /// <summary>Holds a call of the next store that is made.</summary>
+    public HeldCall HoldNext(StoreOperation operation)
+    {
+        var store = NewStore();
+        var held = store.HoldAt(operation);
+        Prepared = store;
+        return held;
+    }
+
+    public Task StartSqliteAsync() => NativeSqlite.RegisterAsync();
+
+    public IBlockStore CreateStore(string name)
+    {
+        Stores.Add(Prepared ?? NewStore());
+        Prepared = null;
+        return Stores[^1];
+    }
+
+    public (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name) => (_browser.OpenTab(), _bus.CreateChannel());
+
+    public void Dispose() => _browser.Dispose();
+
+    private FaultyBlockStore NewStore() => new(new MemoryBlockStore(Medium));
+}
