@@ -59,7 +59,7 @@ internal sealed class CommitPipeline : IAsyncDisposable
             Shown = Raise,
             Confirmed = commit => _outbox!.OnConfirmed(commit),
             Superseded = () => _outbox!.OnSuperseded(),
-            Reloaded = OnReloaded,
+            Reloaded = marker => _leadership!.OnReloaded(marker),
             Reinstalling = (last, kept) => _outbox!.OnReinstalling(last, kept),
             Undone = () => _outbox!.OnUndone(),
             Advanced = () => _reads!.Settle(),
@@ -367,12 +367,6 @@ internal sealed class CommitPipeline : IAsyncDisposable
             : _outbox.Find(message.Position)?.Commit ?? (message.ReadCommits(verifyBlocks: false) is [var sent] ? sent : null);
         if (commit?.Position == message.Position) _image.OnDurable(commit);
         else _link.StartCatchUp();
-    }
-
-    // A leadership builds on the ledger that it began with.
-    private void OnReloaded(long marker)
-    {
-        if (_leadership.IsHere) _leadership.End(new MarkerConflictException(marker));
     }
 
     /// <summary>Stops for good.</summary>

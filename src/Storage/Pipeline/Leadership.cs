@@ -136,6 +136,12 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
         if (_term is { } term && epoch > term.State.Fence.Epoch) End(new FencedException(term.State.Fence.Epoch, epoch));
     }
 
+    /// <summary>The whole store was read anew, and a leadership builds on the ledger that it began with.</summary>
+    public void OnReloaded(long marker)
+    {
+        if (_term is not null) End(new MarkerConflictException(marker));
+    }
+
     /// <summary>Ends the leadership, if there is one, for what the store said.</summary>
     /// <param name="error">Null when only the lease ran out: the coordinator knows.</param>
     public void End(StorageException? error)
