@@ -35,6 +35,7 @@ internal readonly record struct LeaseRecord(
     /// <summary>The version of the text form that this library writes.</summary>
     public const int Version = 1;
 
+    // Five times what this version writes: room for later ones, and nothing for what is no record.
     private const int MaxLength = 1024;
 
     /// <summary>The same lease without a holder; the epoch stays.</summary>

@@ -9,6 +9,7 @@ namespace DataSync.Coordination;
 /// </content>
 public sealed partial class TabCoordinator
 {
+    /// <summary>Of localStorage, one after the other, a heartbeat apart: one or two pass by themselves (a full disk, a browser that restarts its storage).</summary>
     private const int ErrorsBeforeGivingUp = 3;
 
     private readonly Lock _gate = new();

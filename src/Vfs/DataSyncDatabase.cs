@@ -18,6 +18,7 @@ namespace DataSync.Vfs;
 /// </remarks>
 public sealed partial class DataSyncDatabase : IAsyncDisposable
 {
+    // One lease: who has no leader by then is given one no sooner.
     private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(5);
 
     private readonly CommitPipeline _pipeline;

@@ -3,6 +3,7 @@ namespace DataSync.Vfs;
 /// <summary>The bytes of a journal or temporary file. They live and die with the tab, like the batch that they belong to.</summary>
 internal sealed class MemoryFileData
 {
+    // A sorter's or a journal's file grows by this: below the size from which .NET never moves an array.
     private const int ChunkSize = 65536;
 
     private readonly List<byte[]> _chunks = [];

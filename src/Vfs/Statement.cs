@@ -13,6 +13,7 @@ namespace DataSync.Vfs;
 internal sealed class Statement : IDisposable
 {
     private const uint Persistent = 1;
+    // What binding and reading keep in memory for the next run, as in StatementMemory. 5 is SQLITE_STMTSTATUS_REPREPARE.
     private const int LargeValue = 65536, Repreparations = 5;
 
     private readonly sqlite3 _db;

@@ -6,7 +6,9 @@ public sealed partial class AutoSyncManager
     private readonly List<TaskCompletionSource> _roomWaiters = [];
     private readonly List<TaskCompletionSource> _quietWaiters = [];
     private bool _isRerunning;
+    private readonly Queue<BackpressureEventArgs> _changes = new();
     private bool _isBackpressured;
+    private bool _isTelling;
     private bool _isStopped;
     private int _admitted;
 
@@ -104,13 +106,13 @@ public sealed partial class AutoSyncManager
         {
             bytes = _dirty.Bytes;
             turnsOn = !_isBackpressured && bytes >= _policy.BackpressureBytes;
-            _isBackpressured |= turnsOn;
+            if (turnsOn) SetBackpressure(isOn: true, bytes);
             isBuffered = _buffered.Commits > 0;
             isOnItsWay = _sync is null && _outstanding.Exists(w => !w.IsBuffered);
             rest = _policy.Interval - _pipeline.Time.GetElapsedTime(_oldestBuffered);
         }
 
-        if (turnsOn) ChangeBackpressure(isOn: true, bytes);
+        TellBackpressure();
         if (turnsOn) StartSync(SyncTrigger.Backpressure);
         else if (isOnItsWay) StartSync(_triggers.IsHidden ? SyncTrigger.Hidden : SyncTrigger.Turn);
         else if (isBuffered)
@@ -120,11 +122,29 @@ public sealed partial class AutoSyncManager
         }
     }
 
-    private void ChangeBackpressure(bool isOn, long bytes)
+    private void SetBackpressure(bool isOn, long bytes)
     {
-        _pipeline.Metrics.OnBackpressure(isOn);
-        Log.Backpressure(_logger, _scope, isOn ? "on" : "off", bytes);
-        Raise(BackpressureChanged, new(isOn, bytes), nameof(BackpressureChanged));
+        _isBackpressured = isOn;
+        _changes.Enqueue(new(isOn, bytes));
+    }
+
+    // Outside of the lock, and in the order in which it happened, whichever thread gets here first.
+    private void TellBackpressure()
+    {
+        while (true)
+        {
+            BackpressureEventArgs? change;
+            lock (_lock)
+            {
+                if (_isTelling || !_changes.TryDequeue(out change)) return;
+                _isTelling = true;
+            }
+
+            _pipeline.Metrics.OnBackpressure(change.IsOn);
+            Log.Backpressure(_logger, _scope, change.IsOn ? "on" : "off", change.DirtyBytes);
+            Raise(BackpressureChanged, change, nameof(BackpressureChanged));
+            lock (_lock) _isTelling = false;
+        }
     }
 
     private async Task WaitForRoomAsync(CancellationToken cancellationToken)
@@ -221,7 +241,7 @@ public sealed partial class AutoSyncManager
     {
         List<TaskCompletionSource> room = [];
         long bytes;
-        bool turnsOff = false, isUnreported;
+        bool isUnreported;
         lock (_lock)
         {
             Unbuffer(write);
@@ -233,14 +253,14 @@ public sealed partial class AutoSyncManager
             _failure ??= error;
             if (_isBackpressured && bytes <= _policy.BackpressureBytes / 2)
             {
-                (turnsOff, _isBackpressured) = (true, false);
+                SetBackpressure(isOn: false, bytes);
                 room.AddRange(_roomWaiters);
                 _roomWaiters.Clear();
             }
         }
 
         RecordDirty();
-        if (turnsOff) ChangeBackpressure(isOn: false, bytes);
+        TellBackpressure();
         write.End();
         foreach (var waiter in room) waiter.TrySetResult();
         lock (_lock) isUnreported = _sync is null && _unreported.Count > 0;

@@ -54,6 +54,8 @@ internal sealed record CommitMessage
     private const uint Magic = 0x314D5344;
     private const int HeaderSize = 120;
     private const int HashOffset = 116;
+
+    /// <summary>Far more than a leader has accepted and not appended; it bounds what a forged header makes this tab allocate.</summary>
     private const int MaxRecords = 65_536;
 
     public required CommitMessageKind Kind { get; init; }

@@ -7,6 +7,7 @@ namespace DataSync.Vfs.Browser;
 
 internal static unsafe partial class SqliteExports
 {
+    // SQLite gives a function at most 1000 arguments (SQLITE_MAX_FUNCTION_ARG, https://sqlite.org/limits.html).
     private const int Abort = 1, Deny = 1, MaxArguments = 1024;
 
     private static readonly List<object?> Callbacks = [null];

@@ -6,6 +6,7 @@ namespace DataSync.Vfs.Browser;
 /// </summary>
 internal sealed class StatementMemory(int statement)
 {
+    // A statement keeps its buffers for its next run, but not what one large value took; and few have more parameters.
     private const int KeepSize = 65536, MaxParameters = 64;
 
     private Dictionary<int, NativeBuffer>? _names;

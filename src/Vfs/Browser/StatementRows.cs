@@ -18,6 +18,7 @@ namespace DataSync.Vfs.Browser;
 /// </remarks>
 internal sealed unsafe class StatementRows(int statement)
 {
+    // Rows that one call of JavaScript gathers: few at first, as many a reader stops after one, then more; 256 of an ordinary width fill the room.
     private const int Room = 65536, FirstLimit = 2, MaxLimit = 256, Growth = 4, MaxFree = 4;
 
     private static readonly Stack<NativeBuffer> FreeBuffers = [];

@@ -72,7 +72,12 @@ public sealed class ThreadTests : IDisposable
         var store = new FaultyBlockStore(NewStore());
         var database = await _tabs.OpenAsync(store, options);
         using var raised = new SemaphoreSlim(0);
-        database.AutoSync.BackpressureChanged += (_, _) => raised.Release();
+        var changes = new List<bool>();
+        database.AutoSync.BackpressureChanged += (_, e) =>
+        {
+            changes.Add(e.IsOn);
+            raised.Release();
+        };
         await database.ExecuteAsync("CREATE TABLE t(thread INT, i INT); CREATE TABLE b(b)");
         await database.ForceSyncAsync();
 
@@ -89,6 +94,8 @@ public sealed class ThreadTests : IDisposable
         await AssertAllAsync([database]);
         Assert.True(await raised.WaitAsync(NativeTabs.Patience));
         Assert.False(database.AutoSync.IsBackpressured);
+        await database.DisposeAsync();
+        Assert.All(changes.Select((isOn, i) => (isOn, i)), change => Assert.Equal(change.i % 2 == 0, change.isOn)); // told in the order in which it happened
     }
 
     public void Dispose()
