@@ -10,11 +10,13 @@ internal sealed class LeaderRoute(PipelineCore core, Leadership leadership, Peer
     public bool IsKnown => peers.Leader is not null;
 
     /// <summary>Sends commits, each built on the one before; asks about those whose bytes this leader was sent before.</summary>
-    public void Send(IReadOnlyCollection<PendingCommit> commits)
+    public void Send(IReadOnlyList<PendingCommit> commits)
     {
         if (leadership.IsHere)
         {
-            leadership.Take(new LeaderRequest.Commit(core.Self, [.. commits.Select(c => c.Commit)]));
+            var records = new CommitRecord[commits.Count];
+            for (var i = 0; i < records.Length; i++) records[i] = commits[i].Commit;
+            leadership.Take(new LeaderRequest.Commit(core.Self, records));
             return;
         }
 

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using DataSync.Coordination;
 
 namespace DataSync.Storage;
@@ -29,7 +28,7 @@ internal static class LeaderSession
     private static readonly TimeSpan FullPause = TimeSpan.FromSeconds(30);
 
     /// <summary>Takes one request; returns the new state and what to do, in order.</summary>
-    public static (LeaderState State, ImmutableArray<LeaderEffect> Effects) Step(LeaderState state, LeaderRequest request, LeaderView view)
+    public static (LeaderState State, IReadOnlyList<LeaderEffect> Effects) Step(LeaderState state, LeaderRequest request, ILeaderView view)
     {
         if (state.IsOver) return (state, []);
         var step = new Transition(state, view);
@@ -44,12 +43,12 @@ internal static class LeaderSession
     public static bool EndsLeadership(StorageException error) =>
         error is FencedException or StoreReplacedException or MarkerConflictException or StorageClosedException;
 
-    private sealed class Transition(LeaderState state, LeaderView view)
+    private sealed class Transition(LeaderState state, ILeaderView view)
     {
-        private readonly ImmutableArray<LeaderEffect>.Builder _effects = ImmutableArray.CreateBuilder<LeaderEffect>();
-        private LeaderState _s = state;
+        private readonly List<LeaderEffect> _effects = [];
+        private LeaderState _s = state with { };
 
-        public (LeaderState, ImmutableArray<LeaderEffect>) End() => (_s, _effects.DrainToImmutable());
+        public (LeaderState, IReadOnlyList<LeaderEffect>) End() => (_s, _effects);
 
         public void Take(LeaderRequest request)
         {
@@ -64,7 +63,7 @@ internal static class LeaderSession
                 case LeaderRequest.AskTurn(var from, var number):
                     AskTurn(from, number);
                     break;
-                case LeaderRequest.TakeTurn(var number) when _s.Turn is null && _s.TurnQueue.IsEmpty:
+                case LeaderRequest.TakeTurn(var number) when _s.Turn is null && _s.TurnQueue.Length == 0:
                     Grant(_s.Self, number);
                     break;
                 case LeaderRequest.ReleaseTurn(var from, var number):
@@ -90,29 +89,29 @@ internal static class LeaderSession
             }
         }
 
-        private void TakeCommits(TabId from, ImmutableArray<CommitRecord> commits)
+        private void TakeCommits(TabId from, CommitRecord[] commits)
         {
-            var (end, isNew) = (_s.Accepted, false);
-            var accepted = ImmutableArray.CreateBuilder<CommitRecord>();
+            var accepted = new List<CommitRecord>(commits.Length);
+            var isNew = false;
             foreach (var commit in commits)
             {
                 if (!Sabotage.IsMissing(Guard.CommitId) && IsKnown(from, commit.Id)) continue;
                 isNew = true;
                 var foreignTurn = _s.Turn is { } turn && turn.Tab != from;
-                var isMisplaced = commit.Base != end && !Sabotage.IsMissing(Guard.Base);
-                if (foreignTurn || isMisplaced || _s.Refused.Contains(commit.Id))
+                var isMisplaced = commit.Base != _s.Accepted && !Sabotage.IsMissing(Guard.Base);
+                if (foreignTurn || isMisplaced || IsRefused(commit.Id))
                 {
                     Refuse(from, commit, StorageErrorCode.Stale, OtherTabFirst);
                     continue;
                 }
 
                 accepted.Add(commit.Stamp(_s.Fence));
-                end = commit.Position;
+                _s.Accepted = commit.Position;
                 if (Sabotage.IsMissing(Guard.DurableBeforeAnswer)) _effects.Add(new LeaderEffect.Announce(accepted[^1]));
             }
 
             if (!isNew) return;
-            _s = _s with { Waiting = _s.Waiting.AddRange(accepted), Accepted = end };
+            if (accepted.Count > 0) _s.Waiting = Join(_s.Waiting, accepted.ToArray());
             if (_s.Turn?.Tab == from) EndTurn();
 
             // A writer here that was just given the turn goes first, and shares the append.
@@ -123,7 +122,7 @@ internal static class LeaderSession
         private void Answer(TabId from, Position position)
         {
             if (IsKnown(from, position.Commit)) return;
-            _effects.Add(_s.Refused.Contains(position.Commit)
+            _effects.Add(IsRefused(position.Commit)
                 ? new LeaderEffect.AnswerRefused(from, position, StorageErrorCode.Stale, OtherTabFirst)
                 : new LeaderEffect.AskForCommit(from, position));
         }
@@ -142,6 +141,8 @@ internal static class LeaderSession
             return false;
         }
 
+        private bool IsRefused(CommitId id) => _s.Refused.Count > 0 && _s.Refused.Contains(id);
+
         private void AskTurn(TabId tab, long number)
         {
             if (_s.Turn is { } turn && turn.Tab == tab)
@@ -153,8 +154,8 @@ internal static class LeaderSession
             }
 
             var index = IndexInQueue(tab);
-            if (index < 0) _s = _s with { TurnQueue = _s.TurnQueue.Add(new(tab, number, default)) };
-            else if (_s.TurnQueue[index].Number < number) _s = _s with { TurnQueue = _s.TurnQueue.SetItem(index, new(tab, number, default)) };
+            if (index < 0) _s.TurnQueue = Join(_s.TurnQueue, [new(tab, number, default)]);
+            else if (_s.TurnQueue[index].Number < number) _s.TurnQueue = [.. _s.TurnQueue[..index], new(tab, number, default), .. _s.TurnQueue[(index + 1)..]];
             GrantNext();
         }
 
@@ -167,40 +168,43 @@ internal static class LeaderSession
         private void Withdraw(TabId tab, long number)
         {
             var index = IndexInQueue(tab);
-            if (index >= 0 && _s.TurnQueue[index].Number <= number) _s = _s with { TurnQueue = _s.TurnQueue.RemoveAt(index) };
+            if (index >= 0 && _s.TurnQueue[index].Number <= number) _s.TurnQueue = [.. _s.TurnQueue[..index], .. _s.TurnQueue[(index + 1)..]];
         }
 
         private void EndTurn()
         {
-            _s = _s with { Turn = null };
+            _s.Turn = null;
             GrantNext();
         }
 
         private void GrantNext()
         {
-            if (_s.Turn is not null || _s.TurnQueue.IsEmpty) return;
+            if (_s.Turn is not null || _s.TurnQueue.Length == 0) return;
             var next = _s.TurnQueue[0];
-            _s = _s with { TurnQueue = _s.TurnQueue.RemoveAt(0) };
+            _s.TurnQueue = _s.TurnQueue[1..];
             Grant(next.Tab, next.Number);
         }
 
         private void Grant(TabId tab, long number)
         {
-            _s = _s with { Turn = new(tab, number, view.Now) };
+            _s.Turn = new(tab, number, view.Now);
             AnswerTurn(tab, number);
         }
 
         private void AnswerTurn(TabId tab, long number) =>
-            _effects.Add(new LeaderEffect.Grant(tab, new(number, _s.Accepted, view.Ledger.End.Marker, [.. _s.Appending, .. _s.Waiting])));
+            _effects.Add(new LeaderEffect.Grant(tab, new(number, _s.Accepted, view.Ledger.End.Marker, Join(_s.Appending, _s.Waiting))));
 
         private void Refuse(TabId to, CommitRecord commit, StorageErrorCode code, string text)
         {
             // A copy of this message may still come, when the history has been put back to where it would fit again.
-            if (!_s.Refused.Contains(commit.Id))
+            if (!IsRefused(commit.Id))
             {
-                _s = _s with { Refused = _s.Refused.Add(commit.Id), RefusedOrder = _s.RefusedOrder.Enqueue(commit.Id) };
+                (_s.Refused, _s.RefusedOrder) = (_s.Refused.Add(commit.Id), _s.RefusedOrder.Enqueue(commit.Id));
                 if (_s.Refused.Count > MaxRefused)
-                    _s = _s with { RefusedOrder = _s.RefusedOrder.Dequeue(out var oldest), Refused = _s.Refused.Remove(oldest) };
+                {
+                    _s.RefusedOrder = _s.RefusedOrder.Dequeue(out var oldest);
+                    _s.Refused = _s.Refused.Remove(oldest);
+                }
             }
 
             _effects.Add(new LeaderEffect.AnswerRefused(to, commit.Position, code, text));
@@ -209,20 +213,17 @@ internal static class LeaderSession
         /// <summary>Looks for a turn that was held too long, and folds the log when nothing was written since the last heartbeat.</summary>
         private void OnHeartbeat()
         {
-            if (_s.Turn is { } turn && view.Now - turn.Since > _s.TurnDeadline && !_s.TurnQueue.IsEmpty) EndTurn();
+            if (_s.Turn is { } turn && view.Now - turn.Since > _s.TurnDeadline && _s.TurnQueue.Length > 0) EndTurn();
             var isQuiet = !_s.IsBusy && !_s.WroteSinceHeartbeat;
-            _s = _s with
-            {
-                IsCheckpointDue = _s.IsCheckpointDue || (isQuiet && view.Ledger.LogRecords > MinQuietRecords),
-                WroteSinceHeartbeat = false,
-            };
+            _s.IsCheckpointDue |= isQuiet && view.Ledger.LogRecords > MinQuietRecords;
+            _s.WroteSinceHeartbeat = false;
             Pump();
         }
 
         private void OnAppended(StorageException? error)
         {
             var group = _s.Appending;
-            _s = _s with { IsBusy = false, Appending = [] };
+            (_s.IsBusy, _s.Appending) = (false, []);
             NoteRoom(error);
             if (error is not null && !Sabotage.IsMissing(Guard.AppendFailure))
             {
@@ -232,8 +233,8 @@ internal static class LeaderSession
                     return;
                 }
 
-                var failed = group.AddRange(_s.Waiting);
-                _s = _s with { Waiting = [], Accepted = view.Ledger.End };
+                var failed = Join(group, _s.Waiting);
+                (_s.Waiting, _s.Accepted) = ([], view.Ledger.End);
                 foreach (var commit in failed) Refuse(commit.Writer, commit, error.Code, error.Message);
             }
 
@@ -242,7 +243,7 @@ internal static class LeaderSession
 
         private void OnCheckpointed(StorageException? error)
         {
-            _s = _s with { IsBusy = false, IsCheckpointDue = false };
+            _s.IsBusy = _s.IsCheckpointDue = false;
             NoteRoom(error);
             if (error is not null && EndsLeadership(error) && !Sabotage.IsMissing(Guard.CheckpointFailure)) Over(error);
 
@@ -256,8 +257,8 @@ internal static class LeaderSession
             if (_s.IsBusy) return;
             var isOverBound = view.Ledger.LogBytes >= _s.MaxLogBytes || view.Ledger.LogRecords >= _s.MaxLogRecords;
             var isDue = (_s.IsCheckpointDue || isOverBound) && !IsFull;
-            if (isDue != _s.IsCheckpointDue) _s = _s with { IsCheckpointDue = isDue };
-            if (_s.Waiting.IsEmpty && !isDue) return;
+            _s.IsCheckpointDue = isDue;
+            if (_s.Waiting.Length == 0 && !isDue) return;
             if (!view.HoldsLease)
             {
                 Over(null);
@@ -266,7 +267,7 @@ internal static class LeaderSession
 
             if (isDue && view.IsImageAtEnd)
             {
-                _s = _s with { IsBusy = true };
+                _s.IsBusy = true;
                 _effects.Add(new LeaderEffect.Fold());
             }
             else
@@ -277,13 +278,24 @@ internal static class LeaderSession
 
         private void PumpAppends()
         {
-            if (_s.IsBusy || _s.Waiting.IsEmpty) return;
+            if (_s.IsBusy || _s.Waiting.Length == 0) return;
             long bytes = 0;
             var count = 0;
             while (count < _s.Waiting.Length && (count == 0 || bytes + _s.Waiting[count].Bytes.Length <= MaxGroupBytes)) bytes += _s.Waiting[count++].Bytes.Length;
             var group = _s.Waiting[..count];
-            _s = _s with { IsBusy = true, WroteSinceHeartbeat = true, Appending = group, Waiting = _s.Waiting[count..] };
+            _s.IsBusy = _s.WroteSinceHeartbeat = true;
+            (_s.Appending, _s.Waiting) = (group, _s.Waiting[count..]);
             _effects.Add(new LeaderEffect.Append(group));
+        }
+
+        private static T[] Join<T>(T[] first, T[] second)
+        {
+            if (first.Length == 0) return second;
+            if (second.Length == 0) return first;
+            var all = new T[first.Length + second.Length];
+            Array.Copy(first, all, first.Length);
+            Array.Copy(second, 0, all, first.Length, second.Length);
+            return all;
         }
 
         private bool IsFull => _s.FullSince is { } since && view.Now - since < FullPause;
@@ -291,7 +303,7 @@ internal static class LeaderSession
         // Not later with each failure: an app that goes on writing must not keep off the checkpoint, which may give room back.
         private void NoteRoom(StorageException? error)
         {
-            if (error is StorageQuotaException && !IsFull) _s = _s with { FullSince = view.Now };
+            if (error is StorageQuotaException && !IsFull) _s.FullSince = view.Now;
         }
 
         private void Over(StorageException? error)

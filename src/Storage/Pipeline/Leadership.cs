@@ -50,7 +50,7 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
                 core.ThrowIfUnusable();
 
                 // A take-over that was given up (the tab was frozen) may end behind the one that came after it.
-                if (head.Epoch >= peers.Granted) _elected = new Term(new LeaderState(core.Self, fence, image.Ledger.End, core.Options));
+                if (head.Epoch >= peers.Granted) _elected = new Term(core, image, new LeaderState(core.Self, fence, image.Ledger.End, core.Options));
             });
             return head.Epoch;
         }
@@ -96,7 +96,7 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
     public TurnGrant? TryTakeTurn(long number)
     {
         if (_term is not { } term) return null;
-        (term.State, var effects) = LeaderSession.Step(term.State, new LeaderRequest.TakeTurn(number), ViewOf(term));
+        (term.State, var effects) = LeaderSession.Step(term.State, new LeaderRequest.TakeTurn(number), term);
         return effects is [LeaderEffect.Grant(_, var grant)] ? grant : null;
     }
 
@@ -191,12 +191,9 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
 
     private void Run(Term term, LeaderRequest request)
     {
-        (term.State, var effects) = LeaderSession.Step(term.State, request, ViewOf(term));
-        foreach (var effect in effects) Execute(term, effect);
+        (term.State, var effects) = LeaderSession.Step(term.State, request, term);
+        for (var i = 0; i < effects.Count; i++) Execute(term, effects[i]);
     }
-
-    private LeaderView ViewOf(Term term) =>
-        new(image.Ledger, image.IsAtEnd, term.Lease is not { IsHeld: false }, core.Time.GetElapsedTime(0));
 
     private void Execute(Term term, LeaderEffect effect)
     {
@@ -320,11 +317,19 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
     }
 
     /// <summary>One leadership, from its epoch on.</summary>
-    private sealed class Term(LeaderState state)
+    private sealed class Term(PipelineCore core, ImageFollower image, LeaderState state) : ILeaderView
     {
         public LeaderState State { get; set; } = state;
 
         /// <summary>Under which it acts; null until the election says that it has begun.</summary>
         public LeaderLease? Lease { get; set; }
+
+        public CommitLedger Ledger => image.Ledger;
+
+        public bool IsImageAtEnd => image.IsAtEnd;
+
+        public bool HoldsLease => Lease is not { IsHeld: false };
+
+        public TimeSpan Now => core.Time.GetElapsedTime(0);
     }
 }

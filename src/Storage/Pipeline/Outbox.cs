@@ -70,29 +70,28 @@ internal sealed class Outbox
 
         // Built on a commit that failed meanwhile, it fails with it when the image is put back.
         if (_image.UndoingFrom is not null) pending.Error = new StaleCommitException(1);
-        else if (!pending.IsBuffered)
-        {
-            SendBuffered(); // it builds on them
-            Send([pending]);
-        }
+        else if (pending.IsBuffered) return;
+        else if (HasBuffered) SendBuffered(); // it builds on them
+        else Send(_pending.Count - 1);
     }
 
     /// <summary>Sends every commit that is buffered. From here on their time to be answered counts.</summary>
     public void SendBuffered()
     {
-        var buffered = _pending.FindAll(p => p.IsBuffered);
-        if (buffered.Count == 0) return;
-        foreach (var pending in buffered) (pending.IsBuffered, pending.Since) = (false, _core.Now);
-        Send(buffered);
+        var first = _pending.FindIndex(p => p.IsBuffered);
+        if (first < 0) return;
+        foreach (var pending in _pending.Where(p => p.IsBuffered)) (pending.IsBuffered, pending.Since) = (false, _core.Now);
+        Send(first);
         _core.Gate.Defer(() => BufferSent?.Invoke());
     }
 
     /// <summary>The slot in which commits were sealed has ended: they are sent.</summary>
     public void CloseOpen()
     {
-        var open = _pending.FindAll(p => p.IsOpen);
-        foreach (var pending in open) pending.IsOpen = false;
-        Send(open);
+        var first = _pending.FindIndex(p => p.IsOpen);
+        if (first < 0) return;
+        for (var i = first; i < _pending.Count; i++) _pending[i].IsOpen = false;
+        Send(first);
     }
 
     /// <summary>What is open was written before the work began, and so is neither deferred nor buffered with it.</summary>
@@ -115,7 +114,7 @@ internal sealed class Outbox
     public void SendAgain()
     {
         if (Sabotage.IsMissing(Guard.Resend)) return;
-        Send(_pending);
+        Send(0);
         if (_turnRequest is { } request) _leader.AskTurn(request.Number);
     }
 
@@ -323,9 +322,11 @@ internal sealed class Outbox
 
     private bool IsAnswered => _turnRequest is null && _pending.TrueForAll(p => p.IsBuffered);
 
-    private void Send(List<PendingCommit> commits)
+    // The commits from one on, as far as they may leave this tab.
+    private void Send(int first)
     {
-        var ready = commits.FindAll(p => p is { Error: null, IsBuffered: false, IsOpen: false });
+        var ready = new List<PendingCommit>(_pending.Count - first);
+        for (var i = first; i < _pending.Count; i++) if (_pending[i] is { Error: null, IsBuffered: false, IsOpen: false } pending) ready.Add(pending);
         if (ready.Count > 0) _leader.Send(ready);
     }
 

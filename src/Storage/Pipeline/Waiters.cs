@@ -25,6 +25,7 @@ internal sealed class Waiters(PipelineCore core)
 
     private void End(StorageException? error)
     {
+        if (_waiting.Count == 0) return;
         foreach (var (done, _) in _waiting) core.Gate.Defer(() => _ = error is null ? done.TrySetResult() : done.TrySetException(error));
         _waiting.Clear();
     }

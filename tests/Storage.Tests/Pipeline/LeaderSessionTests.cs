@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Globalization;
 using DataSync.Coordination;
 using Xunit;
@@ -106,7 +105,7 @@ public sealed class LeaderSessionTests : IDisposable
     [InlineData("L:abc ok @1 beat @2 beat", "", "a short log stays, however quiet it is")]
     public void Row(string script, string expected, string why)
     {
-        var effects = ImmutableArray<LeaderEffect>.Empty;
+        var effects = (IReadOnlyList<LeaderEffect>)[];
         foreach (var token in script.Split(' ')) effects = Take(token);
         Assert.True(expected == string.Join(' ', effects.Select(Describe)), $"{script}: {why}. Expected '{expected}', not '{string.Join(' ', effects.Select(Describe))}'.");
     }
@@ -132,7 +131,7 @@ public sealed class LeaderSessionTests : IDisposable
         for (var i = 0; i < 5000; i++)
         {
             var stray = Seal(new CommitId(Guid.NewGuid()), Position.Start, 'B');
-            (_state, _) = LeaderSession.Step(_state, new LeaderRequest.Commit(Tab('B'), [stray]), View);
+            (_state, _) = LeaderSession.Step(_state, new LeaderRequest.Commit(Tab('B'), [stray]), Seen);
         }
 
         Assert.Equal(4096, _state.Refused.Count);
@@ -142,17 +141,17 @@ public sealed class LeaderSessionTests : IDisposable
     [Fact]
     public void A_group_is_as_large_as_one_transaction_should_be()
     {
-        var large = Enumerable.Range(0, 5).Select(i => Large((char)('a' + i))).ToImmutableArray();
-        (_state, var effects) = LeaderSession.Step(_state, new LeaderRequest.Commit(Tab('L'), large), View);
+        var large = Enumerable.Range(0, 5).Select(i => Large((char)('a' + i))).ToArray();
+        (_state, var effects) = LeaderSession.Step(_state, new LeaderRequest.Commit(Tab('L'), large), Seen);
         Assert.Equal(3, Assert.IsType<LeaderEffect.Append>(Assert.Single(effects)).Group.Length);
         Assert.Equal(2, _state.Waiting.Length);
     }
 
     public void Dispose() => _image.Dispose();
 
-    private LeaderView View => new(_ledger, _isImageAtEnd, _holdsLease, TimeSpan.FromSeconds(_now));
+    private View Seen => new(_ledger, _isImageAtEnd, _holdsLease, TimeSpan.FromSeconds(_now));
 
-    private ImmutableArray<LeaderEffect> Take(string token)
+    private IReadOnlyList<LeaderEffect> Take(string token)
     {
         switch (token)
         {
@@ -170,7 +169,7 @@ public sealed class LeaderSessionTests : IDisposable
                 return [];
         }
 
-        (_state, var effects) = LeaderSession.Step(_state, Request(token), View);
+        (_state, var effects) = LeaderSession.Step(_state, Request(token), Seen);
         return effects;
     }
 
@@ -202,7 +201,7 @@ public sealed class LeaderSessionTests : IDisposable
     // What the store took is known to be durable before the leadership hears that the append has ended.
     private LeaderRequest Ended(StorageException? error)
     {
-        if (_state.Appending.IsEmpty)
+        if (_state.Appending.Length == 0)
         {
             if (error is null) _ledger.OnCheckpoint(_ledger.NextHead(Fence, Tab('L'), 0));
             return new LeaderRequest.Checkpointed(error);
@@ -212,11 +211,11 @@ public sealed class LeaderSessionTests : IDisposable
         return new LeaderRequest.Appended(error);
     }
 
-    private ImmutableArray<CommitRecord> Chain(char tab, string text)
+    private CommitRecord[] Chain(char tab, string text)
     {
         var names = text.Split('/')[0];
         var at = text.Contains('/', StringComparison.Ordinal) ? PositionOf(text[^1]) : _state.Accepted;
-        var chain = ImmutableArray.CreateBuilder<CommitRecord>();
+        var chain = new List<CommitRecord>();
         foreach (var name in names)
         {
             if (!_commits.TryGetValue(name, out var commit)) _commits[name] = commit = Seal(IdOf(name), at, tab);
@@ -224,7 +223,7 @@ public sealed class LeaderSessionTests : IDisposable
             at = commit.Position;
         }
 
-        return chain.ToImmutable();
+        return [.. chain];
     }
 
     private CommitRecord Large(char name)
@@ -262,6 +261,8 @@ public sealed class LeaderSessionTests : IDisposable
         LeaderEffect.EndLeadership(var error) => $"over:{(error is null ? "-" : error.Code.ToString())}",
         _ => effect.ToString(),
     };
+
+    private sealed record View(CommitLedger Ledger, bool IsImageAtEnd, bool HoldsLease, TimeSpan Now) : ILeaderView;
 
     private static string Names(IEnumerable<CommitRecord> commits) => string.Concat(commits.Select(c => NameOf(c.Id)));
 }
