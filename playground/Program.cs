@@ -1,10 +1,28 @@
 using DataSync.Playground;
+using DataSync.Storage;
+using Microsoft.AspNetCore.Components.Web;
+using Microsoft.AspNetCore.Components.WebAssembly.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
-await using var app = PlaygroundHost.Create(args);
-await app.StartAsync();
-foreach (var url in app.Urls)
+var builder = WebAssemblyHostBuilder.CreateDefault(args);
+await Page.ImportAsync();
+var options = PageOptions.FromQuery(Page.Query);
+var opening = new OpeningProgress();
+builder.Services.AddSingleton(options);
+builder.Services.AddSingleton(opening);
+builder.Services.AddScoped<Session>();
+var logger = new PageLogger(TimeProvider.System);
+builder.Services.AddSingleton(logger);
+builder.Logging.AddProvider(logger);
+builder.Services.AddDataSync(dataSync =>
 {
-    Console.WriteLine($"DataSync playground: {url}  (Ctrl+C stops it)");
-}
-
-await app.WaitForShutdownAsync();
+    dataSync.Database(options.Database);
+    dataSync.StorageDurability = options.IsStrict ? StorageDurability.Strict : StorageDurability.Relaxed;
+    dataSync.Durability = options.IsDeferred ? Durability.Deferred : Durability.Immediate;
+    if (options.HoldSeconds is { } hold) dataSync.AutoSync.Interval = dataSync.AutoSync.Debounce = TimeSpan.FromSeconds(hold);
+    dataSync.Recovery = new RecoveryOptions(Action: options.IsRepair ? CorruptionAction.Repair : CorruptionAction.Fail, Progress: opening);
+});
+builder.RootComponents.Add<App>("#app");
+builder.RootComponents.Add<HeadOutlet>("head::after");
+await builder.Build().RunAsync();

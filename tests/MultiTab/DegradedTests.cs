@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using DataSync.MultiTab.Browser;
 using DataSync.MultiTab.Histories;
 using Xunit;
@@ -42,6 +43,29 @@ public sealed class DegradedTests(BrowserFixture browser, ITestOutputHelper outp
           else send();
         };
         """;
+
+    [Fact(Timeout = Limits.Test_ms)]
+    public async Task Under_a_strict_content_security_policy_the_clock_is_a_worker_from_a_file()
+    {
+        const string policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src 'self'";
+        await using var tabs = await browser.NewTabsAsync(output);
+        await tabs.Context.RouteAsync(new Regex("/\\?"), async route =>
+        {
+            var response = await route.FetchAsync();
+            await route.FulfillAsync(new() { Response = response, Headers = new Dictionary<string, string>(response.Headers) { ["content-security-policy"] = policy } });
+        });
+        var page = await tabs.Context.NewPageAsync();
+        var clock = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
+        page.Worker += (_, worker) =>
+        {
+            if (worker.Url.EndsWith("/clock-worker.js", StringComparison.Ordinal)) clock.TrySetResult(worker.Url);
+        };
+        await page.GotoAsync(browser.Url + "/?db=policy.db");
+        await page.EvaluateAsync("datasync.ready");
+        await page.EvaluateAsync("datasync.execute('CREATE TABLE t(x)')");
+        await clock.Task.WaitAsync(Limits.Step);
+        Assert.Equal("leader", await page.EvaluateAsync<string>("datasync.status().role"));
+    }
 
     [Fact(Timeout = Limits.Test_ms)]
     public async Task Without_web_locks_one_tab_leads_in_the_end_and_no_row_is_lost_or_doubled()

@@ -1,3 +1,11 @@
+/** The worker's side: a beat in each interval, and an answer after each delay. It must not use anything around it. */
+export function work() {
+  onmessage = ({ data: { intervalMs, id, ms } }) => {
+    if (intervalMs) setInterval(() => postMessage(0), intervalMs);
+    else setTimeout(() => postMessage(id), ms);
+  };
+}
+
 /**
  * Beats, and delays in between, from a worker, whose timers run on time in a hidden page; from this page where no
  * worker may start.
@@ -13,19 +21,10 @@ export class Clock {
   constructor(intervalMs, beat) {
     this.#intervalMs = Number(intervalMs);
     this.#beat = beat;
-    const source = `setInterval(() => postMessage(0), ${this.#intervalMs});
-      onmessage = ({ data: { id, ms } }) => setTimeout(() => postMessage(id), ms);`;
-    try {
-      this.#url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
-      this.#worker = new Worker(this.#url);
-      this.#worker.onmessage = ({ data }) => {
-        this.#forgetUrl();
-        if (data === 0) beat(); else this.#elapse(data);
-      };
-      this.#worker.onerror = () => this.#fallBack(); // a content security policy may refuse it only now
-    } catch {
-      this.#fallBack();
-    }
+    // Where a content security policy refuses workers from blobs, the same from a file: it has to be fetched, so it comes second.
+    this.#start(
+      () => new Worker(this.#url = URL.createObjectURL(new Blob([`(${work})()`], { type: 'text/javascript' }))),
+      () => new Worker(new URL('./clock-worker.js', import.meta.url), { type: 'module' }));
   }
 
   /** Calls back after a delay; the returned id serves to cancel. */
@@ -52,9 +51,24 @@ export class Clock {
     delay?.action();
   }
 
-  #fallBack() {
-    this.#leaveWorker();
-    this.#timer ||= setInterval(this.#beat, this.#intervalMs);
+  /** Takes the first way that works; the timers of this page where none does. */
+  #start(way, ...others) {
+    const next = () => {
+      this.#leaveWorker();
+      if (others.length > 0) this.#start(...others);
+      else this.#timer ||= setInterval(this.#beat, this.#intervalMs);
+    };
+    try {
+      const worker = this.#worker = way();
+      worker.onmessage = ({ data }) => {
+        this.#forgetUrl();
+        if (data === 0) this.#beat(); else this.#elapse(data);
+      };
+      worker.onerror = () => { if (this.#worker === worker) next(); }; // a policy may refuse it only now
+      worker.postMessage({ intervalMs: this.#intervalMs });
+    } catch {
+      next();
+    }
   }
 
   #leaveWorker() {

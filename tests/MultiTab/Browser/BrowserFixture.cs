@@ -7,7 +7,7 @@ namespace DataSync.MultiTab.Browser;
 /// <summary>One server and one Chromium for all tests; each test takes its own <see cref="TabGroup"/> from it.</summary>
 public sealed class BrowserFixture : IAsyncLifetime
 {
-    private PlaygroundServer? server;
+    private AppServer? server;
     private IPlaywright? playwright;
     private IBrowser? browser;
 

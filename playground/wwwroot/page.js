@@ -8,7 +8,7 @@ export const query = () => location.search;
 
 async function pageExports() {
   const runtime = globalThis.getDotnetRuntime(0);
-  return (await runtime.getAssemblyExports('DataSync.Playground.Client')).DataSync.Playground.Client.Page;
+  return (await runtime.getAssemblyExports('DataSync.Playground')).DataSync.Playground.Page;
 }
 
 /** Calls OnRefresh once for many requests. Animation frames do not come in a hidden tab, so it costs nothing there. */

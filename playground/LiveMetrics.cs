@@ -1,6 +1,6 @@
 using System.Diagnostics.Metrics;
 
-namespace DataSync.Playground.Client;
+namespace DataSync.Playground;
 
 /// <summary>One instrument of DataSync and what it has measured in this tab.</summary>
 public sealed class LiveInstrument(Instrument instrument)

@@ -1,6 +1,6 @@
 using DataSync.Storage;
 
-namespace DataSync.Playground.Client;
+namespace DataSync.Playground;
 
 /// <summary>How far opening the database has come; large ones take a moment.</summary>
 public sealed class OpeningProgress : IProgress<RecoveryProgress>

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace DataSync.Playground.Client;
+namespace DataSync.Playground;
 
 /// <summary>What the page's address asks for.</summary>
 /// <param name="Database">From <c>?db=</c>; default app.db.</param>

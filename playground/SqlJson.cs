@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.Json;
 using DataSync.Vfs;
 
-namespace DataSync.Playground.Client;
+namespace DataSync.Playground;
 
 /// <summary>
 /// Parameters and results as JSON, for datasync.js. What JSON cannot say is an object with one member: <c>$int</c> (a whole

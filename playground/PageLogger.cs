@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 
-namespace DataSync.Playground.Client;
+namespace DataSync.Playground;
 
 /// <summary>A message that DataSync logged.</summary>
 public sealed record LogMessage(DateTimeOffset Time, LogLevel Level, int Id, string Text);

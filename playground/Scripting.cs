@@ -5,7 +5,7 @@ using DataSync.Storage;
 using DataSync.Vfs;
 using Microsoft.Data.Sqlite;
 
-namespace DataSync.Playground.Client;
+namespace DataSync.Playground;
 
 /// <summary>The .NET side of <c>globalThis.datasync</c>; datasync.js says what its functions do.</summary>
 internal static partial class Scripting

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices.JavaScript;
 
-namespace DataSync.Playground.Client;
+namespace DataSync.Playground;
 
 /// <summary>What the page does through page.js: things that only JavaScript can.</summary>
 internal static partial class Page

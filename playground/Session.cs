@@ -2,7 +2,7 @@ using DataSync.Coordination;
 using DataSync.Storage;
 using DataSync.Vfs;
 
-namespace DataSync.Playground.Client;
+namespace DataSync.Playground;
 
 /// <summary>This tab's open database and what the page shows about it.</summary>
 public sealed class Session(DataSyncFactory factory, PageOptions options, TimeProvider time) : IAsyncDisposable

@@ -1,4 +1,4 @@
-namespace DataSync.Playground.Client;
+namespace DataSync.Playground;
 
 /// <summary>How long this tab's last commits took, from the call to the durable answer.</summary>
 public sealed class LatencyHistory

@@ -1,6 +1,6 @@
 using DataSync.Coordination;
 
-namespace DataSync.Playground.Client;
+namespace DataSync.Playground;
 
 /// <summary>One line of the event log.</summary>
 public sealed class LogEntry(DateTimeOffset time, string kind, string text, TabId? tab)

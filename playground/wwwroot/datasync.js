@@ -31,8 +31,8 @@ let lastCall = 0;
 
 /** Called by .NET when the database is open, or could not be opened. */
 export async function attach(outcome) {
-  const exports = await globalThis.getDotnetRuntime(0).getAssemblyExports('DataSync.Playground.Client');
-  dotnet = exports.DataSync.Playground.Client.Scripting;
+  const exports = await globalThis.getDotnetRuntime(0).getAssemblyExports('DataSync.Playground');
+  dotnet = exports.DataSync.Playground.Scripting;
   try {
     read(outcome);
     open();
