@@ -63,11 +63,11 @@ public sealed partial class DataSyncDatabase
         using var admission = AutoSync.Admit();
         for (var attempt = 1; ; attempt++)
         {
-            using var turn = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+            using var slot = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
             cancellationToken.ThrowIfCancellationRequested();
             Replace(imported);
-            turn.Dispose();
-            var outcome = await turn.Outcome.ConfigureAwait(false);
+            slot.Dispose();
+            var outcome = await slot.Outcome.ConfigureAwait(false);
             if (!outcome.IsStale) return;
             if (attempt == _options.MaxAttempts) throw new StaleCommitException(attempt);
         }

@@ -203,7 +203,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     }
 
     /// <summary>
-    /// Runs some asynchronous work as one transaction. It holds the write turn, so that no other tab writes meanwhile, for
+    /// Runs some asynchronous work as one transaction. It has the write turn, so that no other tab writes meanwhile, for
     /// at most <see cref="PipelineOptions.TurnDeadline"/>; after that it may be run again. Within it <see cref="QueryAsync{T}"/> reads
     /// what the work has written; other writes wait for its end, and must not be waited for by it.
     /// </summary>
@@ -214,7 +214,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         using var admission = AdmitWrite(cancellationToken);
         for (var attempt = 1; ; attempt++)
         {
-            using var turn = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+            using var slot = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
             cancellationToken.ThrowIfCancellationRequested();
             var running = _pipeline.NewCompletion();
             _interactive = running.Task;
@@ -225,16 +225,16 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             }
             catch
             {
-                turn.Abandon();
+                slot.Abandon();
                 throw;
             }
             finally
             {
-                turn.Dispose();
+                slot.Dispose();
                 running.SetResult();
             }
 
-            var outcome = await turn.Outcome.ConfigureAwait(false);
+            var outcome = await slot.Outcome.ConfigureAwait(false);
             if (!outcome.IsStale) return result with { Marker = outcome.Position.Marker };
             if (attempt == _options.MaxAttempts) throw new StaleCommitException(attempt);
         }

@@ -17,7 +17,7 @@ public sealed class LostStoreTests(BrowserFixture browser, ITestOutputHelper out
         await DataSyncPage.AgreeAsync(pages);
         await pages[0].EvaluateAsync("datasync.execute('CREATE TABLE kept(text)')");
         await pages[1].EvaluateAsync("datasync.execute('INSERT INTO kept VALUES (?)', ['row'])");
-        await pages[0].WaitForFunctionAsync("async () => (await datasync.query('SELECT * FROM kept')).length === 1");
+        await pages[0].WaitUntilAsync("datasync.query('SELECT * FROM kept').then(rows => rows.length === 1)");
         var session = await tabs.Context.NewCDPSessionAsync(pages[0]);
         await session.SendAsync("Storage.clearDataForOrigin", new() { ["origin"] = browser.Url, ["storageTypes"] = "indexeddb" });
 
@@ -36,7 +36,7 @@ public sealed class LostStoreTests(BrowserFixture browser, ITestOutputHelper out
         await pages[1].EvaluateAsync("datasync.execute('INSERT INTO kept VALUES (?)', ['more'])");
         var fresh = await tabs.OpenDatabaseAsync();
         Assert.Equal(["[\"row\"]", "[\"more\"]"], await fresh.RowsAsync("SELECT * FROM kept ORDER BY rowid"));
-        await pages[0].WaitForFunctionAsync("async () => (await datasync.query('SELECT * FROM kept')).length === 2");
+        await pages[0].WaitUntilAsync("datasync.query('SELECT * FROM kept').then(rows => rows.length === 2)");
     }
 
     [Fact(Timeout = Limits.Test_ms)]
@@ -95,15 +95,10 @@ public sealed class LostStoreTests(BrowserFixture browser, ITestOutputHelper out
     }
 
     // Chromium goes for some time by the room that it found last.
-    private static async Task WriteWhenThereIsRoomAsync(IPage page) => await page.WaitForFunctionAsync("""
-        async () => {
-          try {
-            await datasync.execute('INSERT INTO kept VALUES (9, 9, NULL)');
-            return true;
-          } catch (error) {
-            if (error.name !== 'StorageQuotaException') throw error;
-            return false;
-          }
-        }
-        """, null, new() { PollingInterval = 500, Timeout = Limits.Step_ms });
+    private static Task WriteWhenThereIsRoomAsync(IPage page) => page.WaitUntilAsync("""
+        datasync.execute('INSERT INTO kept VALUES (9, 9, NULL)').then(() => true, error => {
+          if (error.name !== 'StorageQuotaException') throw error;
+          return false;
+        })
+        """);
 }

@@ -55,15 +55,16 @@ public static class DataSyncPage
     /// <summary>Waits until all these tabs agree on each other and on a leader; returns the leader's tab.</summary>
     public static async Task<IPage> AgreeAsync(params IReadOnlyList<IPage> pages)
     {
-        await Task.WhenAll(pages.Select(page => page.WaitForStatusAsync($"s.members.length === {pages.Count} && s.leaderId !== null && s.members.includes(s.leaderId)")));
-        var leaderId = (await pages[0].StatusAsync()).LeaderId;
-        foreach (var page in pages)
+        // All at one time, and again while they do not: while an election settles, who leads can still change.
+        using var patience = new CancellationTokenSource(Limits.Step);
+        while (true)
         {
-            await page.WaitForStatusAsync($"s.leaderId === '{leaderId}' && (s.id !== s.leaderId || s.role === 'leader')");
+            await Task.WhenAll(pages.Select(page => page.WaitForStatusAsync($"s.members.length === {pages.Count} && s.leaderId !== null && s.members.includes(s.leaderId)")));
+            var statuses = await Task.WhenAll(pages.Select(StatusAsync));
+            var leader = Array.FindIndex(statuses, status => status.Id == statuses[0].LeaderId && status.IsLeader);
+            if (leader >= 0 && Array.TrueForAll(statuses, status => status.LeaderId == statuses[0].LeaderId)) return pages[leader];
+            await Task.Delay(50, patience.Token);
         }
-
-        var statuses = await Task.WhenAll(pages.Select(StatusAsync));
-        return pages[Array.FindIndex(statuses, status => status.Id == leaderId)];
     }
 
     /// <summary>Waits until the tab shows a marker, or a later one.</summary>
