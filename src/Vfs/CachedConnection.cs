@@ -12,7 +12,7 @@ namespace DataSync.Vfs;
 /// </summary>
 internal sealed class CachedConnection : IDisposable
 {
-    // An app has some dozens of statements; each kept one is a few kilobytes. A lock of this tab is held for one statement, seldom for a second.
+    // More than an app's statements of every day; those beyond are prepared again. A lock of this tab is held for one statement, seldom for a second.
     private const int MaxStatements = 64, TimeoutSeconds = 1;
 
     private readonly Dictionary<string, Statement> _statements = [];

@@ -11,7 +11,6 @@ public sealed partial class DataSyncDatabase
     /// <summary>Fills this database with what another one holds, unless it holds that or something newer already.</summary>
     internal async Task RestoreFromAsync(DataSyncDatabase lost, CancellationToken cancellationToken)
     {
-        using var admission = AutoSync.Admit();
         await lost._interactive.WaitAsync(cancellationToken).ConfigureAwait(false);
         var image = lost._pipeline.Storage;
         if (image.InBatch)
@@ -25,20 +24,19 @@ public sealed partial class DataSyncDatabase
 
         var (incarnation, marker) = (lost._pipeline.Incarnation, image.Top.Marker);
         var file = ImportedFile.Of(lost.CopyImage());
-        for (var attempt = 1; ; attempt++)
-        {
-            using var slot = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
-            cancellationToken.ThrowIfCancellationRequested();
-            var top = _pipeline.Storage.Top;
-            if (RestoredCommit.MarkerOf(top.Commit, incarnation) >= marker) return;
-            if (top != Position.Start && RestoredCommit.MarkerOf(top.Commit, incarnation) is null)
-                throw new StoreReplacedException("Nothing was restored: the new store has been written to already. What this tab holds of the old one can still be read and exported here.");
-            Replace(file, RestoredCommit.NewId(incarnation, marker));
-            slot.Dispose();
-            if (!(await slot.Outcome.ConfigureAwait(false)).IsStale) break;
-            if (attempt == _options.MaxAttempts) throw new StaleCommitException(attempt);
-        }
-
-        Log.Restored(_logger, Name, marker);
+        var isRestored = false;
+        await ReplaceAsync(
+            () =>
+            {
+                var top = _pipeline.Storage.Top;
+                var present = RestoredCommit.MarkerOf(top.Commit, incarnation);
+                isRestored = !(present >= marker);
+                if (!isRestored) return;
+                if (top != Position.Start && present is null)
+                    throw new StoreReplacedException("Nothing was restored: the new store has been written to already. What this tab holds of the old one can still be read and exported here.");
+                Replace(file, RestoredCommit.NewId(incarnation, marker));
+            },
+            cancellationToken).ConfigureAwait(false);
+        if (isRestored) Log.Restored(_logger, Name, marker);
     }
 }

@@ -60,17 +60,7 @@ public sealed partial class DataSyncDatabase
         cancellationToken.ThrowIfCancellationRequested();
         var imported = await ImportedFile.ReadAsync(source, _options.Pipeline.MaxCommitBytes, progress, cancellationToken).ConfigureAwait(false);
         if (imported.WasInWalMode) Log.ImportedWithoutWal(_logger, Name);
-        using var admission = AutoSync.Admit();
-        for (var attempt = 1; ; attempt++)
-        {
-            using var slot = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
-            cancellationToken.ThrowIfCancellationRequested();
-            Replace(imported);
-            slot.Dispose();
-            var outcome = await slot.Outcome.ConfigureAwait(false);
-            if (!outcome.IsStale) return;
-            if (attempt == _options.MaxAttempts) throw new StaleCommitException(attempt);
-        }
+        await ReplaceAsync(() => Replace(imported), cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>What the database takes, here and of the origin's quota.</summary>
@@ -96,6 +86,21 @@ public sealed partial class DataSyncDatabase
         }
 
         return chunks;
+    }
+
+    /// <summary>Runs what replaces the whole database, with the write turn, until it is committed or fails.</summary>
+    private async Task ReplaceAsync(Action replace, CancellationToken cancellationToken)
+    {
+        using var admission = AutoSync.Admit();
+        for (var attempt = 1; ; attempt++)
+        {
+            using var slot = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+            cancellationToken.ThrowIfCancellationRequested();
+            replace();
+            slot.Dispose();
+            if (!(await slot.Outcome.ConfigureAwait(false)).IsStale) return;
+            if (attempt == _options.MaxAttempts) throw new StaleCommitException(attempt);
+        }
     }
 
     // As one more connection of this tab: SQLite's own locks keep the others out meanwhile.

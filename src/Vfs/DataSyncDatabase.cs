@@ -18,7 +18,7 @@ namespace DataSync.Vfs;
 /// </remarks>
 public sealed partial class DataSyncDatabase : IAsyncDisposable
 {
-    // One lease: who has no leader by then is given one no sooner.
+    // As long as a lease: a leader that is gone is replaced by then.
     private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(5);
 
     private readonly CommitPipeline _pipeline;

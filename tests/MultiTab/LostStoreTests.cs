@@ -39,7 +39,7 @@ public sealed class LostStoreTests(BrowserFixture browser, ITestOutputHelper out
         await pages[0].WaitUntilAsync("datasync.query('SELECT * FROM kept').then(rows => rows.length === 2)");
     }
 
-    [Fact(Timeout = Limits.Test_ms)]
+    [SmallDiskFact(Timeout = Limits.Test_ms)]
     public async Task A_disk_that_is_really_full_loses_nothing_that_was_acknowledged()
     {
         await using var disk = await SmallDisk.CreateAsync(400);

@@ -8,29 +8,25 @@ internal sealed class FakePlace : IDatabasePlace, IDisposable
 {
     private readonly InMemoryBrowser _browser = new();
     private readonly InMemoryCommitBus _bus = new();
-    /// <summary>The next store, when it was made already.</summary>
-    public FaultyBlockStore? Prepared { get; private set; }
+    private FaultyBlockStore? _next;
 
     public List<FaultyBlockStore> Stores { get; } = [];
 
     /// <summary>What the next stores are over.</summary>
     public MemoryBlockMedium Medium { get; set; } = new();
 
+    /// <summary>Makes the next store now, so that it can be told when to fail.</summary>
+    public FaultyBlockStore PrepareNext() => _next = NewStore();
+
     /// <summary>Holds a call of the next store that is made.</summary>
-    public HeldCall HoldNext(StoreOperation operation)
-    {
-        var store = NewStore();
-        var held = store.HoldAt(operation);
-        Prepared = store;
-        return held;
-    }
+    public HeldCall HoldNext(StoreOperation operation) => PrepareNext().HoldAt(operation);
 
     public Task StartSqliteAsync() => NativeSqlite.RegisterAsync();
 
     public IBlockStore CreateStore(string name)
     {
-        Stores.Add(Prepared ?? NewStore());
-        Prepared = null;
+        Stores.Add(_next ?? NewStore());
+        _next = null;
         return Stores[^1];
     }
 

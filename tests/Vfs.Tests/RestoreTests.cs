@@ -70,8 +70,7 @@ public sealed class RestoreTests : IAsyncLifetime
         var (place, factory) = NewTab();
         var lost = await FillAsync(factory, "kept");
         await LoseAsync(place, lost);
-        place.HoldNext(StoreOperation.Delete); // the next store is made now
-        place.Prepared!.FailAt(StoreOperation.Append, new StorageQuotaException());
+        place.PrepareNext().FailAt(StoreOperation.Append, new StorageQuotaException());
         await Assert.ThrowsAsync<StorageQuotaException>(() => factory.RestoreAsync(lost).WaitAsync(Patience));
         Assert.Equal(["kept"], await ReadAsync(lost));
         Assert.Equal(["kept"], await ReadAsync(await factory.RestoreAsync(lost).WaitAsync(Patience)));

@@ -74,7 +74,7 @@ internal sealed class CommitPipeline : IAsyncDisposable
         {
             Received = Handle,
             LeaderFound = () => _outbox!.SendAgain(),
-            Fenced = epoch => _leadership!.OnGranted(epoch),
+            EpochSeen = epoch => _leadership!.OnGranted(epoch),
         };
         _leadership = new Leadership(_core, coordinator, _link, _image, _peers)
         {

@@ -13,13 +13,13 @@ namespace DataSync.Storage;
 /// </remarks>
 internal static class LeaderSession
 {
-    /// <summary>Of one append: what a browser writes in some tens of milliseconds, so that nobody's answer waits long for others' bytes.</summary>
+    /// <summary>Of one append, so that nobody's answer waits long for others' bytes.</summary>
     private const int MaxGroupBytes = 16 << 20;
 
     /// <summary>Of refused commits that are remembered: more than can still be on their way in copies of messages.</summary>
     private const int MaxRefused = 4096;
 
-    /// <summary>Below it folding at a quiet moment costs more than reading the log when a tab opens.</summary>
+    /// <summary>So few are soon read when a tab opens, and folding them would write whole extents of 256 KiB.</summary>
     private const int MinQuietRecords = 64;
 
     private const string OtherTabFirst = "Another tab committed first.";

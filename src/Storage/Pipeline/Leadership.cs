@@ -18,7 +18,7 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
     /// <summary>This tab has begun to lead.</summary>
     public required Action Began { private get; init; }
 
-    /// <summary>A commit of this tab was not taken and never will be. Told: which, why, and the last durable marker.</summary>
+    /// <summary>A commit of this tab was not taken and never will be. Told: which, and why.</summary>
     public required Action<CommitId, StorageErrorCode, string> Refused { private get; init; }
 
     /// <summary>This tab gets the write turn.</summary>
@@ -243,7 +243,7 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
 
     private async Task AppendAsync(Term term, IReadOnlyList<CommitRecord> group)
     {
-        var error = await Attempt(() => link.AppendAsync(term.State.Fence, group)).ConfigureAwait(false);
+        var error = await link.AppendAsync(term.State.Fence, group).ConfigureAwait(false);
         core.Gate.Run(() =>
         {
             // Also when the leadership has ended meanwhile: durable is durable.
@@ -254,7 +254,7 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
 
     private async Task CheckpointAsync(Term term, Checkpoint checkpoint)
     {
-        var error = await Attempt(() => link.CheckpointAsync(term.State.Fence, checkpoint)).ConfigureAwait(false);
+        var error = await link.CheckpointAsync(term.State.Fence, checkpoint).ConfigureAwait(false);
         foreach (var extent in checkpoint.Extents) extent.Dispose();
         core.Gate.Run(() =>
         {
@@ -296,25 +296,6 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
         Durable = commit.Marker,
         Records = commit.Bytes.Length <= core.Options.AnnounceBytes ? [commit.Segment.Array!] : [],
     });
-
-    private static async ValueTask<StorageException?> Attempt(Func<ValueTask> work)
-    {
-        try
-        {
-            await work().ConfigureAwait(false);
-            return null;
-        }
-        catch (StorageException error)
-        {
-            return error;
-        }
-#pragma warning disable CA1031 // What a store throws besides leaves the outcome unknown, as a lost connection does.
-        catch (Exception error)
-        {
-            return StoreLink.Unexpected(error);
-        }
-#pragma warning restore CA1031
-    }
 
     /// <summary>One leadership, from its epoch on.</summary>
     private sealed class Term(PipelineCore core, ImageFollower image, LeaderState state) : ILeaderView

@@ -22,8 +22,8 @@ internal sealed class Peers(PipelineCore core, ICommitChannel channel, StoreLink
     /// <summary>Another tab leads, or has just begun to: what has no answer is sent to it.</summary>
     public required Action LeaderFound { private get; init; }
 
-    /// <summary>The store granted an epoch above this tab's own.</summary>
-    public required Action<Epoch> Fenced { private get; init; }
+    /// <summary>The store's head holds this epoch: a leadership of this tab under a lower one is over.</summary>
+    public required Action<Epoch> EpochSeen { private get; init; }
 
     /// <summary>
     /// Who leads, this tab included. Known from its own messages and the head only: the lease record can be forged or old, and must not
@@ -92,7 +92,7 @@ internal sealed class Peers(PipelineCore core, ICommitChannel channel, StoreLink
         if (head.Epoch < Granted) return; // read before this tab or another one took over
         _head = HolderOf(head);
         OnGranted(head.Epoch);
-        Fenced(head.Epoch);
+        EpochSeen(head.Epoch);
         if (_claim == _head && _claim != Leader) FollowClaim();
     }
 

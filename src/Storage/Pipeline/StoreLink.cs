@@ -10,13 +10,13 @@ namespace DataSync.Storage;
 /// </summary>
 internal sealed class StoreLink
 {
-    /// <summary>About ten seconds in all, since the waits double: longer than a browser's storage is away when it restarts.</summary>
+    /// <summary>About ten seconds in all, since the waits double; somebody who looks at the page still waits that long.</summary>
     private const int MaxReadRetries = 8;
 
     /// <summary>About three seconds, and the opening itself waits as well.</summary>
     private const int MaxReopenRetries = 6;
 
-    /// <summary>Within it an aborted transaction's reason (another tab's upgrade, a moment without room) has often passed.</summary>
+    /// <summary>Short beside what a user notices; what lasts longer is met by the doubling.</summary>
     private static readonly TimeSpan FirstRetryDelay = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Room does not come back within milliseconds, and each try asks a full disk for more.</summary>
@@ -84,9 +84,13 @@ internal sealed class StoreLink
     public ValueTask<Head> RaiseEpochAsync(Epoch proposed, CancellationToken cancellationToken) =>
         _store.RaiseEpochAsync(Incarnation, proposed, _core.Self, cancellationToken);
 
-    public ValueTask AppendAsync(Fence fence, IReadOnlyList<CommitRecord> group) => _store.AppendAsync(fence, group, CancellationToken.None);
+    /// <returns>What it failed with; null when it is durable.</returns>
+    public Task<StorageException?> AppendAsync(Fence fence, IReadOnlyList<CommitRecord> group) =>
+        TryAsync(() => _store.AppendAsync(fence, group, CancellationToken.None).AsTask(), mayBeCancelled: false);
 
-    public ValueTask CheckpointAsync(Fence fence, Checkpoint checkpoint) => _store.CheckpointAsync(fence, checkpoint, CancellationToken.None);
+    /// <inheritdoc cref="AppendAsync"/>
+    public Task<StorageException?> CheckpointAsync(Fence fence, Checkpoint checkpoint) =>
+        TryAsync(() => _store.CheckpointAsync(fence, checkpoint, CancellationToken.None).AsTask(), mayBeCancelled: false);
 
     /// <summary>What a crash left behind the end of the history, or damage that the app wants repaired, goes before the first append.</summary>
     public async Task RepairAsync(Fence fence, CancellationToken cancellationToken)
@@ -174,7 +178,9 @@ internal sealed class StoreLink
     public void Stop() => _caughtUp.Release();
 
     /// <summary>Runs work on the store and returns what it failed with, as the exception that tells what to do.</summary>
-    public static async Task<StorageException?> TryAsync(Func<Task> work)
+    /// <param name="work">The work.</param>
+    /// <param name="mayBeCancelled">Whether it ends quietly when the pipeline closes. Not what is to be durable: that has an outcome.</param>
+    public static async Task<StorageException?> TryAsync(Func<Task> work, bool mayBeCancelled = true)
     {
         try
         {
@@ -185,21 +191,17 @@ internal sealed class StoreLink
         {
             return error;
         }
-        catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException)
+        catch (Exception error) when (mayBeCancelled && error is (OperationCanceledException or ObjectDisposedException))
         {
             return null;
         }
 #pragma warning disable CA1031 // Whatever else a store throws leaves its state unknown, as a lost connection does.
         catch (Exception error)
         {
-            return Unexpected(error);
+            return new StorageClosedException(StoreClosedReason.Lost, $"The store failed unexpectedly: {error.Message}");
         }
 #pragma warning restore CA1031
     }
-
-    /// <summary>What an exception of a store means that it should not throw: its state is unknown, as with a lost connection.</summary>
-    public static StorageClosedException Unexpected(Exception error) =>
-        new(StoreClosedReason.Lost, $"The store failed unexpectedly: {error.Message}");
 
     private async Task RunCatchUpAsync()
     {

@@ -3,6 +3,15 @@ using Xunit;
 
 namespace DataSync.MultiTab.Browser;
 
+/// <summary>A test that needs a <see cref="SmallDisk"/>: skipped, and reported so, where this process may not mount one.</summary>
+public sealed class SmallDiskFactAttribute : FactAttribute
+{
+    public SmallDiskFactAttribute()
+    {
+        if (!OperatingSystem.IsLinux() || !Environment.IsPrivilegedProcess) Skip = "Mounting a tmpfs needs Linux and root, as in CI.";
+    }
+}
+
 /// <summary>A file system of its own in memory (tmpfs) with a bound, so that a disk can really be full. Needs root, as test machines have it.</summary>
 internal sealed class SmallDisk : IAsyncDisposable
 {
