@@ -95,6 +95,9 @@ internal sealed record ElectionState
 
     internal TimeSpan Deadline { get; init; }
 
+    /// <summary>The check-and-set under way was sent after the <see cref="Deadline"/>.</summary>
+    internal bool IsLastTry { get; init; }
+
     internal TabId? Successor { get; init; }
 
     internal int Ticket { get; init; }

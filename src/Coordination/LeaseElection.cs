@@ -9,7 +9,8 @@ namespace DataSync.Coordination;
 /// Invariants:
 /// the record changes only by check-and-set against the text last observed;
 /// a lease is void when this tab has seen no change of it for the lease time, or knows that its holder is gone;
-/// the holder counts its own lease from when the last successful renewal was sent;
+/// the holder counts its own lease from when the last successful renewal was sent, and does not hold it after that; one renewal more, of the record
+/// as it last wrote it, then tells whether another tab has claimed it;
 /// a lease time that was too short for a take-over is doubled for the next one, and everybody reads in the record how often;
 /// a proposal is above every epoch heard of;
 /// one check-and-set is under way at a time.
@@ -47,13 +48,18 @@ internal static class LeaseElection
             if (_s.Pending is not null && now >= _s.SentAt + _s.OwnLease)
             {
                 isLate = true;
+                var wasLastTry = _s.IsLastTry;
                 AbandonPending();
+                if (_s.Holding && wasLastTry)
+                    Lose(backOff: TimeSpan.Zero);
             }
 
-            if (_s.Holding && now >= _s.Deadline)
+            // Perhaps nobody has claimed it meanwhile, as when the only tab's page was busy: one more renewal tells. Until then it is not held.
+            if (_s.Holding && _s.Pending is null && now >= _s.Deadline)
             {
                 isLate = true;
-                Lose(backOff: TimeSpan.Zero);
+                if (now < _s.QuietUntil)
+                    Lose(backOff: TimeSpan.Zero);
             }
 
             if (_s.Observed && !_s.Holding && _s.VoidSince is null && now >= _s.SeenAt + _s.SeenLease)
@@ -86,8 +92,11 @@ internal static class LeaseElection
                     TakeSet(e);
                     break;
                 case ElectionEventKind.SetFailed when e.Ticket == _s.Ticket && _s.Pending is not null:
+                    var failedLastTry = _s.IsLastTry;
                     AbandonPending();
                     _s = _s with { QuietUntil = now + _s.Heartbeat };
+                    if (failedLastTry && _s.Holding)
+                        Lose(backOff: TimeSpan.Zero);
                     break;
                 case ElectionEventKind.Granted when e.Ticket == _s.Attempt && _s.Holding && !_s.Granted:
                     _s = _s with { Granted = true, Own = Epoch.Max(_s.Own, e.Epoch), Known = Epoch.Max(_s.Known, e.Epoch) };
@@ -107,6 +116,10 @@ internal static class LeaseElection
                     _s = _s with { Known = Epoch.Max(_s.Known, e.Epoch) };
                     if (_s.Role != TabRole.Follower && _s.Own < e.Epoch)
                         Lose(NextBackOff());
+                    break;
+                case ElectionEventKind.Resumed when _s.Holding:
+                    // Busy, not frozen. What it has written last tells whether another tab came in between.
+                    BeMorePatient();
                     break;
                 case ElectionEventKind.Suspended:
                 case ElectionEventKind.Resumed:
@@ -150,7 +163,7 @@ internal static class LeaseElection
             var mine = e.Ticket == _s.Ticket && _s.Pending is not null;
             var written = mine && e.Text == _s.Pending;
             if (mine)
-                _s = _s with { Pending = null };
+                _s = _s with { Pending = null, IsLastTry = false };
             if (_s.Suspended)
                 return;
             if (!written || _s.Role == TabRole.Follower)
@@ -306,13 +319,13 @@ internal static class LeaseElection
         private void Set(LeaseRecord record, LeaseRecord? release)
         {
             var text = record.ToText();
-            _s = _s with { Ticket = _s.Ticket + 1, Pending = text, SentAt = now };
+            _s = _s with { Ticket = _s.Ticket + 1, Pending = text, SentAt = now, IsLastTry = _s.Holding && now >= _s.Deadline };
             Do(new(ElectionEffectKind.Set, _s.Ticket, _s.Text, text, release?.ToText()));
         }
 
         private void AbandonPending()
         {
-            _s = _s with { Pending = null, Ticket = _s.Ticket + 1 };
+            _s = _s with { Pending = null, Ticket = _s.Ticket + 1, IsLastTry = false };
             if (_s.Role == TabRole.Candidate && !_s.Holding)
                 _s = _s with { Role = TabRole.Follower };
         }

@@ -47,6 +47,8 @@ public sealed partial class TabCoordinator
             foreach (var effect in effects)
                 Plan(effect);
             PlanNotifications(before);
+            if (before.Holding && _state.Holding && Now >= before.Deadline && Now < _state.Deadline)
+                _outbox.Enqueue(() => LeaseRegained?.Invoke());
             if (_state.WakeAt is { } at && (at != before.WakeAt || happened.Kind == ElectionEventKind.Tick))
                 _wake.Change(DueIn(at), Timeout.InfiniteTimeSpan);
             PlanWaits(failure: null);

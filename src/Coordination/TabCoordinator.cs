@@ -94,7 +94,7 @@ public sealed partial class TabCoordinator : IAsyncDisposable
 
     /// <summary>
     /// The tab was frozen, cached or hung for longer than the lease, and is back: whatever it held of shared data is
-    /// stale, and it does not lead.
+    /// stale. It leads only if it did before, was merely busy, and no other tab has claimed the lease meanwhile.
     /// </summary>
     public event EventHandler? Resumed;
 
@@ -216,6 +216,9 @@ public sealed partial class TabCoordinator : IAsyncDisposable
     /// one who goes on may block, and must not do so within the election. A simulation on one thread sets it.
     /// </summary>
     internal bool RunsInPlace { get; init; } = OperatingSystem.IsBrowser();
+
+    /// <summary>Called when a lease that had run out, for this page was busy, turned out to be this tab's still.</summary>
+    internal Action? LeaseRegained { get; set; }
 
     internal bool Holds(LeaderLease lease)
     {

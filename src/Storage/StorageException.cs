@@ -1,3 +1,4 @@
+using System.Data.Common;
 using DataSync.Coordination;
 
 namespace DataSync.Storage;
@@ -46,7 +47,11 @@ public enum StorageErrorCode
 }
 
 /// <summary>Something that storage could not do. What was acknowledged before is kept; the message says what to do.</summary>
-public class StorageException : Exception
+/// <remarks>
+/// A <see cref="DbException"/>, since it comes out of commands and transactions of ADO.NET. <see cref="DbException.IsTransient"/> says whether nothing
+/// was changed and the same work may succeed when it is run again.
+/// </remarks>
+public class StorageException : DbException
 {
     /// <summary>Makes the exception.</summary>
     public StorageException(string message, Exception? innerException = null)
@@ -165,14 +170,31 @@ public sealed class StoreFormatException(int found, string? message = null) : St
     public int Found { get; } = found;
 }
 
-/// <summary>No leader and no store could be reached in time, so the outcome of the commit is unknown; it may still come.</summary>
+/// <summary>No leader and no store could be reached in time.</summary>
 public sealed class NoLeaderException(string? message = null, Exception? innerException = null) : StorageException(
-    StorageErrorCode.NoLeader, message ?? "No tab leads, and none could be elected in time. Try again.", innerException);
-
-/// <summary>The work was run again several times, and each time another tab had committed first.</summary>
-public sealed class StaleCommitException(int attempts, string? message = null) : StorageException(
-    StorageErrorCode.Stale, message ?? $"Other tabs committed first, {attempts} times in a row. Try again.", null)
+    StorageErrorCode.NoLeader, message ?? "Leave to write did not come in time: no tab leads, or another one writes for very long. Nothing was changed; try again.", innerException)
 {
+    /// <summary>
+    /// Whether the commit was on its way, so that its outcome is unknown: it may still become durable. Otherwise nothing was changed.
+    /// </summary>
+    public bool IsOutcomeUnknown { get; private init; }
+
+    /// <inheritdoc/>
+    public override bool IsTransient => !IsOutcomeUnknown;
+
+    internal static NoLeaderException OutcomeUnknown(TimeSpan waited) => new(FormattableString.Invariant(
+        $"No leader answered within {waited.TotalSeconds:0.#} s, so the outcome of the write is unknown. Look at the data, then try again.")) { IsOutcomeUnknown = true };
+}
+
+/// <summary>The work was run, several times where it could be, and each time another tab had committed first. Nothing of it was kept.</summary>
+public sealed class StaleCommitException(int attempts, string? message = null) : StorageException(
+    StorageErrorCode.Stale,
+    message ?? (attempts > 1 ? $"Other tabs committed first, {attempts} times in a row. Nothing was changed; try again." : "Another tab committed first. Nothing was changed; run the work again."),
+    null)
+{
+    /// <inheritdoc/>
+    public override bool IsTransient => true;
+
     /// <summary>How often the work was run.</summary>
     public int Attempts { get; } = attempts;
 }

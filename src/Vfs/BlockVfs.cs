@@ -84,6 +84,14 @@ internal sealed class BlockVfs
         lock (_gate) return _databases.TryGetValue(name, out var entry) ? entry.OpenFiles : 0;
     }
 
+    /// <summary>Whether another connection of this tab reads or writes a registered database.</summary>
+    /// <param name="name">The database.</param>
+    /// <param name="isReading">Whether the one that asks does.</param>
+    internal bool IsLockedBeside(string name, bool isReading)
+    {
+        lock (_gate) return _databases.TryGetValue(name, out var entry) && entry.Locks.Readers > (isReading ? 1 : 0);
+    }
+
     /// <summary>Opens a file; null when it cannot, with the result code.</summary>
     /// <param name="name">Null or empty for a temporary file.</param>
     /// <param name="flags">SQLite's flags.</param>

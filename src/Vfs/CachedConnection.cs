@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Text;
 using DataSync.Storage;
 using Microsoft.Data.Sqlite;
@@ -15,10 +14,13 @@ internal sealed class CachedConnection : IDisposable
     // More than an app's statements of every day; those beyond are prepared again. A lock of this tab is held for one statement, seldom for a second.
     private const int MaxStatements = 64, TimeoutSeconds = 1;
 
+    /// <summary>The store is what makes commits atomic and durable, so journals need not outlive a statement, nor be synced.</summary>
+    public const string Pragmas = "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA temp_store=MEMORY";
+
     private readonly Dictionary<string, Statement> _statements = [];
     private readonly SqlParameters _parameters;
     private long _uses;
-    private (int Cookie, long Retractions) _schema;
+    private readonly SchemaWatch _schema = new();
 
     public CachedConnection(string name, Action<SqliteConnection>? configure, bool isReader = false)
     {
@@ -31,8 +33,7 @@ internal sealed class CachedConnection : IDisposable
             // Another connection of this process may hold a lock for a moment. In the browser nobody could release it meanwhile.
             if (!OperatingSystem.IsBrowser()) _ = raw.sqlite3_busy_timeout(Connection.Handle, TimeoutSeconds * 1000);
 
-            // The store is what makes commits atomic and durable, so journals need not outlive a statement, nor be synced.
-            Execute($"PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA temp_store=MEMORY; {(isReader ? "PRAGMA query_only=ON" : "")}");
+            Connection.RunText(isReader ? Pragmas + "; PRAGMA query_only=ON" : Pragmas);
             configure?.Invoke(Connection);
         }
         catch
@@ -47,8 +48,6 @@ internal sealed class CachedConnection : IDisposable
     public long LastInsertRowId => raw.sqlite3_last_insert_rowid(Connection.Handle);
 
     public int TotalChanges => raw.sqlite3_total_changes(Connection.Handle);
-
-    public bool InTransaction => Connection.Handle is { } handle && raw.sqlite3_get_autocommit(handle) == 0;
 
     /// <summary>What opens the database through DataSync. Waiting inside SQLite cannot help in a browser, so it ends soon.</summary>
     public static string ConnectionString(string name) => new SqliteConnectionStringBuilder
@@ -139,37 +138,15 @@ internal sealed class CachedConnection : IDisposable
         return result;
     }
 
-    /// <summary>
-    /// Makes SQLite read the schema again if it is not the one that this connection has in memory. SQLite itself looks only when a
-    /// statement runs: one that only compiles, such as CREATE INDEX or ADD COLUMN, would fail over what another tab has dropped, or
-    /// over its own first try that was taken back.
-    /// </summary>
+    /// <summary>Makes SQLite read the schema again if it is not the one that this connection has in memory.</summary>
     public void CheckSchema(BlockStorage storage)
     {
-        Span<byte> cookie = stackalloc byte[4];
-        storage.Read(DatabaseFile.CookieOffset, cookie);
-        var schema = (BinaryPrimitives.ReadInt32BigEndian(cookie), storage.Retractions);
-        if (schema == _schema) return;
-        Execute("SELECT 1 FROM sqlite_schema LIMIT 1");
-        _schema = schema;
+        if (_schema.IsOld(storage)) Execute(SchemaWatch.Look);
     }
-
-    /// <summary>A token that is cancelled makes the running statement fail; dispose of this when it has ended.</summary>
-    public CancellationTokenRegistration InterruptOn(CancellationToken cancellationToken) =>
-        cancellationToken.UnsafeRegister(static self => raw.sqlite3_interrupt(((SqliteConnection)self!).Handle), Connection);
 
     /// <summary>Whether a statement failed because its caller wanted that.</summary>
     public static bool IsInterrupt(SqliteException error, CancellationToken cancellationToken) =>
         error.SqliteErrorCode == SqliteResult.Interrupt && cancellationToken.IsCancellationRequested;
-
-    /// <summary>Ends a transaction that failed, whatever its state.</summary>
-    /// <returns>Whether there was one.</returns>
-    public bool Rollback()
-    {
-        if (!InTransaction) return false;
-        raw.sqlite3_exec(Connection.Handle, "ROLLBACK");
-        return true;
-    }
 
     public void Dispose()
     {

@@ -70,7 +70,7 @@ public sealed partial class DataSyncDatabase
             lock (_readLock)
             {
                 ObjectDisposedException.ThrowIf(_closed, this); // closed while this waited
-                using var interruption = _reader!.InterruptOn(cancellationToken);
+                using var interruption = _reader!.Connection.InterruptOn(cancellationToken);
                 _reader.CheckSchema(_pipeline.Storage); // some pragmas (page_size) answer from it without looking
                 TResult result;
                 bool isLeftOpen;
@@ -80,7 +80,7 @@ public sealed partial class DataSyncDatabase
                 }
                 finally
                 {
-                    isLeftOpen = _reader.Rollback();
+                    isLeftOpen = _reader.Connection.RollBack();
                 }
 
                 return isLeftOpen
@@ -110,7 +110,7 @@ public sealed partial class DataSyncDatabase
     private async Task<TResult> ReadLaterAsync<TResult>(
         string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, CancellationToken cancellationToken)
     {
-        while (IsImageDirty) await _interactive.WaitAsync(cancellationToken).ConfigureAwait(false);
+        await WaitForCleanImageAsync(cancellationToken).ConfigureAwait(false);
         return await ReadAsync(sql, parameters, empty, read, cancellationToken).ConfigureAwait(false);
     }
 

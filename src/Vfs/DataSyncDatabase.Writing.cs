@@ -33,14 +33,69 @@ public sealed partial class DataSyncDatabase
         _pipeline.BeginWork();
         writer.CheckSchema(_pipeline.Storage);
         var result = work();
-        EndTransaction(writer, needsTransaction);
+        EndTransaction(writer.Connection, needsTransaction, () => writer.Execute("COMMIT"));
         return result;
     }
 
-    /// <summary>After work that succeeded: its transaction is as it was begun, and is committed.</summary>
-    private void EndTransaction(CachedConnection writer, bool isBegun)
+    /// <summary>The same for work of the application on the connection, which has a <see cref="SqliteTransaction"/> then.</summary>
+    private ExecuteResult TransactWith(CachedConnection writer, Action<SqliteConnection, SqliteTransaction> work)
     {
-        if (writer.InTransaction != isBegun || (isBegun && _pipeline.EndedTransactions > 0))
+        var before = writer.TotalChanges;
+        var transaction = BeginWith(writer);
+        try
+        {
+            var scope = _scope.Value = new WorkScope(writer);
+            try
+            {
+                work(writer.Connection, transaction);
+            }
+            finally
+            {
+                (scope.IsOver, _scope.Value) = (true, null);
+            }
+
+            EndTransaction(writer.Connection, isBegun: true, transaction.Commit);
+            return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+        }
+        finally
+        {
+            End(transaction);
+        }
+    }
+
+    private SqliteTransaction BeginWith(CachedConnection writer)
+    {
+        var transaction = writer.Connection.BeginTransaction(deferred: false);
+        try
+        {
+            _pipeline.BeginWork();
+            writer.CheckSchema(_pipeline.Storage);
+            return transaction;
+        }
+        catch
+        {
+            End(transaction);
+            throw;
+        }
+    }
+
+    /// <summary>Rolls back what was not committed. The connection is free for another transaction in any case.</summary>
+    private static void End(SqliteTransaction transaction)
+    {
+        try
+        {
+            transaction.Dispose();
+        }
+        catch (SqliteException)
+        {
+            // The work had ended it by a statement of its own, so there was nothing to roll back.
+        }
+    }
+
+    /// <summary>After work that succeeded: its transaction is as it was begun, and is committed.</summary>
+    private void EndTransaction(SqliteConnection connection, bool isBegun, Action commit)
+    {
+        if (connection.InTransaction() != isBegun || (isBegun && _pipeline.EndedTransactions > 0))
         {
             throw new InvalidOperationException(
                 isBegun
@@ -48,7 +103,7 @@ public sealed partial class DataSyncDatabase
                     : "The statement began a transaction (BEGIN or SAVEPOINT) and nothing ends it, so it was rolled back. To run several statements as one transaction use WriteAsync.");
         }
 
-        if (isBegun) writer.Execute("COMMIT");
+        if (isBegun) commit();
     }
 
     /// <summary>Counts a write as begun.</summary>
@@ -89,19 +144,38 @@ public sealed partial class DataSyncDatabase
         if (AutoSync.Durability == Durability.Deferred)
         {
             T last = default!;
-            var marker = await AutoSync.WriteAsync(attempt => Attempt(work, attempt, out last, CancellationToken.None), cancellationToken).ConfigureAwait(false);
+            var marker = await AutoSync.WriteAsync(
+                attempt =>
+                {
+                    var writer = Writer;
+                    return Attempt(writer.Connection, () => work(writer), attempt, out last, CancellationToken.None);
+                },
+                cancellationToken).ConfigureAwait(false);
             return (last, marker);
         }
 
+        return await CommitAtOnceAsync(
+            attempt =>
+            {
+                var writer = Writer;
+                return Task.FromResult((Attempt(writer.Connection, () => work(writer), attempt, out var result, cancellationToken), result));
+            },
+            cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Runs attempts, each with leave to write, until one is durable or fails. An attempt says whether the storage refused it for the moment.</summary>
+    private async Task<(T Result, long Marker)> CommitAtOnceAsync<T>(Func<int, Task<(bool IsRefused, T Result)>> run, CancellationToken cancellationToken)
+    {
         for (var attempt = 1; ; attempt++)
         {
             // Twice in the hope that nobody else writes, then with the turn.
-            using var slot = await _pipeline.BeginWriteAsync(exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
+            using var slot = await AutoSync.BeginWriteAsync(exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
             cancellationToken.ThrowIfCancellationRequested();
             T result;
             try
             {
-                if (Attempt(work, attempt, out result, cancellationToken)) continue;
+                (var isRefused, result) = await run(attempt).ConfigureAwait(false);
+                if (isRefused) continue;
             }
             catch
             {
@@ -118,63 +192,62 @@ public sealed partial class DataSyncDatabase
     }
 
     /// <returns>Whether the storage refused it for the moment.</returns>
-    private bool Attempt<T>(Func<CachedConnection, T> work, int attempt, out T result, CancellationToken cancellationToken)
+    private bool Attempt<T>(SqliteConnection connection, Func<T> work, int attempt, out T result, CancellationToken cancellationToken)
     {
-        var writer = Writer;
-        using var interruption = writer.InterruptOn(cancellationToken);
+        using var interruption = connection.InterruptOn(cancellationToken);
         try
         {
-            result = work(writer);
+            result = work();
             return false;
         }
         catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused && attempt < _options.MaxAttempts)
         {
             // Between the slot's beginning and the statement another tab's commit came in that waits for this tab's readers.
-            writer.Rollback();
+            connection.RollBack();
             result = default!;
             return true;
         }
         catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))
         {
-            writer.Rollback();
+            connection.RollBack();
             throw new OperationCanceledException(error.Message, error, cancellationToken);
         }
         catch (Exception error)
         {
-            if (RollBack(writer, error) is { } refusal) throw refusal;
+            if (RollBack(connection, error) is { } refusal) throw refusal;
             throw;
         }
     }
 
     /// <summary>Ends the transaction of work that failed.</summary>
     /// <returns>What to throw instead, where it was the storage that refused the commit.</returns>
-    private static CommitTooLargeException? RollBack(CachedConnection writer, Exception error)
+    private static CommitTooLargeException? RollBack(SqliteConnection connection, Exception error)
     {
-        writer.Rollback();
+        connection.RollBack();
         return error is SqliteException failure ? VfsFailure.RefusalOf(failure) : null;
     }
 
-    private async Task<ExecuteResult> RunInteractiveAsync(CachedConnection writer, Func<SqliteConnection, Task> work)
+    private async Task<ExecuteResult> RunInteractiveAsync(CachedConnection writer, Func<SqliteConnection, SqliteTransaction, Task> work)
     {
         var before = writer.TotalChanges;
         var scope = new WorkScope(writer);
+        SqliteTransaction? transaction = null;
         try
         {
-            writer.Execute(Begin);
-            _pipeline.BeginWork();
-            writer.CheckSchema(_pipeline.Storage);
+            transaction = BeginWith(writer);
             _scope.Value = scope;
-            await work(writer.Connection).ConfigureAwait(false);
-            EndTransaction(writer, isBegun: true);
+            await work(writer.Connection, transaction).ConfigureAwait(false);
+            EndTransaction(writer.Connection, isBegun: true, transaction.Commit);
             return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
         }
         catch (Exception error)
         {
-            if (RollBack(writer, error) is { } refusal) throw refusal;
+            if (RollBack(writer.Connection, error) is { } refusal) throw refusal;
             throw;
         }
         finally
         {
+            if (transaction is not null) End(transaction);
             scope.IsOver = true;
         }
     }

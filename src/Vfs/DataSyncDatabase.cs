@@ -185,21 +185,16 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public Task<ExecuteResult> WriteAsync(Action<SqliteConnection> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        return RunAsync(
-            writer =>
-            {
-                var scope = _scope.Value = new WorkScope(writer);
-                try
-                {
-                    work(writer.Connection);
-                }
-                finally
-                {
-                    (scope.IsOver, _scope.Value) = (true, null);
-                }
-            },
-            NeedsTransaction,
-            cancellationToken);
+        return WriteAsync((connection, _) => work(connection), cancellationToken);
+    }
+
+    /// <remarks>The transaction is for code that asks for one, such as EF Core's <c>UseTransaction</c>. Do not end it: that is done here.</remarks>
+    /// <inheritdoc cref="WriteAsync(Action{SqliteConnection}, CancellationToken)"/>
+    public async Task<ExecuteResult> WriteAsync(Action<SqliteConnection, SqliteTransaction> work, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(work);
+        var (result, marker) = await CommitAsync(writer => TransactWith(writer, work), cancellationToken).ConfigureAwait(false);
+        return result with { Marker = marker };
     }
 
     /// <summary>
@@ -208,7 +203,15 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// what the work has written; other writes wait for its end, and must not be waited for by it.
     /// </summary>
     /// <inheritdoc cref="WriteAsync(Action{SqliteConnection}, CancellationToken)"/>
-    public async Task<ExecuteResult> WriteAsync(Func<SqliteConnection, Task> work, CancellationToken cancellationToken = default)
+    public Task<ExecuteResult> WriteAsync(Func<SqliteConnection, Task> work, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(work);
+        return WriteAsync((connection, _) => work(connection), cancellationToken);
+    }
+
+    /// <inheritdoc cref="WriteAsync(Func{SqliteConnection, Task}, CancellationToken)" path="/summary"/>
+    /// <inheritdoc cref="WriteAsync(Action{SqliteConnection, SqliteTransaction}, CancellationToken)"/>
+    public async Task<ExecuteResult> WriteAsync(Func<SqliteConnection, SqliteTransaction, Task> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
         using var admission = AdmitWrite(cancellationToken);

@@ -38,6 +38,9 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
     internal DataSyncFactory(IDatabasePlace place, DataSyncOptions options) =>
         (_place, _options, _time, _logger) = (place, options, TimeProvider.System, NullLogger.Instance);
 
+    /// <summary>The database that <see cref="OpenAsync()"/> opens.</summary>
+    internal string DefaultDatabase => _options.DefaultDatabase;
+
     /// <summary>Opens <see cref="DataSyncOptions.DefaultDatabase"/>; see <see cref="OpenAsync(string, CancellationToken)"/>.</summary>
     public Task<DataSyncDatabase> OpenAsync() => OpenAsync(_options.DefaultDatabase);
 
@@ -59,6 +62,9 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
     /// <exception cref="ObjectDisposedException">The factory was disposed.</exception>
     public async Task<DataSyncDatabase> OpenAsync(string name, CancellationToken cancellationToken = default) =>
         await SlotOf(name).OpenAsync(cancellationToken).ConfigureAwait(false);
+
+    /// <summary>The database, where it is open in this tab and works; null otherwise.</summary>
+    internal DataSyncDatabase? FindOpen(string name) => SlotOf(name).Open;
 
     /// <summary>
     /// Deletes a database for every tab; theirs stop with <see cref="StorageClosedException"/>. In this tab it is closed first;
@@ -135,8 +141,10 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
         var sqlite = place.StartSqliteAsync(); // while the store is opened and read
         var (platform, channel) = place.CreateTab(name);
         var coordinator = new TabCoordinator(platform, _options.CoordinationFor(name), _time, _logger);
-        return await DataSyncDatabase.OpenAsync(
+        var database = await DataSyncDatabase.OpenAsync(
             name, place.CreateStore(name), channel, coordinator, _options, _time, _logger, sqlite, cancellationToken).ConfigureAwait(false);
+        await database.WaitForLeaderAsync(cancellationToken).ConfigureAwait(false);
+        return database;
     }
 
     private async Task DeleteStoreAsync(string name, CancellationToken cancellationToken)

@@ -54,10 +54,17 @@ public sealed class DataSyncOptions
     public CoordinationOptions Coordination { get; } = new();
 
     /// <summary>
-    /// Called with each connection that DataSync opens for itself: register functions and collations, set pragmas. Must not
+    /// Called with each connection that DataSync opens for itself, and each <see cref="DataSyncConnection"/>: register functions and collations, set pragmas. Must not
     /// write.
     /// </summary>
     public Action<SqliteConnection>? ConfigureConnection { get; set; }
+
+    /// <summary>
+    /// How long opening waits, at most, until some tab leads (this one, where it is alone): so that what is written right after it needs no waiting. It
+    /// returns all the same then.
+    /// </summary>
+    /// <value>2 s by default; 0 (no waiting) to 1 minute. An election takes some hundredths of a second.</value>
+    public TimeSpan LeaderWait { get; set; } = TimeSpan.FromSeconds(2);
 
     /// <summary>How often a write is run again when other tabs commit first, before <see cref="StaleCommitException"/>.</summary>
     /// <value>8 by default; 1 to 100. From the third try on it waits for the write turn, so more are rarely needed.</value>
@@ -108,6 +115,7 @@ public sealed class DataSyncOptions
         if (Directory is null && MirrorDirectory is not null) throw new ArgumentException($"{nameof(MirrorDirectory)} is set, and {nameof(Directory)} is not.");
         Files?.Validate();
         if (!Enum.IsDefined(Durability) || !Enum.IsDefined(StorageDurability)) throw new ArgumentException("An option has a value that does not exist.");
+        if (LeaderWait < TimeSpan.Zero || LeaderWait > TimeSpan.FromMinutes(1)) throw new ArgumentException($"{nameof(LeaderWait)} is {LeaderWait}; it must be from 0 to 1 minute.");
         if (MaxAttempts is < 1 or > 100) throw new ArgumentException($"{nameof(MaxAttempts)} is {MaxAttempts}; it must be from 1 to 100.", nameof(MaxAttempts));
     }
 }

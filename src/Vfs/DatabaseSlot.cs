@@ -10,6 +10,15 @@ internal sealed class DatabaseSlot(Func<CancellationToken, Task<DataSyncDatabase
     private Step _last = Step.Over();
     private bool _isDisposed;
 
+    /// <summary>What is open now, and works; null otherwise.</summary>
+    public DataSyncDatabase? Open
+    {
+        get
+        {
+            lock (_gate) return _last is { IsShared: true, Task.IsCompletedSuccessfully: true } ? _last.Task.Result : null;
+        }
+    }
+
     /// <summary>The token ends this caller's waiting; the opening ends when nobody waits for it any more.</summary>
     /// <param name="cancellationToken">Ends this caller's waiting.</param>
     /// <param name="kept">What the opening before this one has left, and is not to be closed.</param>

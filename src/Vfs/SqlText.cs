@@ -31,6 +31,16 @@ internal static class SqlText
         return result.ToString();
     }
 
+    /// <summary>The word that the text begins with, in capital letters; empty where it begins with none.</summary>
+    public static string FirstWord(string sql)
+    {
+        var from = 0;
+        while (from < sql.Length && (char.IsWhiteSpace(sql[from]) || sql[from] == ';' || sql.AsSpan(from).StartsWith("--") || sql.AsSpan(from).StartsWith("/*"))) from = SkipToken(sql, from);
+        var to = from;
+        while (to < sql.Length && char.IsAsciiLetter(sql[to])) to++;
+        return sql[from..to].ToUpperInvariant();
+    }
+
     /// <summary>Whether the text holds more than one statement.</summary>
     public static bool HasSeveralStatements(string sql)
     {

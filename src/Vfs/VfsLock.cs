@@ -20,6 +20,15 @@ internal sealed class VfsLock
         }
     }
 
+    /// <summary>How many connections read, the one that writes included.</summary>
+    public int Readers
+    {
+        get
+        {
+            lock (_gate) return _readers;
+        }
+    }
+
     /// <summary>Begins to read, unless a writer waits for the readers to leave, or writes.</summary>
     public bool TryShare()
     {

@@ -57,14 +57,14 @@ public sealed partial class AutoSyncManager : IDisposable
     /// <summary>When awaited writes return.</summary>
     public Durability Durability { get; }
 
-    /// <summary>Writes that are acknowledged and not durable.</summary>
-    public int DirtyCommits => Snapshot().Commits;
+    /// <summary>Writes that are acknowledged and not durable: deferred ones, and what synchronous calls have written.</summary>
+    public int DirtyCommits => Snapshot().Commits + _pipeline.Unawaited.Length;
 
     /// <summary>Blocks that those writes changed, counted in each.</summary>
-    public int DirtyBlocks => Snapshot().Blocks;
+    public int DirtyBlocks => Snapshot().Blocks + _pipeline.Unawaited.Sum(c => c.BlockCount + c.FreedCount);
 
     /// <summary>Bytes of those writes.</summary>
-    public long DirtyBytes => Snapshot().Bytes;
+    public long DirtyBytes => Snapshot().Bytes + _pipeline.Unawaited.Sum(c => (long)c.Bytes.Length);
 
     /// <summary>Whether a sync is under way.</summary>
     public bool IsSyncing

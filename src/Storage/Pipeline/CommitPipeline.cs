@@ -129,6 +129,9 @@ internal sealed class CommitPipeline : IAsyncDisposable
     /// <summary>How many of this tab's commits have no outcome yet.</summary>
     internal int PendingCount => _outbox.PendingCount;
 
+    /// <inheritdoc cref="Outbox.Unawaited"/>
+    internal CommitRecord[] Unawaited => _core.Gate.Run(() => _outbox.Unawaited.ToArray());
+
     /// <inheritdoc cref="Outbox.OvertakenCount"/>
     internal int OvertakenCount => _core.Gate.Run(() => _outbox.OvertakenCount);
 
@@ -308,8 +311,8 @@ internal sealed class CommitPipeline : IAsyncDisposable
     {
         if (_core.IsStopped || !_image.IsOpen) return;
         Metrics.OnImage(Storage.ChainLength, LogRecords, LogBytes);
-        _leadership.Take(new LeaderRequest.Heartbeat());
-        _leadership.Announce(hasJustBegun: false);
+        _slots.RenewTurn(); // before the leader looks for turns that were held too long
+        _leadership.OnHeartbeat();
         Rehearse();
         _image.EndOverdue();
         _slots.EndOverdue();

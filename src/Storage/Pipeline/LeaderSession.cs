@@ -147,9 +147,9 @@ internal static class LeaderSession
         {
             if (_s.Turn is { } turn && turn.Tab == tab)
             {
-                // A repeated request is answered again; a later one means that the tab knows nothing of the earlier.
-                if (number == turn.Number) AnswerTurn(tab, number);
-                else if (number > turn.Number) Grant(tab, number);
+                // A repeated request is answered again, and counts from now: its tab is alive and at work, or did not get the answer. A later one
+                // means that the tab knows nothing of the earlier.
+                if (number >= turn.Number) Grant(tab, number);
                 return;
             }
 
@@ -259,11 +259,7 @@ internal static class LeaderSession
             var isDue = (_s.IsCheckpointDue || isOverBound) && !IsFull;
             _s.IsCheckpointDue = isDue;
             if (_s.Waiting.Length == 0 && !isDue) return;
-            if (!view.HoldsLease)
-            {
-                Over(null);
-                return;
-            }
+            if (!view.HoldsLease) return; // it is found out whether another tab leads; if none does, this comes again
 
             if (isDue && view.IsImageAtEnd)
             {
@@ -306,7 +302,7 @@ internal static class LeaderSession
             if (error is StorageQuotaException && !IsFull) _s.FullSince = view.Now;
         }
 
-        private void Over(StorageException? error)
+        private void Over(StorageException error)
         {
             _s = LeaderSession.End(_s);
             _effects.Add(new LeaderEffect.EndLeadership(error));

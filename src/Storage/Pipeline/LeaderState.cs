@@ -117,7 +117,7 @@ internal abstract record LeaderRequest
     /// <summary>The coordinator's heartbeat.</summary>
     public sealed record Heartbeat : LeaderRequest;
 
-    /// <summary>A moment passed in which others could add to the next append.</summary>
+    /// <summary>A moment passed in which others could add to the next append, or the lease is this tab's again.</summary>
     public sealed record Continue : LeaderRequest;
 
     /// <summary>An append ended. What it wrote is in the ledger when it succeeded.</summary>
@@ -154,6 +154,6 @@ internal abstract record LeaderEffect
     /// <summary>Give a tab the write turn.</summary>
     public sealed record Grant(TabId To, TurnGrant Turn) : LeaderEffect;
 
-    /// <summary>The leadership is over: the store refused it or was closed, or (null) the lease ran out.</summary>
-    public sealed record EndLeadership(StorageException? Error) : LeaderEffect;
+    /// <summary>The leadership is over: the store refused it or was closed.</summary>
+    public sealed record EndLeadership(StorageException Error) : LeaderEffect;
 }

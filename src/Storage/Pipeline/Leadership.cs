@@ -78,6 +78,7 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
         else if (_elected is { } elected && elected.State.Fence.Epoch == e.Epoch && _term != elected)
         {
             elected.Lease = coordinator.CurrentLease;
+            coordinator.LeaseRegained = () => core.Gate.Run(() => Take(new LeaderRequest.Continue()));
             _term = elected;
             peers.LeadHere(e.Epoch);
             Log.Leading(core.Logger, core.Scope, e.Epoch.Value, image.Ledger.End.Marker);
@@ -115,6 +116,13 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
         {
             core.Metrics.OnDropped();
         }
+    }
+
+    /// <summary>At each heartbeat of the coordinator.</summary>
+    public void OnHeartbeat()
+    {
+        Take(new LeaderRequest.Heartbeat());
+        Announce(hasJustBegun: false);
     }
 
     /// <summary>Says that this tab leads, if it does.</summary>

@@ -1,4 +1,3 @@
-using System.Globalization;
 using DataSync.Coordination;
 using Polly;
 using Polly.Timeout;
@@ -50,6 +49,9 @@ internal sealed class Outbox
 
     /// <summary>How many of this tab's commits have no outcome yet.</summary>
     public int PendingCount => _pending.Count;
+
+    /// <summary>Commits that have no outcome yet and that nobody awaits: synchronous writes.</summary>
+    public IEnumerable<CommitRecord> Unawaited => _pending.Where(p => !p.IsDeferred && !p.IsObserved).Select(p => p.Commit);
 
     /// <summary>Whether some commits are kept in this tab.</summary>
     public bool HasBuffered => _pending.Exists(p => p.IsBuffered);
@@ -296,12 +298,7 @@ internal sealed class Outbox
     public void OnHeartbeat()
     {
         var overdue = _pending.FindIndex(p => !p.IsBuffered && _core.IsOverdue(p.Since));
-        if (overdue >= 0)
-        {
-            FailFrom(overdue, new NoLeaderException(string.Create(CultureInfo.InvariantCulture,
-                $"No leader answered within {_core.Options.WriteTimeout.TotalSeconds:0.#} s, so the outcome of the write is unknown. Look at the data, then try again.")));
-        }
-
+        if (overdue >= 0) FailFrom(overdue, NoLeaderException.OutcomeUnknown(_core.Options.WriteTimeout));
         if (_turnRequest is { } request && _core.IsOverdue(request.Since)) FailTurnRequest(new NoLeaderException());
         var isLate = _pending.Exists(p => !p.IsBuffered && _core.IsLate(p.Since)) || (_turnRequest is { } asked && _core.IsLate(asked.Since));
         if (!isLate || _resending) return;

@@ -36,6 +36,9 @@ internal sealed class WriteSlot : IDisposable
     /// <summary>Whether the wait for it is over, and it may be written with.</summary>
     internal bool IsReady => ReadySince is not null;
 
+    /// <summary>When the work was last seen to go on; null for work that says nothing of itself.</summary>
+    internal long? TouchedAt { get; set; }
+
     internal bool IsEnded { get; set; }
 
     /// <summary>The work is kept and run again in the background if its commit is stale; everything else waits for that.</summary>
@@ -46,6 +49,9 @@ internal sealed class WriteSlot : IDisposable
 
     /// <summary>It runs deferred work again, and so comes before all other work.</summary>
     internal bool IsRerun { get; init; }
+
+    /// <summary>The work goes on: the write turn stays with it for another <see cref="PipelineOptions.TurnDeadline"/>.</summary>
+    public void Touch() => _owner.Touch(this);
 
     /// <summary>Takes back whatever was sealed while the slot was held. The work failed, so nothing of it may be kept. Before <see cref="Dispose"/>.</summary>
     public void Abandon() => _owner.Abandon(this);

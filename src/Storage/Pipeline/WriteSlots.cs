@@ -91,6 +91,14 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
         (slot.Pending, slot.Ends) = (null, 0);
     });
 
+    public void Touch(WriteSlot slot) => slot.TouchedAt = core.Now;
+
+    /// <summary>At each heartbeat: asks for the turn that this tab has once more while its work goes on, so that it counts from now.</summary>
+    public void RenewTurn()
+    {
+        if (_current is { IsReady: true, Turn: > 0, TouchedAt: { } at } slot && core.Since(at) < core.Options.TurnDeadline) leader.AskTurn(slot.Turn);
+    }
+
     public void Abandon(WriteSlot slot) => core.Gate.Run(() =>
     {
         if (slot.IsEnded || _current != slot || Sabotage.IsMissing(Guard.TakeBack)) return;
@@ -271,6 +279,12 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
         if (image.IsBeingPutBack) return "Other tabs' changes are waiting to be shown here. Finish reading, then try again.";
         if (outbox.OvertakenCount > 0 && _current is not { IsRerun: true }) return "Deferred writes that another tab's commit came before are being run again. Try again.";
         if (_current is { IsReady: true }) return null;
+        if (!leader.IsKnown)
+        {
+            return "No tab leads yet, so nothing can be written at this moment. Write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for a leader, "
+                + "or wait for TabCoordinator.WaitForLeaderAsync first.";
+        }
+
         if (!leader.IsHere)
         {
             return "This tab is a follower and does not hold the write turn. Write with DataSyncDatabase.ExecuteAsync or WriteAsync, which work in every tab; "

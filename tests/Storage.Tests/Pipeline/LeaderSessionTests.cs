@@ -30,7 +30,7 @@ public sealed class LeaderSessionTests : IDisposable
     /// built on the one before; <c>A:c/a</c>: c is built on a, <c>/0</c> on the empty database), <c>A?a</c> (what became of it), <c>A+1</c>
     /// (asks for the turn, as its request 1), <c>L!1</c> (takes it), <c>A-1</c> (gives it back), <c>gone:A</c>, <c>beat</c>, <c>go</c>
     /// (continue), <c>ok</c>, <c>full</c>, <c>fenced</c>, <c>lost</c> (how the store's transaction ended); <c>@t</c> sets the time,
-    /// <c>behind</c> the image behind the log, <c>void</c> the lease out of time, <c>end</c> ends it. Effects: <c>write:ab</c>, <c>fold</c>,
+    /// <c>behind</c> the image behind the log, <c>void</c> the lease out of time, <c>held</c> in time again, <c>end</c> ends it. Effects: <c>write:ab</c>, <c>fold</c>,
     /// <c>soon</c>, <c>has:A:a</c> (it is durable), <c>no:A:a</c> (refused), <c>full:A:a</c> (refused for that), <c>send:A:a</c> (the bytes
     /// never came), <c>turn:A1=a+bc</c> (the turn of request 1, built on a; b and c are accepted and not durable), <c>over:why</c>.
     /// </summary>
@@ -56,8 +56,8 @@ public sealed class LeaderSessionTests : IDisposable
     [InlineData("A:a go fenced", "over:Fenced", "a fenced append ends the leadership, and refuses nothing")]
     [InlineData("A:a go lost", "over:Closed", "so does a lost connection")]
     [InlineData("A:a go fenced A:b", "", "then nothing is taken")]
-    [InlineData("A:a void go", "over:-", "nothing is appended without the lease")]
-    [InlineData("void go", "", "which is no matter while there is nothing to append")]
+    [InlineData("A:a void go", "", "nothing is appended without the lease")]
+    [InlineData("A:a void go held go", "write:a", "until it is known that no other tab has it")]
     [InlineData("end L:a", "", "an ended leadership takes nothing")]
     // Questions.
     [InlineData("A?a", "send:A:a", "a commit that never came is asked for")]
@@ -87,6 +87,8 @@ public sealed class LeaderSessionTests : IDisposable
     [InlineData("A+1 B+1 @5.1 beat", "turn:B1=0", "a turn that was held too long goes on")]
     [InlineData("A+1 B+1 @4.9 beat", "", "but not before")]
     [InlineData("A+1 @99 beat B+1", "", "nor before somebody wants it")]
+    [InlineData("A+1 B+1 @4 A+1 @8.9 beat", "", "and counts from when its tab asked for it again")]
+    [InlineData("A+1 B+1 @4 A+1 @9.1 beat", "turn:B1=0", "but no longer")]
     [InlineData("L!1", "turn:L1=0", "the leader's tab takes it at once")]
     [InlineData("A+1 L!1", "", "unless somebody has it")]
     [InlineData("A+1 L+9 A-1", "turn:L9=0", "then it asks like the others")]
@@ -158,8 +160,8 @@ public sealed class LeaderSessionTests : IDisposable
             case "behind":
                 _isImageAtEnd = false;
                 return [];
-            case "void":
-                _holdsLease = false;
+            case "void" or "held":
+                _holdsLease = token == "held";
                 return [];
             case "end":
                 _state = LeaderSession.End(_state);

@@ -40,5 +40,12 @@ internal sealed class NativeTabs : IDisposable
         }
     }
 
+    /// <summary>A tab as an app has it, over a directory.</summary>
+    public static DataSyncFactory NewFactory(string folder, DataSyncOptions options)
+    {
+        options.Directory = folder;
+        return new DataSyncFactory(options: options);
+    }
+
     public void Dispose() => _browser.Dispose();
 }

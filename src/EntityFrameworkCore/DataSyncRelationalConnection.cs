@@ -1,0 +1,36 @@
+using System.Data.Common;
+using DataSync.Vfs;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
+using Microsoft.EntityFrameworkCore.Sqlite.Storage.Internal;
+using Microsoft.EntityFrameworkCore.Storage;
+
+namespace DataSync.EntityFrameworkCore;
+
+/// <summary>A context's connection, which waits where it has to.</summary>
+internal sealed class DataSyncRelationalConnection(
+    RelationalConnectionDependencies dependencies, IRawSqlCommandBuilder commands, IDiagnosticsLogger<DbLoggerCategory.Infrastructure> logger)
+    : SqliteRelationalConnection(dependencies, commands, logger)
+{
+    private readonly RelationalConnectionDependencies _dependencies = dependencies;
+    private readonly IRawSqlCommandBuilder _commands = commands;
+    private readonly IDiagnosticsLogger<DbLoggerCategory.Infrastructure> _logger = logger;
+
+    /// <summary>The connection, as what it is.</summary>
+    public DataSyncConnection DataSync => (DataSyncConnection)DbConnection;
+
+    public DataSyncOptionsExtension Options => _dependencies.ContextOptions.FindExtension<DataSyncOptionsExtension>()!;
+
+    protected override DbConnection CreateDbConnection()
+    {
+        var connection = new DataSyncConnection(
+            Options.Factory ?? throw new InvalidOperationException("The context was made for design time (UseDataSync without a factory), so it has no database. Give UseDataSync the DataSyncFactory."),
+            Options.Database);
+
+        // Registers EF Core's functions and collations on it: the provider does so with a connection that it is given.
+        _ = new SqliteRelationalConnection(
+            _dependencies with { ContextOptions = new DbContextOptionsBuilder().UseSqlite(connection).Options }, _commands, _logger);
+        if (CommandTimeout is { } timeout) connection.DefaultTimeout = timeout;
+        return connection;
+    }
+}

@@ -1,0 +1,277 @@
+using System.Data;
+using System.Data.Common;
+using DataSync.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace DataSync.Vfs;
+
+/// <summary>
+/// ADO.NET on a database of DataSync, in every tab: a <see cref="SqliteConnection"/> whose asynchronous members wait for leave to write, and return
+/// when what they wrote is durable and shown here. Dapper, EF Core and other code that uses them works unchanged.
+/// </summary>
+/// <remarks>
+/// <para>
+/// A command outside of a transaction that writes is a commit of its own; it is run again where another tab's came first, so its outcome is exact.
+/// What its reader returns (<c>INSERT … RETURNING</c>) is durable already. <see cref="DbConnection.BeginTransactionAsync(CancellationToken)"/> waits for the write turn, so
+/// no other tab writes until the transaction ends; it must be ended soon (<see cref="PipelineOptions.TurnDeadline"/> after its last command others
+/// may be let in), and its commit then fails with a <see cref="StaleCommitException"/>. Exceptions whose <see cref="DbException.IsTransient"/> is true have changed nothing:
+/// run the same work again.
+/// </para>
+/// <para>
+/// Synchronous members cannot wait. They read in every tab, work within a transaction that was begun asynchronously, and write in the leader's tab
+/// while nobody else does; such a write is durable after <see cref="DataSyncDatabase.ForceSyncAsync"/> and counts as dirty until then. Elsewhere they throw a
+/// <see cref="SqliteException"/> (<see cref="SqliteResult.BusyRefused"/>) that names the asynchronous member.
+/// </para>
+/// <para>
+/// One caller at a time, as every <see cref="DbConnection"/>; open as many as you like, and dispose them before the database. Make commands with
+/// <see cref="CreateCommand"/>: a <see cref="SqliteCommand"/> that was constructed otherwise does not wait.
+/// </para>
+/// </remarks>
+public sealed class DataSyncConnection : SqliteConnection
+{
+    private readonly DataSyncFactory? _factory;
+    private readonly string _name;
+    private readonly CommandKinds _kinds = new();
+    private readonly SchemaWatch _schema = new();
+    private readonly List<SqliteDataReader> _readers = [];
+    private DataSyncDatabase? _database;
+    private DataSyncTransaction? _transaction;
+    private WriteUnit? _unit;
+
+    // Of one that waits for others' locks: longer than anybody should hold them.
+    private const int DefaultTimeout_s = 30;
+
+    /// <summary>Makes a connection to a database that is open; it is not opened yet.</summary>
+    public DataSyncConnection(DataSyncDatabase database)
+        : base(ConnectionStringFor((database ?? throw new ArgumentNullException(nameof(database))).Name)) => (_database, _name) = (database, database.Name);
+
+    /// <summary>Makes a connection that opens the database first, or shares it where the factory has it open.</summary>
+    /// <param name="factory">Of this tab.</param>
+    /// <param name="name">The database; null for <see cref="DataSyncOptions.DefaultDatabase"/>.</param>
+    public DataSyncConnection(DataSyncFactory factory, string? name = null)
+        : base(ConnectionStringFor(name ?? (factory ?? throw new ArgumentNullException(nameof(factory))).DefaultDatabase)) =>
+        (_factory, _name) = (factory, name ?? factory.DefaultDatabase);
+
+    /// <summary>The database; null before the connection was opened for the first time.</summary>
+    public DataSyncDatabase? DataSync => _database;
+
+    /// <summary>Opens it, where the database is open in this tab.</summary>
+    /// <exception cref="InvalidOperationException">It is not: <see cref="OpenAsync"/> opens it.</exception>
+    /// <exception cref="ObjectDisposedException">The database was closed.</exception>
+    public override void Open()
+    {
+        if (State == ConnectionState.Open) return;
+        Attach(_factory is null ? _database! : _factory.FindOpen(_name) ?? throw new InvalidOperationException(
+            $"The database '{_name}' is not open in this tab yet, and opening it takes time: await OpenAsync (or DataSyncFactory.OpenAsync when the app starts)."));
+    }
+
+    /// <summary>Opens the database where it is not open in this tab, and the connection, and returns when some tab leads, so that writes can follow at once.</summary>
+    /// <inheritdoc cref="DataSyncFactory.OpenAsync(string, CancellationToken)" path="/exception"/>
+    public override async Task OpenAsync(CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (State == ConnectionState.Open) return;
+        var database = _factory is null ? _database! : await _factory.OpenAsync(_name, cancellationToken).ConfigureAwait(false);
+        await database.WaitForLeaderAsync(cancellationToken).ConfigureAwait(false);
+        if (State != ConnectionState.Open) Attach(database);
+    }
+
+    /// <summary>Closes it; a transaction that is open is rolled back.</summary>
+    public override void Close()
+    {
+        var unit = _unit;
+        (_unit, _transaction) = (null, null);
+        try
+        {
+            base.Close();
+        }
+        finally
+        {
+            unit?.End();
+        }
+    }
+
+    /// <summary>Makes a command that waits where it has to.</summary>
+    public override SqliteCommand CreateCommand() => new DataSyncCommand { Connection = this, CommandTimeout = DefaultTimeout, Transaction = Transaction };
+
+    /// <inheritdoc cref="SqliteConnection.BeginTransaction(IsolationLevel, bool)"/>
+    /// <exception cref="SqliteException">This tab may not write at this moment: <see cref="DbConnection.BeginTransactionAsync(CancellationToken)"/> waits until it may.</exception>
+    public override SqliteTransaction BeginTransaction(IsolationLevel isolationLevel, bool deferred)
+    {
+        try
+        {
+            return base.BeginTransaction(isolationLevel, deferred);
+        }
+        catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused)
+        {
+            throw Refused(nameof(BeginTransactionAsync), error);
+        }
+    }
+
+    /// <summary>Waits for the write turn, then begins a transaction that holds it. <see cref="DbTransaction.CommitAsync"/> returns when it is durable.</summary>
+    /// <exception cref="NoLeaderException">The turn did not come in time.</exception>
+    /// <exception cref="StorageException">The database has stopped.</exception>
+    /// <exception cref="InvalidOperationException">The connection is not open, or has a transaction.</exception>
+    protected override async ValueTask<DbTransaction> BeginDbTransactionAsync(IsolationLevel isolationLevel, CancellationToken cancellationToken)
+    {
+        var database = OpenDatabase(nameof(BeginTransactionAsync));
+        if (Transaction is not null || _unit is { IsHeldByCaller: false }) return base.BeginTransaction(isolationLevel, deferred: false); // says what is wrong
+        var inner = _unit is not null
+            ? base.BeginTransaction(isolationLevel, deferred: false)
+            : await database.BeginUnitAsync(this, () => base.BeginTransaction(isolationLevel, deferred: false), cancellationToken).ConfigureAwait(false);
+        return _transaction = new DataSyncTransaction(this, inner, _unit!);
+    }
+
+    /// <summary>
+    /// Takes the write turn for several transactions of this connection in a row. What they commit is sent when this ends, all of it together: a tab that
+    /// dies before has changed nothing.
+    /// </summary>
+    internal async Task<WriteUnit> HoldTurnAsync(CancellationToken cancellationToken)
+    {
+        var database = OpenDatabase(nameof(HoldTurnAsync));
+        if (_unit is not null || Transaction is not null) throw new InvalidOperationException("A transaction of this connection is open.");
+        await database.BeginUnitAsync(this, () => true, cancellationToken).ConfigureAwait(false);
+        _unit!.IsHeldByCaller = true;
+        return _unit;
+    }
+
+    /// <summary>Gives the turn back, and returns when all that was committed under it is durable.</summary>
+    /// <exception cref="StaleCommitException">Another tab was let in meanwhile. Nothing was changed.</exception>
+    internal async Task ReleaseTurnAsync()
+    {
+        if (_unit is not { IsHeldByCaller: true } unit) return;
+        _unit = null;
+        await unit.EndAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>Runs a command that may have to wait, and again where another tab commits first.</summary>
+    internal async Task<T> RunAsync<T>(string sql, Func<T> run, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var database = OpenDatabase(nameof(SqliteCommand.ExecuteNonQueryAsync));
+        if (_unit is null && !this.InTransaction())
+        {
+            switch (_kinds.Of(this, sql))
+            {
+                case CommandKind.Writes:
+                    return await database.CommitOnAsync(this, sql, run, cancellationToken).ConfigureAwait(false);
+                case CommandKind.Begins:
+                    var result = await database.BeginUnitAsync(this, run, cancellationToken).ConfigureAwait(false);
+                    await EndByTextAsync().ConfigureAwait(false);
+                    return result;
+                default:
+                    await database.WaitForCleanImageAsync(cancellationToken).ConfigureAwait(false);
+                    break;
+            }
+        }
+
+        _unit?.Touch();
+        try
+        {
+            using var interruption = this.InterruptOn(cancellationToken);
+            return run();
+        }
+        catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))
+        {
+            throw new OperationCanceledException(error.Message, error, cancellationToken);
+        }
+        finally
+        {
+            _unit?.Touch();
+            await EndByTextAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Runs a command that cannot wait.</summary>
+    internal T Run<T>(string sql, string asynchronous, Func<T> run)
+    {
+        if (State != ConnectionState.Open || _unit is not null || this.InTransaction() || _kinds.Of(this, sql) == CommandKind.Reads)
+        {
+            _unit?.Touch();
+            var result = run();
+            if (EndedByText() is { } unit) unit.End();
+            return result;
+        }
+
+        if (!_database!.IsLeading) throw Refused(asynchronous, null);
+        try
+        {
+            return run();
+        }
+        catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused)
+        {
+            throw Refused(asynchronous, error);
+        }
+    }
+
+    /// <summary>Whether a command is a commit of its own.</summary>
+    internal bool IsCommit(string sql) => State == ConnectionState.Open && _unit is null && !this.InTransaction() && _kinds.Of(this, sql) == CommandKind.Writes;
+
+    /// <summary>Makes SQLite read the schema again if it is not the one that this connection has in memory.</summary>
+    internal void CheckSchema(BlockStorage storage)
+    {
+        if (_schema.IsOld(storage)) this.RunText(SchemaWatch.Look);
+    }
+
+    /// <summary>Whether it holds SQLite's shared lock, or more, as far as can be told: it is in a transaction, or in the middle of a query.</summary>
+    internal bool IsReading
+    {
+        get
+        {
+            _readers.RemoveAll(reader => reader.IsClosed);
+            return _readers.Count > 0 || this.InTransaction();
+        }
+    }
+
+    /// <summary>A query began.</summary>
+    internal SqliteDataReader Watch(SqliteDataReader reader)
+    {
+        _readers.RemoveAll(open => open.IsClosed);
+        _readers.Add(reader);
+        return reader;
+    }
+
+    /// <summary>From here on commands run under this leave to write; null: under none.</summary>
+    internal void Adopt(WriteUnit? unit) => _unit = unit;
+
+    /// <summary>The transaction that was begun asynchronously has ended.</summary>
+    internal void OnEnded(DataSyncTransaction transaction)
+    {
+        if (_transaction != transaction) return;
+        _transaction = null;
+        if (_unit is { IsHeldByCaller: false }) _unit = null;
+    }
+
+    /// <summary>The one that a command is given; null where it is of another kind.</summary>
+    internal DataSyncTransaction? WrapperOf(SqliteTransaction? inner) => inner is not null && _transaction?.Inner == inner ? _transaction : null;
+
+    // A caller's own text BEGIN … COMMIT. The last of it sends what it wrote.
+    private WriteUnit? EndedByText()
+    {
+        if (_unit is not { IsHeldByCaller: false } unit || _transaction is not null || this.InTransaction()) return null;
+        _unit = null;
+        return unit;
+    }
+
+    private Task EndByTextAsync() => EndedByText()?.EndAsync() ?? Task.CompletedTask;
+
+    private DataSyncDatabase OpenDatabase(string member) =>
+        State == ConnectionState.Open ? _database! : throw new InvalidOperationException($"{member} can only be called when the connection is open.");
+
+    private void Attach(DataSyncDatabase database)
+    {
+        database.ThrowIfUnreadable();
+        ConnectionString = new SqliteConnectionStringBuilder(ConnectionString) { DataSource = database.Name, Vfs = BlockVfs.Name, Pooling = false }.ToString();
+        _database = database;
+        base.Open();
+        database.Configure(this);
+    }
+
+    private static string ConnectionStringFor(string name) =>
+        new SqliteConnectionStringBuilder(CachedConnection.ConnectionString(name)) { DefaultTimeout = DefaultTimeout_s }.ToString();
+
+    private static SqliteException Refused(string asynchronous, SqliteException? error) => new(
+        $"This tab may not write at this moment without waiting ({(error is null ? "another tab leads" : VfsFailure.Last ?? error.Message)}). Await {asynchronous}: it waits, in every tab.",
+        SqliteResult.Busy,
+        SqliteResult.BusyRefused);
+}

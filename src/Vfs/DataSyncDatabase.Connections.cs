@@ -1,0 +1,153 @@
+using DataSync.Coordination;
+using DataSync.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace DataSync.Vfs;
+
+// What connections of the application's own need: leave to write, its end, and waiting.
+public sealed partial class DataSyncDatabase
+{
+    // Readers of this tab leave soon, and say nothing when they do.
+    private static readonly TimeSpan UnlockPause = TimeSpan.FromMilliseconds(10);
+
+    /// <summary>Makes a connection whose asynchronous members work in every tab; it is not opened yet. Dispose it before this.</summary>
+    public DataSyncConnection CreateConnection() => new(this);
+
+    /// <summary>Whether this tab accepts commits at this moment; information only.</summary>
+    internal bool IsLeading => _pipeline.IsLeading;
+
+    internal void ThrowIfUnreadable()
+    {
+        ObjectDisposedException.ThrowIf(_closed, this);
+        _pipeline.ThrowIfUnreadable();
+    }
+
+    /// <summary>Sets a connection up as DataSync's own are.</summary>
+    internal void Configure(SqliteConnection connection)
+    {
+        connection.RunText(CachedConnection.Pragmas);
+        _options.ConfigureConnection?.Invoke(connection);
+    }
+
+    /// <summary>Returns when some tab leads, or as long after as the options say.</summary>
+    internal async Task WaitForLeaderAsync(CancellationToken cancellationToken)
+    {
+        if (Coordinator.LeaderId is not null || _options.LeaderWait == TimeSpan.Zero) return;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        try
+        {
+            await Coordinator.WaitForLeaderAsync(limit.Token).WaitAsync(_options.LeaderWait, _time, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is TimeoutException or CoordinationException or ObjectDisposedException)
+        {
+            // Reading needs no leader, and a write waits for one by itself.
+        }
+        finally
+        {
+            limit.Cancel();
+        }
+    }
+
+    /// <summary>Waits while another connection of this tab has written uncommitted pages into the image.</summary>
+    internal async Task WaitForCleanImageAsync(CancellationToken cancellationToken)
+    {
+        while (IsImageDirty) await _interactive.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Runs a command of a connection as a commit of its own, until it is durable or fails.</summary>
+    internal async Task<T> CommitOnAsync<T>(DataSyncConnection connection, string sql, Func<T> run, CancellationToken cancellationToken)
+    {
+        using var admission = AdmitWrite(cancellationToken);
+        var needsTransaction = SqlText.HasSeveralStatements(sql);
+        var (result, _) = await CommitAtOnceAsync(
+            attempt => RunWhenUnlockedAsync(
+                () => (Attempt(connection, () => TransactOn(connection, needsTransaction, run), attempt, out var result, cancellationToken), result),
+                connection,
+                cancellationToken),
+            cancellationToken).ConfigureAwait(false);
+        return result;
+    }
+
+    /// <summary>Waits for the write turn and begins a transaction, or whatever else holds it.</summary>
+    internal async Task<T> BeginUnitAsync<T>(DataSyncConnection connection, Func<T> begin, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var unit = await TakeTurnAsync(cancellationToken).ConfigureAwait(false);
+            connection.Adopt(unit);
+            try
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                var result = await RunWhenUnlockedAsync(begin, connection, cancellationToken).ConfigureAwait(false);
+                _pipeline.BeginWork();
+                connection.CheckSchema(_pipeline.Storage);
+                return result;
+            }
+            catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused && attempt < _options.MaxAttempts)
+            {
+                // Between the turn's beginning and the statement another tab's commit came in that waits for this tab's readers.
+                connection.Adopt(null);
+                unit.End();
+            }
+            catch
+            {
+                connection.Adopt(null);
+                connection.RollBack();
+                unit.End();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Waits while another connection of this tab holds a lock that a commit needs, at most as long as the connection's timeout, and runs something.</summary>
+    internal async Task<T> RunWhenUnlockedAsync<T>(Func<T> run, DataSyncConnection connection, CancellationToken cancellationToken)
+    {
+        var patience = TimeSpan.FromSeconds(connection.DefaultTimeout);
+        var start = _time.GetTimestamp();
+        while (true)
+        {
+            // Asked first, since Microsoft.Data.Sqlite would block the thread.
+            while (BlockVfs.Shared.IsLockedBeside(Name, connection.IsReading) && _time.GetElapsedTime(start) < patience)
+                await Task.Delay(UnlockPause, _time, cancellationToken).ConfigureAwait(false);
+            try
+            {
+                return run();
+            }
+            catch (SqliteException error) when (IsLocked(error) && _time.GetElapsedTime(start) < patience)
+            {
+                // Waited for below: in the browser, whoever holds the lock needs this thread to let go of it.
+            }
+
+            await Task.Delay(UnlockPause, _time, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private static bool IsLocked(SqliteException error) => error.SqliteErrorCode == SqliteResult.Busy && error.SqliteExtendedErrorCode != SqliteResult.BusyRefused;
+
+    private async Task<WriteUnit> TakeTurnAsync(CancellationToken cancellationToken)
+    {
+        var admission = AdmitWrite(cancellationToken);
+        try
+        {
+            var slot = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+            var running = _pipeline.NewCompletion();
+            _interactive = running.Task;
+            return new WriteUnit(admission, slot, running);
+        }
+        catch
+        {
+            admission.Dispose();
+            throw;
+        }
+    }
+
+    private T TransactOn<T>(DataSyncConnection connection, bool needsTransaction, Func<T> run)
+    {
+        if (needsTransaction) connection.RunText(Begin);
+        _pipeline.BeginWork();
+        connection.CheckSchema(_pipeline.Storage);
+        var result = run();
+        EndTransaction(connection, needsTransaction, () => connection.RunText("COMMIT"));
+        return result;
+    }
+}
