@@ -84,12 +84,18 @@ internal sealed class BlockVfs
         lock (_gate) return _databases.TryGetValue(name, out var entry) ? entry.OpenFiles : 0;
     }
 
-    /// <summary>Whether another connection of this tab reads or writes a registered database.</summary>
+    /// <summary>Whether other connections of this tab keep one from committing to a registered database.</summary>
     /// <param name="name">The database.</param>
-    /// <param name="isReading">Whether the one that asks does.</param>
-    internal bool IsLockedBeside(string name, bool isReading)
+    /// <param name="isReading">Whether the one that asks reads.</param>
+    internal bool IsReadBeside(string name, bool isReading)
     {
         lock (_gate) return _databases.TryGetValue(name, out var entry) && entry.Locks.Readers > (isReading ? 1 : 0);
+    }
+
+    /// <summary>Whether a connection of this tab has begun to write to a registered database.</summary>
+    internal bool IsReserved(string name)
+    {
+        lock (_gate) return _databases.TryGetValue(name, out var entry) && entry.Locks.IsReserved;
     }
 
     /// <summary>Opens a file; null when it cannot, with the result code.</summary>

@@ -62,6 +62,7 @@ public sealed partial class DataSyncDatabase
         var (result, _) = await CommitAtOnceAsync(
             attempt => RunWhenUnlockedAsync(
                 () => (Attempt(connection, () => TransactOn(connection, needsTransaction, run), attempt, out var result, cancellationToken), result),
+                () => BlockVfs.Shared.IsReadBeside(Name, connection.IsReading),
                 connection,
                 cancellationToken),
             cancellationToken).ConfigureAwait(false);
@@ -78,7 +79,7 @@ public sealed partial class DataSyncDatabase
             try
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                var result = await RunWhenUnlockedAsync(begin, connection, cancellationToken).ConfigureAwait(false);
+                var result = await RunWhenUnlockedAsync(begin, () => BlockVfs.Shared.IsReserved(Name), connection, cancellationToken).ConfigureAwait(false);
                 _pipeline.BeginWork();
                 connection.CheckSchema(_pipeline.Storage);
                 return result;
@@ -99,15 +100,26 @@ public sealed partial class DataSyncDatabase
         }
     }
 
-    /// <summary>Waits while another connection of this tab holds a lock that a commit needs, at most as long as the connection's timeout, and runs something.</summary>
-    internal async Task<T> RunWhenUnlockedAsync<T>(Func<T> run, DataSyncConnection connection, CancellationToken cancellationToken)
+    /// <summary>Commits a transaction of a connection as soon as no other connection of this tab reads.</summary>
+    internal Task CommitWhenUnlockedAsync(DataSyncConnection connection, SqliteTransaction transaction, CancellationToken cancellationToken) => RunWhenUnlockedAsync(
+        () =>
+        {
+            transaction.Commit();
+            return true;
+        },
+        () => BlockVfs.Shared.IsReadBeside(Name, connection.IsReading),
+        connection,
+        cancellationToken);
+
+    /// <summary>Waits while another connection of this tab holds a lock that is needed, at most as long as the connection's timeout, and runs something.</summary>
+    private async Task<T> RunWhenUnlockedAsync<T>(Func<T> run, Func<bool> isLocked, DataSyncConnection connection, CancellationToken cancellationToken)
     {
         var patience = TimeSpan.FromSeconds(connection.DefaultTimeout);
         var start = _time.GetTimestamp();
         while (true)
         {
             // Asked first, since Microsoft.Data.Sqlite would block the thread.
-            while (BlockVfs.Shared.IsLockedBeside(Name, connection.IsReading) && _time.GetElapsedTime(start) < patience)
+            while (isLocked() && _time.GetElapsedTime(start) < patience)
                 await Task.Delay(UnlockPause, _time, cancellationToken).ConfigureAwait(false);
             try
             {

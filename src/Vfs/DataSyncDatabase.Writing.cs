@@ -41,19 +41,12 @@ public sealed partial class DataSyncDatabase
     private ExecuteResult TransactWith(CachedConnection writer, Action<SqliteConnection, SqliteTransaction> work)
     {
         var before = writer.TotalChanges;
-        var transaction = BeginWith(writer);
+        var transaction = writer.Connection.BeginTransaction(deferred: false);
         try
         {
-            var scope = _scope.Value = new WorkScope(writer);
-            try
-            {
-                work(writer.Connection, transaction);
-            }
-            finally
-            {
-                (scope.IsOver, _scope.Value) = (true, null);
-            }
-
+            _pipeline.BeginWork();
+            writer.CheckSchema(_pipeline.Storage);
+            Scoped(writer, () => work(writer.Connection, transaction));
             EndTransaction(writer.Connection, isBegun: true, transaction.Commit);
             return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
         }
@@ -63,19 +56,16 @@ public sealed partial class DataSyncDatabase
         }
     }
 
-    private SqliteTransaction BeginWith(CachedConnection writer)
+    private void Scoped(CachedConnection writer, Action work)
     {
-        var transaction = writer.Connection.BeginTransaction(deferred: false);
+        var scope = _scope.Value = new WorkScope(writer);
         try
         {
-            _pipeline.BeginWork();
-            writer.CheckSchema(_pipeline.Storage);
-            return transaction;
+            work();
         }
-        catch
+        finally
         {
-            End(transaction);
-            throw;
+            (scope.IsOver, _scope.Value) = (true, null);
         }
     }
 
@@ -227,17 +217,20 @@ public sealed partial class DataSyncDatabase
         return error is SqliteException failure ? VfsFailure.RefusalOf(failure) : null;
     }
 
-    private async Task<ExecuteResult> RunInteractiveAsync(CachedConnection writer, Func<SqliteConnection, SqliteTransaction, Task> work)
+    private async Task<ExecuteResult> RunInteractiveAsync(
+        CachedConnection writer, Func<CachedConnection, SqliteTransaction?> begin, Func<SqliteConnection, SqliteTransaction?, Task> work)
     {
         var before = writer.TotalChanges;
         var scope = new WorkScope(writer);
         SqliteTransaction? transaction = null;
         try
         {
-            transaction = BeginWith(writer);
+            transaction = begin(writer);
+            _pipeline.BeginWork();
+            writer.CheckSchema(_pipeline.Storage);
             _scope.Value = scope;
             await work(writer.Connection, transaction).ConfigureAwait(false);
-            EndTransaction(writer.Connection, isBegun: true, transaction.Commit);
+            EndTransaction(writer.Connection, isBegun: true, transaction is null ? () => writer.Execute("COMMIT") : transaction.Commit);
             return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
         }
         catch (Exception error)
@@ -249,6 +242,38 @@ public sealed partial class DataSyncDatabase
         {
             if (transaction is not null) End(transaction);
             scope.IsOver = true;
+        }
+    }
+
+    private async Task<ExecuteResult> WriteInteractivelyAsync(
+        Func<CachedConnection, SqliteTransaction?> begin, Func<SqliteConnection, SqliteTransaction?, Task> work, CancellationToken cancellationToken)
+    {
+        using var admission = AdmitWrite(cancellationToken);
+        for (var attempt = 1; ; attempt++)
+        {
+            using var slot = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+            cancellationToken.ThrowIfCancellationRequested();
+            var running = _pipeline.NewCompletion();
+            _interactive = running.Task;
+            ExecuteResult result;
+            try
+            {
+                result = await RunInteractiveAsync(Writer, begin, work).ConfigureAwait(false);
+            }
+            catch
+            {
+                slot.Abandon();
+                throw;
+            }
+            finally
+            {
+                slot.Dispose();
+                running.SetResult();
+            }
+
+            var outcome = await slot.Outcome.ConfigureAwait(false);
+            if (!outcome.IsStale) return result with { Marker = outcome.Position.Marker };
+            if (attempt == _options.MaxAttempts) throw new StaleCommitException(attempt);
         }
     }
 }

@@ -177,7 +177,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
 
     /// <summary>
     /// Runs some work as one transaction, in any tab, and returns when it is durable and shown here. If another tab commits
-    /// first, it is run again: it must not have effects beside the database. It is in a transaction already; savepoints work.
+    /// first, it is run again: it must not have effects beside the database. It is in a transaction already, which commands need not name; savepoints work.
     /// </summary>
     /// <param name="work">Works on a connection that is valid only during the call. What it throws rolls back and comes out here.</param>
     /// <param name="cancellationToken">Stops waiting for leave to write.</param>
@@ -185,10 +185,13 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public Task<ExecuteResult> WriteAsync(Action<SqliteConnection> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        return WriteAsync((connection, _) => work(connection), cancellationToken);
+        return RunAsync(writer => Scoped(writer, () => work(writer.Connection)), NeedsTransaction, cancellationToken);
     }
 
-    /// <remarks>The transaction is for code that asks for one, such as EF Core's <c>UseTransaction</c>. Do not end it: that is done here.</remarks>
+    /// <remarks>
+    /// The transaction is for code that asks for one, such as EF Core's <c>UseTransaction</c>; commands must carry it, as those of <see cref="SqliteConnection.CreateCommand"/> do. Do
+    /// not end it: that is done here.
+    /// </remarks>
     /// <inheritdoc cref="WriteAsync(Action{SqliteConnection}, CancellationToken)"/>
     public async Task<ExecuteResult> WriteAsync(Action<SqliteConnection, SqliteTransaction> work, CancellationToken cancellationToken = default)
     {
@@ -206,41 +209,22 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public Task<ExecuteResult> WriteAsync(Func<SqliteConnection, Task> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        return WriteAsync((connection, _) => work(connection), cancellationToken);
+        return WriteInteractivelyAsync(
+            writer =>
+            {
+                writer.Execute(Begin);
+                return null;
+            },
+            (connection, _) => work(connection),
+            cancellationToken);
     }
 
     /// <inheritdoc cref="WriteAsync(Func{SqliteConnection, Task}, CancellationToken)" path="/summary"/>
     /// <inheritdoc cref="WriteAsync(Action{SqliteConnection, SqliteTransaction}, CancellationToken)"/>
-    public async Task<ExecuteResult> WriteAsync(Func<SqliteConnection, SqliteTransaction, Task> work, CancellationToken cancellationToken = default)
+    public Task<ExecuteResult> WriteAsync(Func<SqliteConnection, SqliteTransaction, Task> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        using var admission = AdmitWrite(cancellationToken);
-        for (var attempt = 1; ; attempt++)
-        {
-            using var slot = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
-            cancellationToken.ThrowIfCancellationRequested();
-            var running = _pipeline.NewCompletion();
-            _interactive = running.Task;
-            ExecuteResult result;
-            try
-            {
-                result = await RunInteractiveAsync(Writer, work).ConfigureAwait(false);
-            }
-            catch
-            {
-                slot.Abandon();
-                throw;
-            }
-            finally
-            {
-                slot.Dispose();
-                running.SetResult();
-            }
-
-            var outcome = await slot.Outcome.ConfigureAwait(false);
-            if (!outcome.IsStale) return result with { Marker = outcome.Position.Marker };
-            if (attempt == _options.MaxAttempts) throw new StaleCommitException(attempt);
-        }
+        return WriteInteractivelyAsync(writer => writer.Connection.BeginTransaction(deferred: false), (connection, transaction) => work(connection, transaction!), cancellationToken);
     }
 
     /// <inheritdoc cref="AutoSyncManager.SyncAsync"/>

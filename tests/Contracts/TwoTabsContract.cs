@@ -8,8 +8,9 @@ namespace DataSync.Contracts;
 /// <summary>A database that two tabs of this process (or page) have open: one leads, the other follows.</summary>
 public abstract class TwoTabsContract : IAsyncLifetime
 {
-    private readonly string _name = $"two-{Guid.NewGuid():N}.db";
     private readonly List<DataSyncFactory> _factories = [];
+
+    protected string DatabaseName { get; } = $"two-{Guid.NewGuid():N}.db";
 
     protected DataSyncDatabase Leader { get; private set; } = null!;
 
@@ -28,11 +29,13 @@ public abstract class TwoTabsContract : IAsyncLifetime
     public virtual async Task DisposeAsync()
     {
         await Follower.DisposeAsync();
-        await _factories[0].DeleteAsync(_name);
+        await _factories[0].DeleteAsync(DatabaseName);
         foreach (var factory in _factories) await factory.DisposeAsync();
     }
 
     protected (DataSyncDatabase Here, DataSyncDatabase There) Roles(bool inLeader) => inLeader ? (Leader, Follower) : (Follower, Leader);
+
+    protected DataSyncFactory FactoryOf(DataSyncDatabase database) => _factories[database == Leader ? 0 : 1];
 
     protected static async Task<DataSyncConnection> ConnectAsync(DataSyncDatabase database)
     {
@@ -82,6 +85,6 @@ public abstract class TwoTabsContract : IAsyncLifetime
         options.Pipeline.TurnDeadline = TimeSpan.FromSeconds(1);
         var factory = await NewFactoryAsync(options);
         _factories.Add(factory);
-        return await factory.OpenAsync(_name);
+        return await factory.OpenAsync(DatabaseName);
     }
 }

@@ -13,3 +13,8 @@ public sealed class BrowserDapper : DapperContract
 {
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
 }
+
+public sealed class BrowserEntityFramework : EntityFrameworkContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
+}

@@ -53,14 +53,7 @@ public sealed class DataSyncTransaction : DbTransaction
     {
         cancellationToken.ThrowIfCancellationRequested();
         ThrowIfOver();
-        await _connection.DataSync!.RunWhenUnlockedAsync(
-            () =>
-            {
-                Inner.Commit();
-                return true;
-            },
-            _connection,
-            cancellationToken).ConfigureAwait(false);
+        await _connection.DataSync!.CommitWhenUnlockedAsync(_connection, Inner, cancellationToken).ConfigureAwait(false);
         if (EndUnit() is { } ending) await ending.EndAsync().ConfigureAwait(false);
     }
 

@@ -1,0 +1,299 @@
+using System.Data.Common;
+using DataSync.EntityFrameworkCore;
+using DataSync.Storage;
+using DataSync.Vfs;
+using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
+using Xunit;
+
+namespace DataSync.Contracts;
+
+/// <summary>Ordinary contexts, in the leader's tab, in another one, and in both at once.</summary>
+public abstract class EntityFrameworkContract : TwoTabsContract
+{
+    private static readonly Func<BlogContext, string, Task<int>> CountPosts =
+        EF.CompileAsyncQuery((BlogContext context, string name) => context.Posts.Count(post => post.Blog.Name == name));
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_graph_is_saved_changed_and_deleted_and_seen_in_the_other_tab(bool inLeader)
+    {
+        var (here, there) = await CreateAsync(inLeader);
+        var blog = new Blog { Name = "one", Home = new() { Street = "Main", Number = 5 }, Links = [new() { Url = "a", Weight = 1 }, new() { Url = "b", Weight = 9 }], Posts = [new() { Title = "x" }, new() { Title = "y" }] };
+        await using (var context = Blogs(here))
+        {
+            context.Add(blog);
+            Assert.Equal(6, await context.SaveChangesAsync());
+            Assert.Equal((true, 0), (blog.Id > 1, here.AutoSync.DirtyCommits));
+        }
+
+        await SeeAsync(there, here.Marker);
+        await using (var context = Blogs(there))
+        {
+            var found = await context.Blogs.Include(b => b.Posts).SingleAsync(b => b.Home!.Number == 5 && b.Links.Any(link => link.Weight > 8));
+            Assert.Equal(("one", "Main", 2, "x,y"), (found.Name, found.Home!.Street, found.Links.Count, string.Join(',', found.Posts.Select(p => p.Title).Order())));
+            found.Name = "two";
+            found.Links.RemoveAt(0);
+            context.Remove(found.Posts[0]);
+            await context.SaveChangesAsync();
+        }
+
+        await SeeAsync(here, there.Marker);
+        await using (var context = Blogs(here))
+        {
+            var found = await context.Blogs.AsSplitQuery().Include(b => b.Posts).SingleAsync(b => b.Id == blog.Id);
+            Assert.Equal(("two", "b", 1), (found.Name, Assert.Single(found.Links).Url, found.Posts.Count));
+            context.Remove(found);
+            await context.SaveChangesAsync();
+            Assert.Equal(0, await CountPosts(context, "two"));
+            Assert.Equal(["seeded"], await context.Blogs.Select(b => b.Name).ToListAsync());
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Every_type_comes_back_as_it_was(bool inLeader)
+    {
+        var (here, there) = await CreateAsync(inLeader);
+        var values = new Values
+        {
+            Bool = true, Byte = 255, Short = -3, Long = long.MinValue, ULong = ulong.MaxValue, Float = 1.5f, Double = Math.PI, Decimal = 79228162514264337593543950335m, Char = 'ß', Text = "né\0e",
+            Bytes = [0, 255, 7], Guid = Guid.Parse("01234567-89ab-cdef-0123-456789abcdef"), DateTime = new(2026, 2, 28, 23, 59, 59, 123), Offset = new(2026, 1, 1, 0, 0, 0, TimeSpan.FromHours(5.5)),
+            Date = new(1, 1, 1), Time = new(23, 59, 59, 999), Span = TimeSpan.FromDays(-3.25), Mood = Mood.High, Uri = new("https://example.org/a?b=c"),
+        };
+        await using (var context = Blogs(here))
+        {
+            context.Add(values);
+            await context.SaveChangesAsync();
+        }
+
+        await SeeAsync(there, here.Marker);
+        await using var other = Blogs(there);
+        Assert.Equivalent(values, await other.Values.AsNoTracking().SingleAsync(v => v.Guid == values.Guid && v.Decimal > 1m), strict: true);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_concurrency_token_tells_that_the_other_tab_was_first(bool inLeader)
+    {
+        var (here, there) = await CreateAsync(inLeader);
+        await using var mine = Blogs(here);
+        mine.Add(new Post { Title = "t", BlogId = 1 });
+        await mine.SaveChangesAsync();
+        await SeeAsync(there, here.Marker);
+        await using var others = Blogs(there);
+        await RaiseAsync(others);
+        await SeeAsync(here, there.Marker);
+        await Assert.ThrowsAsync<DbUpdateConcurrencyException>(() => RaiseAsync(mine, isLoaded: true));
+        var error = await Assert.ThrowsAsync<DbUpdateException>(() => AddAsync(Blogs(here), "seeded"));
+        Assert.Equal(19, Assert.IsType<SqliteException>(error.InnerException).SqliteErrorCode);
+
+        static async Task RaiseAsync(BlogContext context, bool isLoaded = false)
+        {
+            var post = isLoaded ? context.Posts.Local.Single() : await context.Posts.SingleAsync();
+            post.Version++;
+            await context.SaveChangesAsync();
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Transactions_savepoints_and_statements_work_as_ever(bool inLeader)
+    {
+        var (here, there) = await CreateAsync(inLeader);
+        await using var context = Blogs(here);
+        await using (var transaction = await context.Database.BeginTransactionAsync())
+        {
+            await AddAsync(context, "a");
+            await transaction.CreateSavepointAsync("s");
+            await AddAsync(context, "b");
+            await transaction.RollbackToSavepointAsync("s");
+            await Assert.ThrowsAsync<DbUpdateException>(() => AddAsync(context, "a"));
+            context.ChangeTracker.Clear();
+            Assert.Equal(1, await context.Blogs.Where(b => b.Name == "a").ExecuteUpdateAsync(set => set.SetProperty(b => b.Name, "c")));
+            await transaction.CommitAsync();
+        }
+
+        await using (await context.Database.BeginTransactionAsync()) await context.Blogs.ExecuteDeleteAsync();
+        Assert.Equal(1, await context.Database.ExecuteSqlAsync($"UPDATE Blogs SET Name = {"d"} WHERE Name = {"c"}"));
+        Assert.Equal(1, await context.Blogs.Where(b => b.Name == "seeded").ExecuteDeleteAsync());
+        Assert.Equal(["d"], await context.Database.SqlQuery<string>($"SELECT Name AS Value FROM Blogs").ToListAsync());
+        await SeeAsync(there, here.Marker);
+        await using var other = Blogs(there);
+        var names = new List<string>();
+        await foreach (var blog in other.Blogs.FromSql($"SELECT * FROM Blogs").AsAsyncEnumerable()) names.Add(blog.Name);
+        Assert.Equal(["d"], names);
+        await other.Database.CreateExecutionStrategy().ExecuteAsync(async () =>
+        {
+            await using var transaction = await other.Database.BeginTransactionAsync();
+            await AddAsync(other, "e");
+            await transaction.CommitAsync();
+        });
+        Assert.Equal(2, await other.Blogs.CountAsync());
+    }
+
+    [Fact]
+    public async Task Both_tabs_save_at_once_and_every_entity_is_there_once()
+    {
+        const int Count = 20;
+        await CreateAsync(inLeader: true);
+        await Task.WhenAll(SaveAsync(Leader, "a", 1), SaveAsync(Follower, "b", 1), SaveAsync(Follower, "c", 2));
+        await using var context = Blogs(Leader);
+        Assert.Equal(1 + Count * 4, await context.Blogs.CountAsync());
+
+        async Task SaveAsync(DataSyncDatabase database, string name, int each)
+        {
+            for (var i = 0; i < Count; i++)
+            {
+                await using var context = Blogs(database);
+                for (var j = 0; j < each; j++) context.Add(new Blog { Name = $"{name}{i}.{j}" });
+                await context.SaveChangesAsync();
+            }
+
+            await SeeAsync(Leader, database.Marker);
+        }
+    }
+
+    [Fact]
+    public async Task A_save_whose_turn_was_taken_away_is_run_again_with_the_same_entities()
+    {
+        await CreateAsync(inLeader: true);
+        var interceptor = new OnFirstCommit(() => Leader.ExecuteAsync("UPDATE Blogs SET Name = 'meanwhile' WHERE Id = 1"));
+        await using var context = Blogs(Follower, options => options.AddInterceptors(interceptor));
+        var blogs = new[] { new Blog { Name = "a" }, new Blog { Name = "b" } };
+        context.AddRange(blogs);
+        Assert.Equal(2, await context.SaveChangesAsync());
+        Assert.Equal(2, interceptor.Commits);
+        Assert.Equal(["a", "b", "meanwhile"], await context.Blogs.OrderBy(b => b.Name).Select(b => b.Name).ToListAsync());
+        Assert.All(blogs, blog => Assert.Equal(EntityState.Unchanged, context.Entry(blog).State));
+    }
+
+    [Fact]
+    public async Task Several_that_create_or_migrate_at_once_do_it_once()
+    {
+        await Task.WhenAll(CreateAsync(Leader), CreateAsync(Follower), CreateAsync(Follower));
+        await using (var blogs = Blogs(Leader)) Assert.Equal(1, await blogs.Blogs.CountAsync());
+
+        await using (var first = Notes(Leader)) await first.Database.MigrateAsync("20260101000000_First");
+        await Leader.ExecuteAsync("INSERT INTO Notes(Text) VALUES ('old')");
+        await SeeAsync(Follower, Leader.Marker);
+        await Task.WhenAll(MigrateAsync(Leader), MigrateAsync(Follower), MigrateAsync(Follower), MigrateAsync(Leader));
+        var marker = Leader.Marker;
+        await MigrateAsync(Leader); // with nothing to do it writes nothing
+        Assert.Equal(marker, Leader.Marker);
+        await using var notes = Notes(Leader);
+        var note = await notes.Notes.SingleAsync();
+        Assert.Equal(("old!", 3), (note.Text, note.Stars));
+        Assert.Equal(2, (await notes.Database.GetAppliedMigrationsAsync()).Count());
+        Assert.DoesNotContain("__EFMigrationsLock", await Leader.QueryAsync<string>("SELECT name FROM sqlite_schema"));
+
+        async Task CreateAsync(DataSyncDatabase database)
+        {
+            await using var context = Blogs(database);
+            await context.Database.EnsureCreatedAsync();
+        }
+
+        async Task MigrateAsync(DataSyncDatabase database)
+        {
+            await using var context = Notes(database);
+            await context.Database.MigrateAsync();
+            Assert.Empty(await context.Database.GetPendingMigrationsAsync());
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_migration_that_fails_has_changed_nothing(bool inLeader)
+    {
+        var (here, there) = Roles(inLeader);
+        await using (var first = Notes(here)) await first.Database.MigrateAsync("20260101000000_First");
+        await here.ExecuteAsync("INSERT INTO Notes(Text) VALUES ('old'); ALTER TABLE Notes ADD COLUMN Stars");
+        await using (var context = Notes(here)) await Assert.ThrowsAsync<SqliteException>(() => context.Database.MigrateAsync());
+        await there.ExecuteAsync("ALTER TABLE Notes DROP COLUMN Stars");
+        await SeeAsync(here, there.Marker);
+        Assert.Equal(["old"], await here.QueryAsync<string>("SELECT Text FROM Notes"));
+        await using var again = Notes(here);
+        await again.Database.MigrateAsync();
+        Assert.Equal(3, (await again.Notes.SingleAsync()).Stars);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task The_work_of_a_write_can_use_a_context(bool inLeader)
+    {
+        var (here, there) = await CreateAsync(inLeader);
+        await here.WriteAsync(async (connection, transaction) =>
+        {
+            var options = new DbContextOptionsBuilder<BlogContext>().UseSqlite(connection).Options;
+            await using var context = new BlogContext(options);
+            await context.Database.UseTransactionAsync(transaction);
+            context.AddRange(new Blog { Name = "a" }, new Blog { Name = "b" });
+            await context.SaveChangesAsync();
+        });
+        await SeeAsync(there, here.Marker);
+        await using var other = Blogs(there);
+        Assert.Equal(3, await other.Blogs.CountAsync());
+    }
+
+    [Fact]
+    public async Task Deleting_deletes_for_every_tab_and_a_new_one_can_be_made()
+    {
+        await CreateAsync(inLeader: true);
+        var gone = new TaskCompletionSource<Exception>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Follower.Faulted += (_, fault) => gone.TrySetResult(fault.Error);
+        await using var context = Blogs(Leader);
+        Assert.True(await context.Database.CanConnectAsync());
+        Assert.Throws<InvalidOperationException>(() => context.Database.EnsureDeleted());
+        Assert.True(await context.Database.EnsureDeletedAsync());
+        Assert.Equal(StoreClosedReason.Deleted, Assert.IsType<StorageClosedException>(await gone.Task).Reason);
+        Assert.True(await context.Database.EnsureCreatedAsync());
+        Assert.Equal(1, await context.Blogs.CountAsync());
+    }
+
+    private async Task<(DataSyncDatabase Here, DataSyncDatabase There)> CreateAsync(bool inLeader)
+    {
+        var (here, there) = Roles(inLeader);
+        await using (var context = Blogs(here)) await context.Database.EnsureCreatedAsync();
+        await SeeAsync(there, here.Marker);
+        return (here, there);
+    }
+
+    private BlogContext Blogs(DataSyncDatabase database, Action<DbContextOptionsBuilder>? configure = null) => new(Options<BlogContext>(database, configure));
+
+    private NoteContext Notes(DataSyncDatabase database) =>
+        new(Options<NoteContext>(database, options => options.ConfigureWarnings(warnings => warnings.Ignore(RelationalEventId.PendingModelChangesWarning))));
+
+    private DbContextOptions<T> Options<T>(DataSyncDatabase database, Action<DbContextOptionsBuilder>? configure)
+        where T : DbContext
+    {
+        var options = new DbContextOptionsBuilder<T>();
+        options.UseDataSync(FactoryOf(database), DatabaseName);
+        configure?.Invoke(options);
+        return options.Options;
+    }
+
+    private static async Task AddAsync(BlogContext context, string name)
+    {
+        context.Add(new Blog { Name = name });
+        await context.SaveChangesAsync();
+    }
+
+    private sealed class OnFirstCommit(Func<Task> work) : DbTransactionInterceptor
+    {
+        public int Commits { get; private set; }
+
+        public override async ValueTask<InterceptionResult> TransactionCommittingAsync(
+            DbTransaction transaction, TransactionEventData eventData, InterceptionResult result, CancellationToken cancellationToken = default)
+        {
+            if (++Commits == 1) await work();
+            return result;
+        }
+    }
+}
