@@ -71,7 +71,7 @@ public sealed class Values
 
     public decimal Decimal { get; set; }
 
-    public char Char { get; set; }
+    public char Char { get; set; } = '-';
 
     public string? Text { get; set; }
 
@@ -110,7 +110,7 @@ public sealed class BlogContext(DbContextOptions<BlogContext> options) : DbConte
         modelBuilder.Entity<Blog>().OwnsOne(blog => blog.Home);
         modelBuilder.Entity<Blog>().OwnsMany(blog => blog.Links, links => links.ToJson());
         modelBuilder.Entity<Post>().Property(post => post.Version).IsConcurrencyToken();
-        modelBuilder.Entity<Blog>().HasData(new Blog { Id = 1, Name = "seeded" });
+        modelBuilder.Entity<Values>().HasData(new Values { Id = 1, Text = "seeded" });
     }
 }
 
