@@ -95,7 +95,7 @@ internal sealed record ElectionState
 
     internal TimeSpan Deadline { get; init; }
 
-    /// <summary>The check-and-set under way was sent after the <see cref="Deadline"/>.</summary>
+    /// <summary>The check-and-set under way decides: the <see cref="Deadline"/> has passed.</summary>
     internal bool IsLastTry { get; init; }
 
     internal TabId? Successor { get; init; }

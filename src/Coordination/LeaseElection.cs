@@ -54,11 +54,14 @@ internal static class LeaseElection
                     Lose(backOff: TimeSpan.Zero);
             }
 
-            // Perhaps nobody has claimed it meanwhile, as when the only tab's page was busy: one more renewal tells. Until then it is not held.
-            if (_s.Holding && _s.Pending is null && now >= _s.Deadline)
+            // Perhaps nobody has claimed it meanwhile, as when the only tab's page was busy: one more renewal tells, or the one under way. Until
+            // then it is not held.
+            if (_s.Holding && !_s.IsLastTry && now >= _s.Deadline)
             {
                 isLate = true;
-                if (now < _s.QuietUntil)
+                if (_s.Pending is not null)
+                    _s = _s with { IsLastTry = true };
+                else if (now < _s.QuietUntil)
                     Lose(backOff: TimeSpan.Zero);
             }
 
@@ -118,8 +121,7 @@ internal static class LeaseElection
                         Lose(NextBackOff());
                     break;
                 case ElectionEventKind.Resumed when _s.Holding:
-                    // Busy, not frozen. What it has written last tells whether another tab came in between.
-                    BeMorePatient();
+                    // Busy, not frozen. Whether another tab came in between, the next renewal tells.
                     break;
                 case ElectionEventKind.Suspended:
                 case ElectionEventKind.Resumed:
@@ -146,7 +148,7 @@ internal static class LeaseElection
             TimeSpan? wake = null;
             if (_s.Pending is not null)
                 Wake(_s.SentAt + _s.OwnLease);
-            if (_s.Holding)
+            if (_s.Holding && now < _s.Deadline)
                 Wake(_s.Deadline);
             else if (_s.Observed && _s.VoidSince is null)
                 Wake(_s.SeenAt + _s.SeenLease);
@@ -174,8 +176,9 @@ internal static class LeaseElection
                 return;
             }
 
+            // As long as the others read in what was written; this tab may have grown more patient since.
             Note(e.Text);
-            _s = _s with { Deadline = _s.SentAt + _s.OwnLease };
+            _s = _s with { Deadline = _s.SentAt + _s.SeenLease };
             if (now - _s.SentAt < _s.Heartbeat && _s.Role == TabRole.Leader)
                 _s = _s with { Patience = Math.Max(0, _s.Patience - 1) };
             if (!_s.Holding)

@@ -50,7 +50,7 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
                 core.ThrowIfUnusable();
 
                 // A take-over that was given up (the tab was frozen) may end behind the one that came after it.
-                if (head.Epoch >= peers.Granted) _elected = new Term(core, image, new LeaderState(core.Self, fence, image.Ledger.End, core.Options));
+                if (head.Epoch >= peers.Granted) _elected = new Term(core, coordinator, image, new LeaderState(core.Self, fence, image.Ledger.End, core.Options));
             });
             return head.Epoch;
         }
@@ -77,7 +77,6 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
         }
         else if (_elected is { } elected && elected.State.Fence.Epoch == e.Epoch && _term != elected)
         {
-            elected.Lease = coordinator.CurrentLease;
             coordinator.LeaseRegained = () => core.Gate.Run(() => Take(new LeaderRequest.Continue()));
             _term = elected;
             peers.LeadHere(e.Epoch);
@@ -306,18 +305,15 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
     });
 
     /// <summary>One leadership, from its epoch on.</summary>
-    private sealed class Term(PipelineCore core, ImageFollower image, LeaderState state) : ILeaderView
+    private sealed class Term(PipelineCore core, TabCoordinator coordinator, ImageFollower image, LeaderState state) : ILeaderView
     {
         public LeaderState State { get; set; } = state;
-
-        /// <summary>Under which it acts; null until the election says that it has begun.</summary>
-        public LeaderLease? Lease { get; set; }
 
         public CommitLedger Ledger => image.Ledger;
 
         public bool IsImageAtEnd => image.IsAtEnd;
 
-        public bool HoldsLease => Lease is not { IsHeld: false };
+        public bool HoldsLease => coordinator.CurrentLease is { } lease && lease.Epoch == State.Fence.Epoch;
 
         public TimeSpan Now => core.Time.GetElapsedTime(0);
     }
