@@ -111,6 +111,7 @@ public abstract class ConnectionContract : TwoTabsContract
         }
 
         // The turn was given back each time.
+        await SeeAsync(there, here.Marker);
         await there.ExecuteAsync("INSERT INTO t VALUES (4)");
     }
 
@@ -122,6 +123,7 @@ public abstract class ConnectionContract : TwoTabsContract
         var (here, there) = Roles(inLeader);
         await using var connection = await ConnectAsync(here);
         await ExecuteAsync(connection, "CREATE TABLE t(a)");
+        await SeeAsync(there, here.Marker);
         var transaction = await connection.BeginTransactionAsync();
         var elsewhere = there.ExecuteAsync("INSERT INTO t SELECT count(*) FROM t");
         var besides = here.ExecuteAsync("INSERT INTO t SELECT count(*) FROM t");
@@ -139,6 +141,7 @@ public abstract class ConnectionContract : TwoTabsContract
     {
         const int Steps = 25;
         await Leader.ExecuteAsync("CREATE TABLE t(n); INSERT INTO t VALUES (0)");
+        await SeeAsync(Follower, Leader.Marker);
         await Task.WhenAll(CountAsync(Leader), CountAsync(Follower), CountAsync(Follower));
         await Leader.SyncAsync();
         Assert.Equal(3L * Steps, (await Leader.QueryAsync<long>("SELECT n FROM t"))[0]);
@@ -161,6 +164,7 @@ public abstract class ConnectionContract : TwoTabsContract
     {
         const int Rows = 25;
         await Leader.ExecuteAsync("CREATE TABLE t(id INTEGER PRIMARY KEY, v UNIQUE)");
+        await SeeAsync(Follower, Leader.Marker);
         await Task.WhenAll(FillAsync(Leader, "a"), FillAsync(Follower, "b"), FillAsync(Follower, "c"));
         Assert.Equal(3L * Rows, (await Leader.QueryAsync<long>("SELECT count(*) FROM t"))[0]);
 
@@ -233,6 +237,7 @@ public abstract class ConnectionContract : TwoTabsContract
         var (here, there) = Roles(inLeader);
         await using var connection = await ConnectAsync(here);
         await ExecuteAsync(connection, "CREATE TABLE t(a UNIQUE); INSERT INTO t VALUES (1)");
+        await SeeAsync(there, here.Marker);
         await ExecuteAsync(connection, "BEGIN");
         var elsewhere = there.ExecuteAsync("INSERT INTO t SELECT 10 + count(*) FROM t");
         await ExecuteAsync(connection, "INSERT INTO t VALUES (2)");
@@ -298,6 +303,7 @@ public abstract class ConnectionContract : TwoTabsContract
     {
         var (here, there) = Roles(inLeader);
         await here.ExecuteAsync("CREATE TABLE t(a)");
+        await SeeAsync(there, here.Marker);
         var connection = here.CreateConnection();
         await Assert.ThrowsAsync<InvalidOperationException>(() => ExecuteAsync(connection, "INSERT INTO t VALUES (1)"));
         await Assert.ThrowsAsync<InvalidOperationException>(() => connection.BeginTransactionAsync().AsTask());

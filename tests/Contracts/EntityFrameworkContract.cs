@@ -215,6 +215,7 @@ public abstract class EntityFrameworkContract : TwoTabsContract
         await using (var first = Notes(here)) await first.Database.MigrateAsync("20260101000000_First");
         await here.ExecuteAsync("INSERT INTO Notes(Text) VALUES ('old'); ALTER TABLE Notes ADD COLUMN Stars");
         await using (var context = Notes(here)) await Assert.ThrowsAsync<SqliteException>(() => context.Database.MigrateAsync());
+        await SeeAsync(there, here.Marker);
         await there.ExecuteAsync("ALTER TABLE Notes DROP COLUMN Stars");
         await SeeAsync(here, there.Marker);
         Assert.Equal(["old"], await here.QueryAsync<string>("SELECT Text FROM Notes"));
