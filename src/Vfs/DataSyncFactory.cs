@@ -31,6 +31,7 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
     {
         (_options, _time) = (options ?? new(), timeProvider ?? TimeProvider.System);
         _logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("DataSync");
+        SqliteWasm.Provide();
         if (OperatingSystem.IsBrowser()) _place = new BrowserPlace(js ?? throw new ArgumentNullException(nameof(js)), _options, _time);
         else if (_options.Files is { } files) _place = new DirectoryPlace(files, _time, _logger);
     }

@@ -1,13 +1,10 @@
 namespace DataSync.Vfs;
 
 /// <summary>SQLite's result codes, as far as the VFS gives them, and DataSync's own.</summary>
-public static class SqliteResult
+internal static class SqliteResult
 {
-    /// <summary>
-    /// <c>SQLITE_BUSY</c> with an extension that SQLite does not use: this tab may not write now, and waiting inside the
-    /// call cannot change that. The words are in <see cref="VfsFailure.Last"/>, and in the browser in the error message.
-    /// </summary>
-    public const int BusyRefused = Busy | (0x44 << 8);
+    /// <inheritdoc cref="VfsFailure.BusyRefused"/>
+    public const int BusyRefused = VfsFailure.BusyRefused;
 
     internal const int Ok = 0, Error = 1, Abort = 4, Busy = 5, Locked = 6, NoMemory = 7, ReadOnly = 8, Interrupt = 9, IoError = 10, Corrupt = 11, NotFound = 12, Full = 13,
         CantOpen = 14, Misuse = 21, Row = 100, Done = 101;

@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Runtime.InteropServices.JavaScript;
 using DataSync.Vfs.Browser;
 using SQLitePCL;
@@ -8,6 +9,26 @@ namespace DataSync.Vfs;
 public static class SqliteWasm
 {
     private static Task? _initialization;
+    private static bool _isProvider;
+
+    /// <summary>The version of SQLite that is shipped, such as <c>3.54.1</c>.</summary>
+    internal static string Version { get; } = typeof(SqliteWasm).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(data => data.Key == "SqliteVersion").Value!;
+
+    /// <summary>Whether it can be used.</summary>
+    internal static bool IsLoaded { get; private set; }
+
+    /// <summary>
+    /// Makes it SQLitePCLRaw's provider for good, in a browser. Until it is loaded it only answers which version it is: EF Core asks before it opens anything.
+    /// </summary>
+    internal static void Provide()
+    {
+        if (_isProvider || !OperatingSystem.IsBrowser()) return;
+        _isProvider = true;
+        raw.SetProvider(SqliteWasmProvider.Instance);
+
+        // A bundle in the app would put its native provider in this one's place when the first connection is made.
+        raw.FreezeProvider();
+    }
 
     /// <summary>Bytes of memory that SQLite's module has taken from the browser; 0 before it is loaded.</summary>
     public static long HeapBytes => _initialization is { IsCompletedSuccessfully: true } ? (long)SqliteImports.HeapSize() : 0;
@@ -30,10 +51,8 @@ public static class SqliteWasm
         // Relative to _framework/dotnet.runtime.js.
         await JSHost.ImportAsync(SqliteImports.Module, "../_content/DataSync.Vfs/vfs.js").ConfigureAwait(false);
         await SqliteImports.Initialize(BlockVfs.Name).ConfigureAwait(false);
-        raw.SetProvider(SqliteWasmProvider.Instance);
-
-        // A bundle in the app would put its native provider in this one's place when the first connection is made.
-        raw.FreezeProvider();
+        Provide();
+        IsLoaded = true;
 
         // What runs for the first time is slow where .NET is interpreted: better now, while the store is still being read.
         using var first = new CachedConnection(":memory:", null);

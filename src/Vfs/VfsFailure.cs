@@ -8,6 +8,12 @@ namespace DataSync.Vfs;
 /// </summary>
 public static class VfsFailure
 {
+    /// <summary>
+    /// <c>SQLITE_BUSY</c> with an extension that SQLite does not use: this tab may not write now, and waiting inside the
+    /// call cannot change that. The words are in <see cref="Last"/>, and in the browser in the error message.
+    /// </summary>
+    public const int BusyRefused = SqliteResult.Busy | (0x44 << 8);
+
     [ThreadStatic]
     private static string? _last;
 

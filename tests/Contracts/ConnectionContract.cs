@@ -352,6 +352,14 @@ public abstract class ConnectionContract : TwoTabsContract
         Assert.Throws<InvalidOperationException>(second.Open);
     }
 
+    [Fact]
+    public async Task The_version_that_is_told_before_SQLite_is_loaded_is_its_own()
+    {
+        await using var connection = await ConnectAsync(Leader);
+        Assert.Equal(await ScalarAsync(connection, "SELECT sqlite_version()"), connection.ServerVersion);
+        Assert.Equal(connection.ServerVersion, SQLitePCL.raw.sqlite3_libversion().utf8_to_string());
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Text.Json;
 using DataSync.Coordination;
+using DataSync.EntityFrameworkCore;
 using DataSync.Storage;
 using DataSync.Vfs;
 
@@ -12,7 +13,7 @@ internal static class Repository
     public static string Root { get; } = FindRoot();
 
     public static IReadOnlyList<Assembly> Libraries { get; } =
-        [typeof(TabCoordinator).Assembly, typeof(CommitPipeline).Assembly, typeof(DataSyncDatabase).Assembly];
+        [typeof(TabCoordinator).Assembly, typeof(CommitPipeline).Assembly, typeof(DataSyncDatabase).Assembly, typeof(DataSyncDbContextOptionsExtensions).Assembly];
 
     /// <summary>The libraries' own source files with an ending.</summary>
     public static IEnumerable<string> Sources(string ending) => Directory

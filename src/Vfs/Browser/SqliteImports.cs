@@ -35,8 +35,6 @@ internal static partial class SqliteImports
     // Memory and library.
     [JSImport(Raw + "malloc", Module)] public static partial int Malloc(int size);
     [JSImport(Raw + "free", Module)] public static partial void Free(int at);
-    [JSImport(Raw + "libversion", Module)] public static partial int LibVersion();
-    [JSImport(Raw + "libversion_number", Module)] public static partial int LibVersionNumber();
     [JSImport(Raw + "sourceid", Module)] public static partial int SourceId();
     [JSImport(Raw + "errstr", Module)] public static partial int ErrStr(int code);
     [JSImport(Raw + "status", Module)] public static partial int Status(int op, int current, int highest, int reset);

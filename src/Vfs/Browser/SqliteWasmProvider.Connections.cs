@@ -140,6 +140,7 @@ internal sealed unsafe partial class SqliteWasmProvider
 
     private int Open(utf8z filename, out nint db, int flags, utf8z vfs)
     {
+        if (!SqliteWasm.IsLoaded) throw new InvalidOperationException("SQLite is not loaded yet. Await DataSyncFactory.OpenAsync (or SqliteWasm.InitializeAsync) before the first connection is opened, or open a DataSyncConnection with OpenAsync.");
         using var name = new Argument(filename);
         using var vfsName = new Argument(vfs);
         var code = SqliteImports.Open(name.At, Out(0), flags, vfsName.At);

@@ -14,9 +14,10 @@ internal sealed unsafe partial class SqliteWasmProvider
 
     int ISQLite3Provider.sqlite3_threadsafe() => 0;
 
-    utf8z ISQLite3Provider.sqlite3_libversion() => Constant(SqliteImports.LibVersion());
+    // EF Core asks before anything is open, and so before the module is loaded.
+    utf8z ISQLite3Provider.sqlite3_libversion() => utf8z.FromString(SqliteWasm.Version);
 
-    int ISQLite3Provider.sqlite3_libversion_number() => SqliteImports.LibVersionNumber();
+    int ISQLite3Provider.sqlite3_libversion_number() => System.Version.Parse(SqliteWasm.Version) is var version ? version.Major * 1_000_000 + version.Minor * 1000 + version.Build : 0;
 
     utf8z ISQLite3Provider.sqlite3_sourceid() => Constant(SqliteImports.SourceId());
 

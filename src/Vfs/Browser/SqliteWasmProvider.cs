@@ -30,8 +30,7 @@ internal sealed unsafe partial class SqliteWasmProvider : ISQLite3Provider
     private readonly Dictionary<int, nint> _constants = [];
     private readonly Dictionary<int, (int Code, string Text)> _explanations = [];
     private readonly NativeBuffer[] _texts = new NativeBuffer[TextCount];
-    private readonly int _out = SqliteImports.Malloc(64);
-    private int _nextText, _lastStatement;
+    private int _out, _nextText, _lastStatement;
     private StatementMemory _lastMemory = new(0);
 
     internal SqliteWasmProvider()
@@ -44,7 +43,7 @@ internal sealed unsafe partial class SqliteWasmProvider : ISQLite3Provider
 
     private static int Handle(SafeHandle handle) => (int)handle.DangerousGetHandle();
 
-    private int Out(int index) => _out + index * 8;
+    private int Out(int index) => (_out != 0 ? _out : _out = SqliteImports.Malloc(64)) + index * 8;
 
     private int ReadOut(int index) => SqliteImports.ReadInt(Out(index));
 

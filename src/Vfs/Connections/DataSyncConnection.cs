@@ -20,7 +20,7 @@ namespace DataSync.Vfs;
 /// <para>
 /// Synchronous members cannot wait. They read in every tab, work within a transaction that was begun asynchronously, and write in the leader's tab
 /// while nobody else does; such a write is durable after <see cref="DataSyncDatabase.ForceSyncAsync"/> and counts as dirty until then. Elsewhere they throw a
-/// <see cref="SqliteException"/> (<see cref="SqliteResult.BusyRefused"/>) that names the asynchronous member.
+/// <see cref="SqliteException"/> (<see cref="VfsFailure.BusyRefused"/>) that names the asynchronous member.
 /// </para>
 /// <para>
 /// One caller at a time, as every <see cref="DbConnection"/>; open as many as you like, and dispose them before the database. Make commands with

@@ -13,7 +13,7 @@ namespace DataSync.Vfs;
 /// <see cref="CommitAsync"/> returns when it is durable. <see cref="Commit"/> cannot wait: what it committed is durable after <see cref="DataSyncDatabase.ForceSyncAsync"/>, which also
 /// says so if it could not be made durable. Rolling back or disposing gives the turn back at once.
 /// </remarks>
-public sealed class DataSyncTransaction : DbTransaction
+internal sealed class DataSyncTransaction : DbTransaction
 {
     private readonly DataSyncConnection _connection;
     private readonly WriteUnit _unit;

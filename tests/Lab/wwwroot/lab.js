@@ -14,6 +14,8 @@ globalThis.lab = {
   timeWrites: async () => await (await exports).WriteTimings.Run(),
   // A database and a connection of the app's own, step by step; see ConnectionProbes.cs.
   connection: async (step, ...values) => await (await exports).ConnectionProbes[step](...values),
+  // Contexts of EF Core; see EntityFrameworkTab.cs.
+  ef: async (step, ...values) => await (await exports).EntityFrameworkTab[step](...values),
   // A fixed sequence of transactions; see CrashScript.cs.
   script: async (step, ...values) => await (await exports).CrashScript[step](...values),
   // Transactions with a delegate, which only .NET code can run; Transactions.cs says what they do.
