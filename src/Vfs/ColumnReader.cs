@@ -46,6 +46,7 @@ internal static class ColumnReader
         [typeof(TimeSpan)] = static (row, column) => IsNumber(row, column)
             ? TimeSpan.FromDays(row.GetDouble(column))
             : TimeSpan.Parse(row.GetText(column), CultureInfo.InvariantCulture),
+        [typeof(Uri)] = static (row, column) => new Uri(row.GetText(column), UriKind.RelativeOrAbsolute),
     };
 
     /// <summary>Whether values of a type are read from one column.</summary>

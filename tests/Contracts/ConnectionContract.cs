@@ -353,6 +353,14 @@ public abstract class ConnectionContract : TwoTabsContract
     }
 
     [Fact]
+    public async Task A_query_gives_addresses_and_tuples()
+    {
+        await Leader.ExecuteAsync("CREATE TABLE t(n INTEGER, url TEXT); INSERT INTO t VALUES (1, 'https://example.org/a'), (2, '/b')");
+        Assert.Equal([new Uri("https://example.org/a"), new Uri("/b", UriKind.Relative)], await Leader.QueryAsync<Uri>("SELECT url FROM t"));
+        Assert.Equal([(2L, "/b")], await Leader.QueryAsync<(long, string)>("SELECT n, url FROM t WHERE n = 2"));
+    }
+
+    [Fact]
     public async Task The_version_that_is_told_before_SQLite_is_loaded_is_its_own()
     {
         await using var connection = await ConnectAsync(Leader);

@@ -6,7 +6,7 @@ namespace DataSync.Vfs.Browser;
 // Connections.
 internal sealed unsafe partial class SqliteWasmProvider
 {
-    private const int OpenReadWriteCreate = 6, FreeOnClose = 1, NoCopy = 1, EnableForeignKeys = 1002;
+    private const int OpenReadWriteCreate = 6, OpenMemory = 0x80, OpenSharedCache = 0x20000, FreeOnClose = 1, NoCopy = 1, EnableForeignKeys = 1002;
 
     int ISQLite3Provider.sqlite3_open(utf8z filename, out nint db) => Open(filename, out db, OpenReadWriteCreate, utf8z.FromPtr(null));
 
@@ -141,6 +141,14 @@ internal sealed unsafe partial class SqliteWasmProvider
     private int Open(utf8z filename, out nint db, int flags, utf8z vfs)
     {
         if (!SqliteWasm.IsLoaded) throw new InvalidOperationException("SQLite is not loaded yet. Await DataSyncFactory.OpenAsync (or SqliteWasm.InitializeAsync) before the first connection is opened, or open a DataSyncConnection with OpenAsync.");
+        if ((flags & (OpenMemory | OpenSharedCache)) == (OpenMemory | OpenSharedCache))
+        {
+            // SQLite would give each connection a database of its own, without a word.
+            throw new SqliteException(
+                "Connections cannot share a memory database by Cache=Shared here: SQLite for the browser is built without shared caches. Use Data Source=file:/name?vfs=memdb, which all connections of the page share.",
+                SqliteResult.CantOpen);
+        }
+
         using var name = new Argument(filename);
         using var vfsName = new Argument(vfs);
         var code = SqliteImports.Open(name.At, Out(0), flags, vfsName.At);
