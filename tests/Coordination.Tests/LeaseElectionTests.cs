@@ -12,7 +12,7 @@ public sealed class LeaseElectionTests
     /// <summary>
     /// A script of events and the effects and role expected at its end. Events: <c>see:record</c>, <c>members:ABC</c>, <c>gone:A</c>,
     /// <c>ok</c> (the check-and-set under way succeeds), <c>fail:record</c> (it fails and finds that), <c>error</c> (it throws),
-    /// <c>grant:n</c>, <c>refuse</c>, <c>resign</c>, <c>resign:C</c>, <c>fence:n</c>, <c>suspend</c>, <c>resume</c>, <c>tick</c>; <c>@t</c> sets the time.
+    /// <c>grant:n</c>, <c>refuse</c>, <c>overdue</c>, <c>resign</c>, <c>resign:C</c>, <c>fence:n</c>, <c>suspend</c>, <c>resume</c>, <c>tick</c>; <c>@t</c> sets the time.
     /// Records: <c>none</c>, <c>junk</c>, <c>newer</c>, <c>A5</c> (A leads under epoch 5), <c>a5</c> (A has claimed 5), <c>-5</c> (released), <c>-5C</c> (for C).
     /// </summary>
     [Theory]
@@ -105,6 +105,25 @@ public sealed class LeaseElectionTests
             $"{because}: expected [{effects}] {role}, got [{election.LastEffects}] {election.State.Role}");
     }
 
+    /// <summary>How often a tab doubles the lease time of its next claim. <c>~n</c> behind a record: how often its holder did.</summary>
+    [Theory]
+    [InlineData("members:B see:-7 ok overdue", 1, "a take-over that took longer than it may gets more time")]
+    [InlineData("members:B see:-7 ok refuse", 0, "one that failed does not")]
+    [InlineData("members:AB see:a5 @5 tick", 1, "another tab's take-over that ran out was too slow, too")]
+    [InlineData("members:AB see:A5 @5 tick", 0, "a leader that has gone was not")]
+    [InlineData("members:B see:-7~3", 3, "what others had to do is done at once")]
+    [InlineData("members:B see:-7 @5 tick", 1, "a write of the lease that was not answered in time")]
+    [InlineData("LEAD @1 tick resume", 1, "a page that holds the lease and was busy for so long")]
+    [InlineData("LEAD @1 tick suspend resume", 0, "one that was frozen was not busy")]
+    [InlineData("members:B see:-7~3 ok grant:8 ok @2 tick @2.1 ok", 2, "renewals that are answered at once make it less")]
+    public void Patience(string script, int patience, string because)
+    {
+        var election = new Script();
+        foreach (var word in script.Replace("LEAD", "members:B see:none ok grant:1 ok", StringComparison.Ordinal).Split(' '))
+            election.Play(word);
+        Assert.True(patience == election.State.Patience, $"{because}: expected {patience}, got {election.State.Patience}");
+    }
+
     [Fact]
     public void The_same_state_and_event_give_the_same_answer()
     {
@@ -154,10 +173,12 @@ public sealed class LeaseElectionTests
                 return null;
             if (record is "junk" or "newer")
                 return record is "junk" ? "junk" : "{\"v\":2,\"epoch\":9,\"renewal\":1}";
+            var (lease, patience) = record.Split('~') is [var before, var times] ? (before, times[0] - '0') : (record, 0);
+            record = lease;
             var parts = record.TrimEnd('A', 'B', 'C')[1..].Split('.');
             TabId? successor = record.Length > 1 && char.IsLetter(record[^1]) ? Tab(record[^1]) : null;
             return new LeaseRecord(record[0] == '-' ? null : Tab(record[0]), new Epoch(long.Parse(parts[0], System.Globalization.CultureInfo.InvariantCulture)),
-                parts.Length > 1 ? 101 : 100, char.IsUpper(record[0]), successor).ToText();
+                parts.Length > 1 ? 101 : 100, char.IsUpper(record[0]), successor, patience).ToText();
         }
 
         private static string Name(ElectionEffect effect)
@@ -186,6 +207,7 @@ public sealed class LeaseElectionTests
             "error" => ElectionEvent.SetFailed(_set.Ticket),
             "grant" => ElectionEvent.Granted(_attempt, new Epoch(long.Parse(rest, System.Globalization.CultureInfo.InvariantCulture))),
             "refuse" => ElectionEvent.Refused(_attempt),
+            "overdue" => ElectionEvent.Overdue(_attempt),
             "resign" => ElectionEvent.Resign(rest.Length > 0 ? Tab(rest[0]) : null),
             "fence" => ElectionEvent.Fenced(new Epoch(long.Parse(rest, System.Globalization.CultureInfo.InvariantCulture))),
             "suspend" => ElectionEvent.Suspended,

@@ -180,6 +180,36 @@ public sealed class LeaseTroubleTests : IDisposable
     }
 
     [Fact]
+    public void A_take_over_that_needs_longer_than_it_may_is_given_twice_the_time_until_it_ends()
+    {
+        var tab = _profile.Open(async (epoch, token) =>
+        {
+            await Task.Delay(TimeSpan.FromSeconds(100), _profile.Time, token);
+            return epoch;
+        });
+        _profile.Do(() => _ = tab.Coordinator.JoinAsync());
+        _profile.RunUntil(() => tab.Coordinator.CurrentLease is not null, 400);
+
+        // A page as slow as that may be silent for longer than a lease of the ordinary length.
+        var epoch = tab.Coordinator.Epoch;
+        tab.Platform.Hang();
+        _profile.Run(8);
+        tab.Platform.Thaw();
+        _profile.Run(1);
+        Assert.Equal(epoch, tab.Coordinator.CurrentLease?.Epoch);
+    }
+
+    [Fact]
+    public void What_is_called_when_the_lease_is_lost_may_throw_and_the_election_goes_on()
+    {
+        var tab = _profile.Join();
+        tab.Coordinator.CurrentLease!.LostToken.Register(() => throw new InvalidOperationException("by the test"));
+        _profile.Do(() => _ = tab.Coordinator.ResignAsync());
+        _profile.Run(5);
+        Assert.Equal(2, tab.Coordinator.CurrentLease?.Epoch.Value);
+    }
+
+    [Fact]
     public void A_leader_told_that_it_is_fenced_steps_down_and_proposes_a_higher_epoch_next()
     {
         var tab = _profile.Join();

@@ -55,6 +55,16 @@ public sealed class TextTests
     public void Any_text_is_read_as_something(string? text, object expected) =>
         Assert.Equal(expected, LeaseRecord.Read(text, out _));
 
+    [Theory]
+    [InlineData(3, 3)]
+    [InlineData(99, LeaseRecord.MaxPatience)]
+    [InlineData(-1, 0)]
+    public void No_record_makes_anybody_wait_longer_than_a_machine_can_need(int written, int read)
+    {
+        LeaseRecord.Read($"{{\"v\":1,\"epoch\":1,\"renewal\":1,\"patience\":{written}}}", out var record);
+        Assert.Equal(read, record.Patience);
+    }
+
     [Fact]
     public void A_message_survives_its_text_and_only_in_its_scope()
     {

@@ -74,7 +74,7 @@ public sealed class BrowserSqliteFeatures : SqliteFeatureContract
         foreach (var sql in new[]
         {
             "SELECT * FROM t WHERE a = 'b'", "SELECT * FROM t ORDER BY a || 'x' COLLATE moody", "INSERT INTO t VALUES ('e')", "UPDATE t SET a = a || 'x'",
-            "BEGIN; INSERT INTO t VALUES ('e')", "CREATE TABLE u(v); BEGIN; INSERT INTO u VALUES (1); DELETE FROM t WHERE a > 'b'",
+            "BEGIN; INSERT INTO t VALUES ('e')", "CREATE TABLE w AS SELECT a FROM t ORDER BY a || 'x' COLLATE moody", "CREATE TABLE u(v); BEGIN; INSERT INTO u VALUES (1); DELETE FROM t WHERE a > 'b'",
         })
         {
             throws = true;
@@ -86,6 +86,7 @@ public sealed class BrowserSqliteFeatures : SqliteFeatureContract
         }
 
         Assert.Empty(Connection.Rows("SELECT * FROM u"));
+        Assert.Empty(Connection.Rows("SELECT name FROM sqlite_schema WHERE name = 'w'"));
         Connection.Execute("INSERT INTO t VALUES ('e')");
         AssertSound();
     }

@@ -28,6 +28,31 @@ public sealed class IndexedDbFailures : StoreSuite
     }
 
     [Fact]
+    public async Task A_disk_that_is_full_when_the_database_is_opened_is_said_to_have_no_room()
+    {
+        IndexedDbSource.Refuse("full");
+        var error = await Assert.ThrowsAsync<StorageQuotaException>(OpenAsync);
+        Assert.Equal("UnknownError", error.PlatformName);
+    }
+
+    [Fact]
+    public async Task A_browser_that_is_slow_is_waited_for_longer_than_one_in_whose_way_another_tab_is()
+    {
+        IndexedDbSource.Delay(3 * _options.BlockedTimeout.TotalMilliseconds);
+        var (store, fence) = await LeadAsync();
+        await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None);
+    }
+
+    [Fact]
+    public async Task A_browser_that_never_answers_is_called_slow_and_not_blocked()
+    {
+        IndexedDbSource.Delay(int.MaxValue);
+        var error = await Assert.ThrowsAsync<StorageUnavailableException>(OpenAsync);
+        Assert.Contains("very slow", error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("another tab", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_database_of_a_newer_layout_is_not_opened()
     {
         await IndexedDbSource.MakeOtherAsync(_source.Database, 2);

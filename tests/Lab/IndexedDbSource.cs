@@ -57,6 +57,9 @@ internal sealed partial class IndexedDbSource(string? name = null) : IStoreSourc
     [JSImport("refuse", Module)]
     public static partial void Refuse(string how);
 
+    [JSImport("delay", Module)]
+    public static partial void Delay(double wait_ms);
+
     [JSImport("allow", Module)]
     public static partial void Allow();
 

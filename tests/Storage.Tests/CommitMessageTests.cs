@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using DataSync.Coordination;
 using Xunit;
 
@@ -39,6 +40,39 @@ public sealed class CommitMessageTests
             Assert.Equal(message.Records, read.Records);
             Assert.Equal(message, read with { Records = message.Records });
         }
+    }
+
+    [Theory]
+    [InlineData(Epoch.MaxPlausible, true)]
+    [InlineData(Epoch.MaxPlausible + 1, false)]
+    [InlineData(Epoch.MaxValue, false)]
+    public void A_message_under_an_epoch_that_nobody_reaches_by_leading_is_none(long epoch, bool isOne) =>
+        Assert.Equal(isOne, CommitMessage.TryParse((Full with { Epoch = new(epoch) }).Encode()) is not null);
+
+    [Fact]
+    public void A_message_of_nobody_or_with_numbers_below_zero_is_none()
+    {
+        CommitMessage[] wrong =
+        [
+            Full with { Sender = default }, Full with { Epoch = new(-1) }, Full with { Position = Full.Position with { Marker = -1 } },
+            Full with { Turn = -1 }, Full with { Durable = -1 },
+        ];
+        Assert.All(wrong, message => Assert.Null(CommitMessage.TryParse(message.Encode())));
+    }
+
+    [Theory]
+    [InlineData(112, -1)]
+    [InlineData(112, 1_000_000)]
+    [InlineData(108, int.MinValue)]
+    [InlineData(108, 1_000_000)]
+    public void A_message_that_promises_more_than_it_holds_is_none_and_gets_no_room(int offset, int count)
+    {
+        var bytes = Full.Encode();
+        BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(offset), count);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(116), unchecked((uint)Checksum.Compute(ChecksumKind.FastHash, bytes.AsSpan(0, 116))));
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Null(CommitMessage.TryParse(bytes));
+        Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 1_000_000);
     }
 
     [Fact]

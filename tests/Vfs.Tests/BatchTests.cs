@@ -56,6 +56,20 @@ public sealed class BatchTests : IDisposable
     }
 
     [Fact]
+    public void A_block_that_came_and_went_within_a_transaction_is_not_freed()
+    {
+        _test.Write(0, Bytes(4096, 1));
+        var file = Writer();
+        file.Write(0, Bytes(4096, 2));
+        file.Write(8192, Bytes(4096, 3));
+        file.Truncate(4096);
+        file.Control(SqliteFileControl.CommitPhaseTwo);
+        file.Close();
+        Assert.Equal([0u], _test.Sealed[1].BlockIds.ToArray());
+        Assert.Empty(_test.Sealed[1].FreedIds.ToArray());
+    }
+
+    [Fact]
     public void Under_an_exclusive_locking_mode_each_transaction_is_a_batch_of_its_own()
     {
         var file = Writer();

@@ -65,6 +65,13 @@ public sealed class FactoryTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task A_token_that_is_cancelled_already_opens_nothing()
+    {
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => OpenAsync(new CancellationToken(canceled: true)));
+        Assert.Empty(_place.Stores);
+    }
+
+    [Fact]
     public async Task An_open_that_nobody_waits_for_is_given_up_and_the_next_one_follows_it()
     {
         var held = _place.HoldNext(StoreOperation.Open);
@@ -119,6 +126,37 @@ public sealed class FactoryTests : IAsyncLifetime, IDisposable
         _place.HoldNext(StoreOperation.Delete).Fail(new StorageException("Another tab holds it."));
         await Assert.ThrowsAsync<StorageException>(() => _factory.DeleteAsync(_name));
         Assert.Equal(["t"], await (await OpenAsync()).QueryAsync<string>("SELECT name FROM sqlite_schema"));
+    }
+
+    [Fact]
+    public async Task A_database_that_cannot_be_opened_is_deleted()
+    {
+        var before = await OpenAsync();
+        await before.ExecuteAsync("CREATE TABLE t(v)");
+        await before.DisposeAsync();
+        foreach (var kind in new[] { StoreRecordKind.Head, StoreRecordKind.HeadCopy }) _place.Medium.SetRecord(kind, 0, "{}"u8.ToArray());
+        await Assert.ThrowsAsync<CorruptStoreException>(() => OpenAsync());
+        await _factory.DeleteAsync(_name);
+        Assert.Empty(await (await OpenAsync()).QueryAsync<string>("SELECT name FROM sqlite_schema"));
+    }
+
+    [Fact]
+    public async Task A_caller_that_waits_in_place_after_its_open_does_not_do_so_on_the_thread_that_opened()
+    {
+        var held = _place.HoldNext(StoreOperation.Open);
+        using var ended = new SemaphoreSlim(0);
+        var caller = Task.Run(async () =>
+        {
+            await Assert.ThrowsAsync<StoreFormatException>(() => OpenAsync()).ConfigureAwait(false);
+            return ended.Wait(Native.NativeTabs.Patience);
+        });
+        await held.Reached;
+        await Task.Run(() =>
+        {
+            held.Fail(new StoreFormatException(99));
+            ended.Release();
+        });
+        Assert.True(await caller);
     }
 
     [Fact]

@@ -6,6 +6,7 @@ using Xunit;
 namespace DataSync.Vfs.Tests;
 
 /// <summary>Asynchronous handlers of commits.</summary>
+[Collection(Native.VfsLoggerCollection.Name)]
 public sealed class SubscribeTests : IAsyncLifetime, IDisposable
 {
     private static int count;

@@ -81,11 +81,31 @@ export const refuse = how => {
     configurable: true,
     get() {
       if (how === 'missing') return undefined;
+      if (how === 'full') return { open() { throw new DOMException('Internal error opening backing store: FILE_ERROR_NO_SPACE', 'UnknownError'); } };
       if (how === 'throws') throw new DOMException('The operation is insecure.', 'SecurityError');
       return { open() { throw new DOMException('Not here.', 'InvalidStateError'); } };
     },
   });
 };
+
+// A browser that takes its time: it is asked only later, and says nothing before.
+const real = indexedDB;
+const EVENTS = ['onupgradeneeded', 'onblocked', 'onsuccess', 'onerror'];
+export const delay = wait_ms => Object.defineProperty(globalThis, 'indexedDB', {
+  configurable: true,
+  get: () => ({
+    open(name, version) {
+      let asked;
+      const request = { get result() { return asked.result; }, get error() { return asked.error; } };
+      setTimeout(() => {
+        asked = real.open(name, version);
+        for (const event of EVENTS) asked[event] = told => request[event]?.(told);
+      }, wait_ms);
+      return request;
+    },
+  }),
+});
+
 export const allow = () => Object.defineProperty(globalThis, 'indexedDB', original);
 
 // Makes the next transactions of the page end as a full disk or a lost connection ends them: at the very end, after every

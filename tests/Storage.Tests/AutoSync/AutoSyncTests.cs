@@ -36,6 +36,21 @@ public sealed class AutoSyncTests : IDisposable
     }
 
     [Fact]
+    public void A_handler_that_throws_keeps_neither_the_others_from_hearing_nor_a_sync_from_its_end()
+    {
+        var tab = Open(1)[0];
+        var heard = new List<string>();
+        tab.Sync.SyncStarted += (_, _) => throw new InvalidOperationException("started");
+        tab.Sync.SyncStarted += (_, _) => heard.Add("started");
+        tab.Sync.SyncSucceeded += (_, _) => throw new InvalidOperationException("succeeded");
+        tab.Sync.SyncSucceeded += (_, _) => heard.Add("succeeded");
+        tab.AppendNow(1);
+        tab.ForceSync();
+        Assert.Equal(["started", "succeeded"], heard);
+        Assert.Equal([1UL], Durable);
+    }
+
+    [Fact]
     public void No_commit_is_held_longer_than_the_interval_however_busy_the_tab_is()
     {
         var tab = Open(1)[0];

@@ -201,6 +201,32 @@ public sealed class FileStoreTests : StoreSuite
     }
 
     [Fact]
+    public async Task A_folder_that_cannot_be_made_gives_the_lock_back()
+    {
+        Directory.CreateDirectory(_source.Directory);
+        await File.WriteAllTextAsync(Log, "");
+        await using var store = new FileBlockStore(FileSource.Name, _source.Options);
+        await Assert.ThrowsAnyAsync<StorageException>(async () => await store.OpenAsync(None));
+        File.Delete(Log);
+        await store.OpenAsync(None);
+    }
+
+    [Fact]
+    public async Task A_mirror_that_another_holds_gives_the_stores_lock_back()
+    {
+        var mirrored = new FileStoreOptions { BaseDirectory = _source.Options.BaseDirectory, MirrorDirectory = Path.Combine(_source.Base, "second") };
+        await using var store = new FileBlockStore(FileSource.Name, mirrored);
+        await using (var other = FileBlockStore.InDirectory(Path.Combine(_source.Base, "second", FileSource.Name)))
+        {
+            await other.OpenAsync(None);
+            await Assert.ThrowsAsync<StoreInUseException>(async () => await store.OpenAsync(None));
+            await other.DeleteAsync(None);
+        }
+
+        await store.OpenAsync(None);
+    }
+
+    [Fact]
     public async Task A_store_that_another_holds_is_not_deleted()
     {
         var (store, _) = await OpenAsync();

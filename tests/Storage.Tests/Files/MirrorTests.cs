@@ -52,6 +52,22 @@ public sealed class MirrorTests
     }
 
     [Fact]
+    public async Task A_damaged_head_is_not_copied_over_the_mirrors_sound_one()
+    {
+        const string Head = "/app.db/head.json";
+        var disk = new SimulatedDisk();
+        using var script = new StoreScript(1);
+        await using (var store = new FileBlockStore(Name, Mirrored, null, disk)) await script.RunAsync(store, isOpen: false);
+        var sound = disk.Files[Second + Head];
+        var damaged = disk.Files[Base + Head];
+        damaged[20] ^= 1;
+        disk.Damage(Base + Head, damaged);
+        await using var again = new FileBlockStore(Name, Mirrored, _logger, disk);
+        await again.OpenAsync(default);
+        Assert.Equal(sound, disk.Files[Second + Head]);
+    }
+
+    [Fact]
     public async Task A_mirror_that_is_added_later_is_filled()
     {
         var disk = new SimulatedDisk();

@@ -62,20 +62,82 @@ public sealed class ForgedMessageTests : IDisposable
         Assert.True(_cluster.Load().Image.ExtentCount < 4);
     }
 
-    [Fact]
-    public void A_commit_whose_blocks_lie_behind_the_databases_end_is_not_taken_even_from_the_leader_or_a_writer()
+    [Theory]
+    [InlineData(uint.MaxValue - 1, 8192)]
+    [InlineData(1, 1L << 60)]
+    public void A_commit_whose_blocks_lie_behind_the_databases_end_or_whose_end_is_out_of_reach_is_not_taken_even_from_the_leader_or_a_writer(uint block, long fileSize)
     {
         var tabs = _cluster.Open(2);
         Append(tabs[0]);
         _cluster.Run(0.1);
         var end = tabs[1].Pipeline.Position;
         var leader = tabs[0].Coordinator.Id;
-        var record = Forge(end, uint.MaxValue - 1, 8192);
+        var record = Forge(end, block, fileSize);
         Post(Message(CommitMessageKind.Committed) with { Sender = leader, Position = record.Position, Durable = record.Marker, Records = [record.Bytes.ToArray()] });
         Post(Message(CommitMessageKind.Commit) with { Sender = tabs[1].Coordinator.Id, To = leader, Position = record.Position, Records = [record.Bytes.ToArray()] });
         _cluster.Run(1);
         Assert.All(tabs, tab => Assert.Equal(end, tab.Pipeline.Position));
         Append(tabs[1]);
+    }
+
+    [Theory]
+    [InlineData(true, 1)]
+    [InlineData(false, 2)]
+    public void A_commit_that_its_sender_did_not_write_or_that_is_meant_for_another_leadership_is_not_taken(bool isAnothers, long epoch)
+    {
+        var tabs = _cluster.Open(2);
+        Append(tabs[0]);
+        _cluster.Run(0.1);
+        var end = tabs[1].Pipeline.Position;
+        var record = Forge(end, 1, 16384);
+        var sender = isAnothers ? tabs[1].Coordinator.Id : record.Writer;
+        Post(Message(CommitMessageKind.Commit) with { Epoch = new(epoch), Sender = sender, To = tabs[0].Coordinator.Id, Position = record.Position, Records = [record.Bytes.ToArray()] });
+        _cluster.Run(1);
+        Assert.All(tabs, tab => Assert.Equal(end, tab.Pipeline.Position));
+        Append(tabs[1]);
+    }
+
+    [Fact]
+    public void A_refusal_of_a_tab_that_does_not_lead_fails_no_commit()
+    {
+        var tabs = _cluster.Open(2);
+        Append(tabs[1]);
+        var held = tabs[0].Store.HoldAt(StoreOperation.Append);
+        _heard.Clear();
+        var write = _cluster.Start(() => tabs[1].AppendAsync(++_lastTag));
+        _cluster.Run(0.1);
+        var sent = Assert.Single(Heard(CommitMessageKind.Commit));
+        Post(Message(CommitMessageKind.Refused) with { To = tabs[1].Coordinator.Id, Position = sent.Position, Code = StorageErrorCode.Quota, Text = "no room" });
+        _cluster.Run(0.1);
+        Assert.False(write.IsCompleted);
+        _cluster.Do(held.Release);
+        Assert.Equal(1, _cluster.Wait(write));
+    }
+
+    [Fact]
+    public void A_turn_of_a_tab_that_does_not_lead_is_none()
+    {
+        var tabs = _cluster.Open(2);
+        Append(tabs[1]);
+        var turn = _cluster.Wait(_cluster.Start(() => tabs[0].Pipeline.BeginWriteAsync(exclusive: true).AsTask()));
+        _heard.Clear();
+        var asking = _cluster.Start(() => tabs[1].Pipeline.BeginWriteAsync(exclusive: true).AsTask());
+        _cluster.Run(0.1);
+        var asked = Heard(CommitMessageKind.TurnRequest).First();
+        var end = tabs[1].Pipeline.Position;
+        Post(Message(CommitMessageKind.TurnGrant) with { To = tabs[1].Coordinator.Id, Turn = asked.Turn, Position = end, Durable = end.Marker });
+        _cluster.Run(0.1);
+        Assert.False(asking.IsCompleted);
+        _cluster.Do(turn.Dispose);
+        _cluster.Do(_cluster.Wait(asking).Dispose);
+    }
+
+    [Fact]
+    public void A_commit_that_frees_what_never_was_there_gets_no_room()
+    {
+        using var image = new BlockImage();
+        image.Apply(Forge(Position.Start, 1, 8192, freed: [1 << 20]));
+        Assert.Equal(1, image.ExtentCount);
     }
 
     [Fact]
@@ -227,14 +289,14 @@ public sealed class ForgedMessageTests : IDisposable
         return bytes;
     }
 
-    private CommitRecord Forge(Position after, uint block, long fileSize)
+    private CommitRecord Forge(Position after, uint block, long fileSize, params uint[] freed)
     {
         var buffer = new byte[Extent.BlockSize];
         var pinned = GCHandle.Alloc(buffer, GCHandleType.Pinned);
         try
         {
             return CommitRecord.Seal(
-                CommitId.New(), after, TabId.New(_cluster.Time), 0, fileSize, ChecksumKind.FastHash, [block], [], _ => pinned.AddrOfPinnedObject())
+                CommitId.New(), after, TabId.New(_cluster.Time), 0, fileSize, ChecksumKind.FastHash, [block], freed, _ => pinned.AddrOfPinnedObject())
                 .Stamp(new Fence(_cluster.Load().Head.Incarnation, new(1)));
         }
         finally

@@ -104,6 +104,7 @@ public sealed class LeaderSessionTests : IDisposable
     [InlineData("L:abcd ok full A:e go ok", "", "without room it is not tried again at once")]
     [InlineData("L:abcd ok full @29 beat", "", "nor within half a minute")]
     [InlineData("L:abcd ok full @31 beat", "fold", "but then")]
+    [InlineData("L:abcd ok full @20 L:e full @31 beat", "fold", "also when writes were refused meanwhile")]
     [InlineData("L:abc ok @1 beat @2 beat", "", "a short log stays, however quiet it is")]
     public void Row(string script, string expected, string why)
     {

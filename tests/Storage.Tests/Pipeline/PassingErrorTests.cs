@@ -55,6 +55,17 @@ public sealed class PassingErrorTests : IDisposable
         Write(2);
     }
 
+    [Fact]
+    public void A_disk_that_is_full_is_asked_every_two_seconds_only()
+    {
+        var reads = FailReads(new StorageQuotaException());
+        Write(1);
+        _cluster.Run(1.9);
+        Assert.Equal(1, reads());
+        _cluster.Run(2);
+        Assert.Equal(2, reads());
+    }
+
     [Theory]
     [MemberData(nameof(Lasting), DisableDiscoveryEnumeration = true)]
     public void What_does_not_pass_stops_the_tab_at_once(StorageException error)

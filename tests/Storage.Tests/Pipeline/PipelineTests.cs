@@ -237,6 +237,32 @@ public sealed class PipelineTests : IDisposable
     }
 
     [Fact]
+    public void A_leader_that_stops_has_left_its_leadership_before_anybody_is_told_and_another_tab_leads()
+    {
+        var tabs = _cluster.Open(2);
+        _cluster.Wait(_cluster.Start(() => tabs[1].AppendAsync(1)));
+        bool? led = null;
+        tabs[0].Pipeline.Faulted += (_, _) => led = tabs[0].Coordinator.CurrentLease is not null;
+        tabs[0].Store.FailAt(StoreOperation.Append, new StoreReplacedException());
+        Assert.Throws<StoreReplacedException>(() => _cluster.Wait(_cluster.Start(() => tabs[0].AppendAsync(2))));
+        Assert.False(led);
+        _cluster.Run(1);
+        Assert.True(tabs[1].Pipeline.IsLeading);
+        _cluster.Wait(_cluster.Start(() => tabs[1].AppendAsync(3)));
+        Assert.Equal([1UL, 3], tabs[1].List());
+    }
+
+    [Fact]
+    public void A_take_over_that_finds_another_store_in_place_of_its_own_stops_the_tab()
+    {
+        var tabs = _cluster.Open(2);
+        tabs[1].Store.FailAt(StoreOperation.RaiseEpoch, new StoreReplacedException());
+        tabs[0].CloseTab();
+        _cluster.Run(5);
+        Assert.IsType<StoreReplacedException>(tabs[1].Pipeline.Fault);
+    }
+
+    [Fact]
     public void A_turn_that_is_never_given_back_is_taken_back_after_its_deadline()
     {
         var tabs = _cluster.Open(3);

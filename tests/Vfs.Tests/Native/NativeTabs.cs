@@ -18,11 +18,11 @@ internal sealed class NativeTabs : IDisposable
     static NativeTabs() => NativeSqlite.RegisterAsync().GetAwaiter().GetResult();
 
     /// <summary>Opens one more tab; each has its own name, as one process registers a name once.</summary>
-    public async Task<DataSyncDatabase> OpenAsync(IBlockStore store, DataSyncOptions? options = null, ILogger? logger = null)
+    public async Task<DataSyncDatabase> OpenAsync(IBlockStore store, DataSyncOptions? options = null, ILogger? logger = null, TimeProvider? time = null)
     {
         options ??= new();
         var coordinator = new TabCoordinator(_browser.OpenTab(), new CoordinationOptions { Scope = _scope });
-        return await DataSyncDatabase.OpenAsync($"native-{Interlocked.Increment(ref count)}.db", store, _bus.CreateChannel(), coordinator, options, logger: logger);
+        return await DataSyncDatabase.OpenAsync($"native-{Interlocked.Increment(ref count)}.db", store, _bus.CreateChannel(), coordinator, options, time, logger);
     }
 
     /// <summary>Waits until a tab shows a commit.</summary>

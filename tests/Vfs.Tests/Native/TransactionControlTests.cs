@@ -1,5 +1,6 @@
 using DataSync.Storage;
 using Microsoft.Data.Sqlite;
+using SQLitePCL;
 using Xunit;
 
 namespace DataSync.Vfs.Tests.Native;
@@ -73,13 +74,54 @@ public sealed class TransactionControlTests : IDisposable
     [Fact]
     public async Task A_query_cannot_make_its_connection_one_that_writes()
     {
-        await using var database = await OpenAsync(Durability.Immediate);
+        var store = new FaultyBlockStore(new MemoryBlockStore(_medium));
+        await using var database = await _tabs.OpenAsync(store);
         await database.ExecuteAsync("CREATE TABLE t(a)");
-        var marker = database.Marker;
         await database.QueryAsync("PRAGMA query_only=OFF");
-        await database.QueryAsync("INSERT INTO t VALUES (1)");
-        Assert.Equal(marker + 1, database.Marker); // awaited until it was durable
+        var held = store.HoldAt(StoreOperation.Append);
+        var query = database.QueryAsync("INSERT INTO t VALUES (1)");
+        await held.Reached.WaitAsync(Patience);
+        Assert.False(query.IsCompleted); // before it is durable
+        held.Release();
+        await query.WaitAsync(Patience);
         Assert.Equal([1], await database.QueryAsync<int>("SELECT a FROM t"));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_another_connection_wrote_just_before_the_work_began_is_not_the_works(bool fails)
+    {
+        Action? atBegin = null;
+        var options = new DataSyncOptions
+        {
+            ConfigureConnection = connection => raw.sqlite3_set_authorizer(connection.Handle, Authorize, null),
+        };
+        await using var database = await _tabs.OpenAsync(new MemoryBlockStore(_medium), options);
+        await database.ExecuteAsync("CREATE TABLE t(a)");
+        await database.Coordinator.WaitForLeadershipAsync();
+        using var own = new SqliteConnection(database.ConnectionString);
+        own.Open();
+        atBegin = () => Run(own, "INSERT INTO t VALUES (1)");
+        var write = database.WriteAsync(connection =>
+        {
+            Run(connection, "INSERT INTO t VALUES (2)");
+            if (fails) throw new FormatException("by the test");
+        }).WaitAsync(Patience);
+        if (fails) await Assert.ThrowsAsync<FormatException>(() => write);
+        else await write;
+        Assert.Null(atBegin);
+        await database.ForceSyncAsync().WaitAsync(Patience);
+        Assert.Equal(fails ? [1] : [1, 2], await database.QueryAsync<int>("SELECT a FROM t ORDER BY a"));
+
+        // The transaction's BEGIN is compiled when the turn is there already.
+        int Authorize(object state, int action, string first, string second, string name, string trigger)
+        {
+            var now = action == raw.SQLITE_TRANSACTION ? atBegin : null;
+            if (now is not null) atBegin = null;
+            now?.Invoke();
+            return raw.SQLITE_OK;
+        }
     }
 
     [Fact]

@@ -33,6 +33,22 @@ public sealed class WithinWorkTests : IDisposable
         Assert.Equal([0], await database.QueryAsync<int>("SELECT count(*) FROM t"));
     }
 
+    [Fact]
+    public async Task A_query_beside_work_that_has_spilled_SQLites_cache_waits_for_its_end()
+    {
+        await using var database = await OpenAsync();
+        var beside = Task.FromResult<IReadOnlyList<int>>([]);
+        await database.WriteAsync(async connection =>
+        {
+            Run(connection, ManyRows);
+            Task<Task<IReadOnlyList<int>>> asking;
+            using (ExecutionContext.SuppressFlow()) asking = Task.Factory.StartNew(() => database.QueryAsync<int>("SELECT count(*) FROM t"), default, TaskCreationOptions.None, TaskScheduler.Default);
+            beside = await asking.WaitAsync(Patience);
+            Assert.False(beside.IsCompleted);
+        }).WaitAsync(Patience);
+        Assert.Equal([20000], await beside.WaitAsync(Patience));
+    }
+
     [Theory]
     [InlineData(Durability.Immediate)]
     [InlineData(Durability.Deferred)]
@@ -105,6 +121,21 @@ public sealed class WithinWorkTests : IDisposable
     }
 
     [Fact]
+    public async Task Code_that_waits_in_place_after_an_awaited_election_does_not_stop_the_next_one()
+    {
+        await using var database = await OpenAsync();
+        var tab = database.Coordinator;
+        await Task.Run(async () =>
+        {
+            await tab.WaitForLeadershipAsync().ConfigureAwait(false);
+            await tab.ResignAsync().ConfigureAwait(false);
+            await tab.WaitForLeadershipAsync().ConfigureAwait(false);
+            Assert.True(tab.ResignAsync().Wait(Patience));
+            Assert.True(tab.WaitForLeadershipAsync().Wait(Patience));
+        }).WaitAsync(Patience * 3);
+    }
+
+    [Fact]
     public async Task Handlers_that_throw_or_wait_in_place_keep_neither_each_other_nor_the_database_from_going_on()
     {
         await using var database = await OpenAsync();
@@ -124,10 +155,12 @@ public sealed class WithinWorkTests : IDisposable
         Assert.True(waited);
     }
 
-    [Fact]
-    public async Task A_cancelled_token_is_honoured_by_every_method_before_anything_happens()
+    [Theory]
+    [InlineData(Durability.Immediate)]
+    [InlineData(Durability.Deferred)]
+    public async Task A_cancelled_token_is_honoured_by_every_method_before_anything_happens(Durability durability)
     {
-        await using var database = await OpenAsync();
+        await using var database = await OpenAsync(durability);
         var marker = database.Marker;
         using var source = new CancellationTokenSource();
         source.Cancel();
@@ -141,8 +174,10 @@ public sealed class WithinWorkTests : IDisposable
             () => database.WriteAsync(async connection => { await Task.Yield(); Run(connection, "INSERT INTO t VALUES (1, 1)"); }, token),
             () => database.QueryAsync<int>("SELECT 1", null, token),
             () => database.QueryAsync("SELECT 1", null, token),
+            () => database.QueryAsync("SELECT a FROM t", null, token), // no row at which it could be noticed
             () => database.ExportAsync(new MemoryStream(), null, token),
             () => database.ImportAsync(new MemoryStream(), null, token),
+            () => database.ImportAsync(new Deaf(), null, token),
             () => database.GetStorageInfoAsync(token),
             () => database.VerifyAsync(cancellationToken: token),
             () => database.SyncAsync(token),
@@ -172,6 +207,38 @@ public sealed class WithinWorkTests : IDisposable
         Assert.False(ran);
     }
 
+    [Fact]
+    public async Task A_token_that_is_cancelled_while_leave_to_write_is_given_keeps_the_work_from_running()
+    {
+        var clock = new CancellingClock();
+        await using var database = await _tabs.OpenAsync(new MemoryBlockStore(_medium), time: clock);
+        await database.ExecuteAsync("CREATE TABLE t(a, b)").WaitAsync(Patience);
+        using var file = new MemoryStream();
+        await database.ExportAsync(file).WaitAsync(Patience);
+        await database.Coordinator.WaitForLeadershipAsync().WaitAsync(Patience);
+        var marker = database.Marker;
+        var ran = false;
+        var calls = new Func<CancellationToken, Task>[]
+        {
+            token => database.ExecuteAsync("INSERT INTO t VALUES (1, 1)", null, token),
+            token => database.WriteAsync(_ => { ran = true; }, token),
+            token => database.WriteAsync(async _ => { ran = true; await Task.Yield(); }, token),
+            token => database.ImportAsync(new MemoryStream(file.ToArray()), null, token),
+        };
+        foreach (var call in calls)
+        {
+            using var source = new CancellationTokenSource();
+            clock.CancelWhenRead(source);
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call(source.Token).WaitAsync(Patience));
+            clock.CancelWhenRead(null);
+        }
+
+        Assert.False(ran);
+        await database.ForceSyncAsync().WaitAsync(Patience);
+        Assert.Equal((marker, 0), (database.Marker, (await database.QueryAsync<int>("SELECT count(*) FROM t"))[0]));
+        await database.ExecuteAsync("INSERT INTO t VALUES (1, 1)").WaitAsync(Patience);
+    }
+
     public void Dispose() => _tabs.Dispose();
 
     private static void Run(SqliteConnection connection, string sql)
@@ -187,5 +254,25 @@ public sealed class WithinWorkTests : IDisposable
         await database.ExecuteAsync("CREATE TABLE t(a, b)").WaitAsync(Patience);
         await database.ForceSyncAsync().WaitAsync(Patience);
         return database;
+    }
+
+    /// <summary>A stream that does not look at tokens.</summary>
+    private sealed class Deaf : MemoryStream
+    {
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => base.ReadAsync(buffer, default);
+    }
+
+    /// <summary>Looking at the clock is the last thing before leave is given: then it cancels what the same flow of code has given it.</summary>
+    private sealed class CancellingClock : TimeProvider
+    {
+        private readonly AsyncLocal<CancellationTokenSource?> _source = new();
+
+        public void CancelWhenRead(CancellationTokenSource? source) => _source.Value = source;
+
+        public override long GetTimestamp()
+        {
+            _source.Value?.Cancel();
+            return base.GetTimestamp();
+        }
     }
 }
