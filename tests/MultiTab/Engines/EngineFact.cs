@@ -8,7 +8,7 @@ namespace DataSync.MultiTab.Engines;
 /// <summary>A test of <see cref="EngineTests{TEngine}"/>: skipped, and reported so, where its browser was not asked for or is not installed.</summary>
 [AttributeUsage(AttributeTargets.Method)]
 [XunitTestCaseDiscoverer("DataSync.MultiTab.Engines.EngineFactDiscoverer", "DataSync.MultiTab")]
-public sealed class EngineFactAttribute : FactAttribute;
+public class EngineFactAttribute : FactAttribute;
 
 public sealed class EngineFactDiscoverer(IMessageSink diagnostics) : IXunitTestCaseDiscoverer
 {
