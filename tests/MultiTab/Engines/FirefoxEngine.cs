@@ -33,6 +33,8 @@ public sealed class FirefoxEngine : IEngine
         ["toolkit.telemetry.enabled"] = false,
     };
 
+    private static readonly string[] ConsoleEvents = ["log.entryAdded"];
+
     public string Name => "firefox";
 
     public string? Missing => Executable is null ? "Firefox (Debian: apt-get install firefox-esr), or its path in DATASYNC_FIREFOX" : null;
@@ -61,7 +63,7 @@ public sealed class FirefoxEngine : IEngine
             {
                 if (method == "log.entryAdded") log.Write($"{parameters["source"]?["context"]?.GetValue<string>()[..4]} {parameters["level"]}: {parameters["text"]?.GetValue<string>().ReplaceLineEndings(" ")}");
             };
-            await connection.SendAsync("session.subscribe", new { events = new[] { "log.entryAdded" } });
+            await connection.SendAsync("session.subscribe", new { events = ConsoleEvents });
             return new FirefoxBrowser(group, connection, own, session["capabilities"]!["browserVersion"]!.GetValue<string>());
         }
         catch
