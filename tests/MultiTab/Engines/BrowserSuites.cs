@@ -45,10 +45,7 @@ public sealed class WebKitTests(EngineFixture<WebKitEngine> engine, ITestOutputH
         await history.StartAsync(pages);
         await history.WaitForMoreAsync(RowsPerTab / 2);
 
-        processes[leader].Stop();
-        await Task.Delay(TimeSpan.FromMinutes(1), TimeProvider.System);
-        await history.WaitForMoreAsync(RowsPerTab, except: leader);
-        processes[leader].Continue();
+        await StopAsync(processes[leader], TimeSpan.FromMinutes(1), pages.First(page => page != leader), () => history.WaitForMoreAsync(RowsPerTab, except: leader));
 
         await history.WaitForMoreAsync(RowsPerTab);
         await history.StopAsync(pages);

@@ -25,6 +25,8 @@ public sealed class FirefoxEngine : IEngine
         ["datareporting.policy.dataSubmissionEnabled"] = false,
         ["dom.ipc.processCount.webIsolated"] = 64,
         ["dom.ipc.processHangMonitor"] = false,
+        ["dom.storageManager.prompt.testing"] = true, // nobody answers it here
+        ["dom.storageManager.prompt.testing.allow"] = true,
         ["extensions.update.enabled"] = false,
         ["network.captive-portal-service.enabled"] = false,
         ["network.connectivity-service.enabled"] = false,
