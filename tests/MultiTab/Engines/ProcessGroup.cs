@@ -43,8 +43,7 @@ internal sealed class ProcessGroup : IDisposable
 
     /// <summary>A process of the session, as /proc/[pid]/stat tells it.</summary>
     /// <param name="Name">At most 15 characters of it.</param>
-    /// <param name="Cpu_ticks">The CPU time that it has used.</param>
-    internal sealed record Member(int Id, string Name, bool HasEnded, int Session, long Cpu_ticks, long StartTime_ticks)
+    internal sealed record Member(int Id, string Name, bool HasEnded, int Session, long StartTime_ticks)
     {
         public static Member? Read(string path)
         {
@@ -54,7 +53,7 @@ internal sealed class ProcessGroup : IDisposable
                 var (open, close) = (text.IndexOf('(', StringComparison.Ordinal), text.LastIndexOf(')'));
                 var rest = text[(close + 2)..].Split(' '); // from the third field on
                 long Field(int number) => long.Parse(rest[number - 3], CultureInfo.InvariantCulture);
-                return new Member(int.Parse(text[..open], CultureInfo.InvariantCulture), text[(open + 1)..close], rest[0] is "Z" or "X", (int)Field(6), Field(14) + Field(15), Field(22));
+                return new Member(int.Parse(text[..open], CultureInfo.InvariantCulture), text[(open + 1)..close], rest[0] is "Z" or "X", (int)Field(6), Field(22));
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {

@@ -67,38 +67,25 @@ internal sealed class WebKitBrowser(ProcessGroup group, BrowserConnection connec
 
     public async Task<IEngineTab> OpenTabAsync(string url, string script = "")
     {
-        var tab = new WebKitTab(this, connection, Interlocked.Increment(ref tabs));
-        // One after the other: each costs ten seconds of CPU time.
+        // One after the other: each costs ten seconds of CPU time, and the new process is this tab's, which no call tells.
         await opening.WaitAsync();
         try
         {
-            await connection.SendAsync("open", new { tab = tab.Number, url, script });
+            var before = WebProcesses();
+            var number = ++tabs;
+            await connection.SendAsync("open", new { tab = number, url, script });
+            return new WebKitTab(connection, number, [.. WebProcesses().Except(before)]);
         }
         finally
         {
             opening.Release();
         }
-
-        return tab;
     }
 
     /// <summary>The process that has the network and IndexedDB for all tabs.</summary>
     public RendererProcess FindNetworkProcess() => new(group.Members().Single(member => member.Name == NetworkProcess).Id);
 
-    /// <summary>There is no call that tells a tab's process: it is the one that works while the tab's page does, and the others rest.</summary>
-    public async Task<RendererProcess> FindProcessAsync(WebKitTab tab)
-    {
-        for (var attempt = 1; attempt <= 5; attempt++)
-        {
-            var before = group.Members().ToDictionary(member => member.Id, member => member.Cpu_ticks);
-            await tab.EvaluateAsync("(async () => { for (const end = performance.now() + 1000; performance.now() < end;); return ''; })()");
-            var used = group.Members().Where(member => member.Name == WebProcess)
-                .Select(member => (member.Id, Cpu_ticks: member.Cpu_ticks - before.GetValueOrDefault(member.Id))).OrderByDescending(one => one.Cpu_ticks).ToArray();
-            if (used.Length == 1 || used[0].Cpu_ticks > 3 * used[1].Cpu_ticks) return new(used[0].Id);
-        }
-
-        throw new InvalidOperationException("Several web processes work at the same time, so that it is not clear which one is this tab's.");
-    }
+    private int[] WebProcesses() => [.. group.Members().Where(member => member.Name == WebProcess).Select(member => member.Id)];
 
     public async Task KillAsync()
     {
@@ -116,10 +103,9 @@ internal sealed class WebKitBrowser(ProcessGroup group, BrowserConnection connec
     public async ValueTask DisposeAsync() => await KillAsync();
 }
 
-internal sealed class WebKitTab(WebKitBrowser browser, BrowserConnection connection, int number) : IEngineTab
+/// <param name="processes">Those that came with the tab.</param>
+internal sealed class WebKitTab(BrowserConnection connection, int number, int[] processes) : IEngineTab
 {
-    public int Number => number;
-
     public async Task<string> EvaluateAsync(string expression) => (await AskAsync("evaluate", new() { ["expression"] = expression }))["value"]!.GetValue<string>();
 
     public Task NavigateAsync(string url) => AskAsync("navigate", new() { ["url"] = url });
@@ -133,7 +119,9 @@ internal sealed class WebKitTab(WebKitBrowser browser, BrowserConnection connect
         return Convert.FromBase64String((await AskAsync("picture", []))["png"]!.GetValue<string>());
     }
 
-    public Task<RendererProcess> FindProcessAsync() => browser.FindProcessAsync(this);
+    public Task<RendererProcess> FindProcessAsync() => processes is [var only]
+        ? Task.FromResult(new RendererProcess(only))
+        : throw new InvalidOperationException($"{processes.Length} web processes came with the tab, so that it is not clear which one is its own.");
 
     public Task CloseAsync() => AskAsync("close", []);
 
