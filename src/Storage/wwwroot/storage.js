@@ -8,6 +8,7 @@
 //               key "head": the head once more, apart from the first
 
 export { estimate, persist } from './quota.js';
+import { databases, noteFailure } from './databases.js';
 import { askHeads, countExtents, EXTENTS, HEAD, placesUpTo, putHead, takePlaces } from './head.js';
 import { ask, attempt, FAILED, keepAside, keysAfter, refuse, stream } from './transaction.js';
 
@@ -224,12 +225,14 @@ export function take(target) {
 // A request on the factory, which can be missing, refuse with an exception, or answer with an error.
 function factory(request, issue, onsuccess) {
   try {
-    if (!globalThis.indexedDB) throw new DOMException('This browser context has no IndexedDB.', 'NotSupportedError');
-    const asked = issue(globalThis.indexedDB);
+    const factory = databases();
+    if (!factory) throw new DOMException('This browser context has no IndexedDB.', 'NotSupportedError');
+    const asked = issue(factory);
     asked.onsuccess = () => onsuccess(asked.result);
     asked.onblocked = () => dotnet.OnBlocked(request);
     asked.onerror = event => {
       event.preventDefault();
+      noteFailure(asked.error);
       fail(request, asked.error);
     };
     return asked;
