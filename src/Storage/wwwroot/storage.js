@@ -278,9 +278,9 @@ function letIn(work, head, incarnation, epoch) {
   return !work.outcome;
 }
 
-// A record that is not even bytes is handed over as empty.
+// A record that is not even bytes is handed over as empty. (Those of a frame are of that frame's own class.)
 function hand(value, tell) {
-  handed = value instanceof Uint8Array ? value : new Uint8Array(0);
+  handed = value?.[Symbol.toStringTag] === 'Uint8Array' ? value : new Uint8Array(0);
   try {
     return tell(handed.byteLength);
   } finally {
