@@ -278,9 +278,9 @@ function letIn(work, head, incarnation, epoch) {
   return !work.outcome;
 }
 
-// A record that is not even bytes is handed over as empty. (Those of a frame are of that frame's own class.)
+// A record that is not even bytes is handed over as empty. What came through a frame is of that frame's class; .NET takes this page's alone.
 function hand(value, tell) {
-  handed = value?.[Symbol.toStringTag] === 'Uint8Array' ? value : new Uint8Array(0);
+  handed = value?.[Symbol.toStringTag] === 'Uint8Array' ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : new Uint8Array(0);
   try {
     return tell(handed.byteLength);
   } finally {

@@ -19,6 +19,7 @@ gi.require_version('WebKit2', '4.1')
 from gi.repository import GLib, Gtk, WebKit2  # noqa: E402
 
 HEIGHT = 900
+AS_SAFARI_HAS_IT = ('StorageAPI', 'StorageAPIEstimate')  # navigator.storage, which GTK's settings leave out
 
 
 def tell(message):
@@ -38,6 +39,10 @@ class Tab:
         scripts.add_script(WebKit2.UserScript(
             script, WebKit2.UserContentInjectedFrames.ALL_FRAMES, WebKit2.UserScriptInjectionTime.START, None, None))
         settings = WebKit2.Settings(enable_write_console_messages_to_stdout=True)
+        features = WebKit2.Settings.get_all_features()
+        for feature in map(features.get, range(features.get_length())):
+            if feature.get_identifier() in AS_SAFARI_HAS_IT:
+                settings.set_feature_enabled(feature, True)
         self.view = WebKit2.WebView(web_context=context, user_content_manager=scripts, settings=settings)
         self.view.connect('load-changed', self.on_load_changed)
         self.view.connect('load-failed', self.on_load_failed)
