@@ -31,6 +31,7 @@ public sealed class WebKitTests(EngineFixture<WebKitEngine> engine, ITestOutputH
         foreach (var page in pages) await history.WaitForMoreAsync(RowsPerTab / 4, except: page);
         await history.StopAsync(pages);
 
+        pages.Add(await OpenAsync(browser: browser));
         await EngineTab.AgreeAsync(pages);
         await history.CheckAsync(pages, mayFail: true);
     }
