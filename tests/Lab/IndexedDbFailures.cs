@@ -140,8 +140,15 @@ public sealed class IndexedDbFailures : StoreSuite
     {
         var (store, fence) = await LeadAsync();
         uint[] blocks = [.. Enumerable.Range(0, 33_000).Select(id => (uint)id)];
-        var error = await Assert.ThrowsAsync<CommitTooLargeException>(async () => await store.AppendAsync(fence, [Commit(fence, Position.Start, blocks)], None));
-        Assert.Contains("split", error.Message, StringComparison.Ordinal);
+        var error = await Record.ExceptionAsync(async () => await store.AppendAsync(fence, [Commit(fence, Position.Start, blocks)], None));
+        if (error is null)
+        {
+            // Chromium alone has a limit.
+            Assert.Equal([1], (await StoreContent.ReadAsync(store)).Markers);
+            return;
+        }
+
+        Assert.Contains("split", Assert.IsType<CommitTooLargeException>(error).Message, StringComparison.Ordinal);
         Assert.Empty((await StoreContent.ReadAsync(store)).Log);
         var chain = Chain(fence, Position.Start, 1);
         await store.AppendAsync(fence, chain, None);

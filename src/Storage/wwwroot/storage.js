@@ -8,9 +8,10 @@
 //               key "head": the head once more, apart from the first
 
 export { estimate, persist } from './quota.js';
+import { databases, noteFailure } from './databases.js';
+import { askHeads, countExtents, EXTENTS, HEAD, placesUpTo, putHead, takePlaces } from './head.js';
 import { ask, attempt, FAILED, keepAside, keysAfter, refuse, stream } from './transaction.js';
 
-const HEAD = 'head', EXTENTS = 'extents';
 const STORES = [HEAD, 'log', EXTENTS, 'quarantine'];
 
 // Outcomes; the same numbers as IndexedDbOutcome in .NET.
@@ -18,9 +19,6 @@ const FENCED = 1, REPLACED = 2, CONFLICT = 3; // and FAILED, 4
 
 // Why a connection ends; the same numbers as StoreClosedReason in .NET.
 const DELETED = 0, LOST = 1, UPGRADED = 2;
-
-const placesUpTo = (epoch, marker) => IDBKeyRange.bound([epoch], [epoch, marker]);
-const toText = record => record === undefined ? null : JSON.stringify(record) ?? '';
 
 const connections = new Map();
 const tails = new Map(); // connection -> under which epoch of which store it alone can append, and the last marker
@@ -90,29 +88,6 @@ export function updateHead(connection, request, strict) {
   });
 }
 
-// The head and its copy as texts, null where there is none; filled in before the next answer.
-function askHeads(work) {
-  const heads = [null, null];
-  [HEAD, EXTENTS].forEach((store, i) => ask(work, () => work.store(store).get(HEAD), record => { heads[i] = toText(record); }));
-  return heads;
-}
-
-function putHead(work, head) {
-  for (const store of [HEAD, EXTENTS]) ask(work, () => work.store(store).put(head, HEAD));
-}
-
-const countExtents = work => work.store(EXTENTS).count(keysAfter(-1));
-
-// Whoever led under the epoch that ends here can only append behind its own last record: at the end of a run of markers, or
-// behind the checkpoint. Those places are taken, and stay so when the log is trimmed and its markers are free again.
-function takePlaces(work, epoch, checkpoint, markers) {
-  const head = work.store(HEAD), taken = new Set(markers);
-  ask(work, () => head.delete(placesUpTo(epoch, Infinity)));
-  for (const marker of new Set([checkpoint, ...markers])) {
-    if (!taken.has(marker + 1)) ask(work, () => head.put(0, [epoch, marker + 1]));
-  }
-}
-
 /** Begins an append; `add` follows for each of its commits, in the same turn. */
 export function beginAppend(connection, request, incarnation, epoch, marker, count, strict) {
   appending = { connection, request, incarnation, epoch, marker, count, strict, records: [] };
@@ -140,15 +115,31 @@ function startAppend(append) {
 // Behind this page's own last record, under the same epoch, nothing has to be read: if the epoch is over its next place is
 // taken, and the transaction fails. Once issued, it needs no answer from this page. A page that hangs or is stopped here
 // could otherwise keep the transaction open, and so keep every other tab from taking over.
+// The place comes last: of what fails behind an explicit commit, Firefox (153) minds only the last request, and completes the rest.
 function appendUnattended(append) {
   const work = startAppend(append);
   if (!work) return;
+  const added = [];
   work.onConstraint = () => appendAttended(append); // finds out which
+  work.onIncomplete = () => takeBack(append, added);
   attempt(work, () => {
+    append.records.forEach((record, i) => {
+      work.store('log').add(record, append.marker + i).onsuccess = () => added.push([append.marker + i, record]);
+    });
     work.store(HEAD).add(0, [append.epoch, append.marker]);
-    append.records.forEach((record, i) => work.store('log').add(record, append.marker + i));
     work.transaction.commit?.();
   });
+}
+
+// Firefox kept a part of an append, since somebody with the same fence had taken one of its markers, but not its place.
+function takeBack(append, added) {
+  const work = start(append.connection, append.request, 'readwrite', append.strict, [HEAD, 'log']);
+  if (!work) return;
+  work.onComplete = () => appendAttended(append);
+  const log = work.store('log');
+  for (const [marker, { id }] of added) {
+    ask(work, () => log.get(marker), found => { if (found?.id === id) ask(work, () => log.delete(marker)); });
+  }
 }
 
 function appendAttended(append) {
@@ -234,12 +225,14 @@ export function take(target) {
 // A request on the factory, which can be missing, refuse with an exception, or answer with an error.
 function factory(request, issue, onsuccess) {
   try {
-    if (!globalThis.indexedDB) throw new DOMException('This browser context has no IndexedDB.', 'NotSupportedError');
-    const asked = issue(globalThis.indexedDB);
+    const factory = databases();
+    if (!factory) throw new DOMException('This browser context has no IndexedDB.', 'NotSupportedError');
+    const asked = issue(factory);
     asked.onsuccess = () => onsuccess(asked.result);
     asked.onblocked = () => dotnet.OnBlocked(request);
     asked.onerror = event => {
       event.preventDefault();
+      noteFailure(asked.error);
       fail(request, asked.error);
     };
     return asked;
@@ -255,14 +248,17 @@ function start(connection, request, mode, strict, stores) {
     if (!db) throw new DOMException('The connection is closed.', 'InvalidStateError');
     const transaction = db.transaction(stores, mode, { durability: strict ? 'strict' : 'relaxed' });
     const work = { transaction, pending: 0, outcome: null, store: name => transaction.objectStore(name) };
+    transaction.onerror = event => { work.isConstrained ||= event.target.error?.name === 'ConstraintError'; };
     transaction.oncomplete = () => {
+      if (work.onComplete) return work.onComplete();
+      if (work.isConstrained && work.onIncomplete) return work.onIncomplete();
       work.onDone?.(); // first, since .NET may go on at once
       dotnet.OnDone(request);
     };
     transaction.onabort = () => {
       // The browser's own reason goes first: what comes of using a transaction that it aborted is not one.
       const [outcome, number, error] = !transaction.error && work.outcome || [FAILED, 0, transaction.error];
-      if (work.onConstraint && error?.name === 'ConstraintError') work.onConstraint();
+      if (work.onConstraint && work.isConstrained) work.onConstraint();
       else fail(request, error, outcome, number);
     };
     return work;
@@ -282,9 +278,9 @@ function letIn(work, head, incarnation, epoch) {
   return !work.outcome;
 }
 
-// A record that is not even bytes is handed over as empty.
+// A record that is not even bytes is handed over as empty. What came through a frame is of that frame's class; .NET takes this page's alone.
 function hand(value, tell) {
-  handed = value instanceof Uint8Array ? value : new Uint8Array(0);
+  handed = value?.[Symbol.toStringTag] === 'Uint8Array' ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : new Uint8Array(0);
   try {
     return tell(handed.byteLength);
   } finally {

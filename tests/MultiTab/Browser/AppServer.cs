@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.StaticFiles;
 using Microsoft.Extensions.FileProviders;
 using Microsoft.Extensions.Logging;
@@ -10,9 +11,15 @@ namespace DataSync.MultiTab.Browser;
 /// <summary>A published app and where it is served: "" for the root, else for example "/lab".</summary>
 public sealed record PublishedApp(string Path, string Folder);
 
-/// <summary>A plain static web server for published apps, on a free port: it knows nothing of .NET.</summary>
+/// <summary>
+/// A plain static web server for published apps, on a free port: it knows nothing of .NET. Beside them it takes what a test's script in
+/// a page tells the test, where the browser offers no way of its own.
+/// </summary>
 public sealed partial class AppServer : IAsyncDisposable
 {
+    /// <summary>Where pages post what is for <see cref="Told"/>.</summary>
+    public const string ToldPath = "/told";
+
     private static readonly FileExtensionContentTypeProvider ContentTypes = new()
     {
         Mappings = { [".js"] = "text/javascript", [".wasm"] = "application/wasm", [".dat"] = "application/octet-stream" },
@@ -20,7 +27,18 @@ public sealed partial class AppServer : IAsyncDisposable
 
     private readonly WebApplication app;
 
-    private AppServer(WebApplication app) => this.app = app;
+    private AppServer(WebApplication app)
+    {
+        this.app = app;
+        app.MapPost(ToldPath, async (HttpRequest request) =>
+        {
+            using var reader = new StreamReader(request.Body);
+            Told?.Invoke(await reader.ReadToEndAsync());
+        });
+    }
+
+    /// <summary>What a page has posted to <see cref="ToldPath"/>, before it gets its answer.</summary>
+    public event Action<string>? Told;
 
     /// <summary>For example http://127.0.0.1:41234, without a slash at the end. Browsers count it as a secure context.</summary>
     public string Url => app.Urls.Single();
@@ -46,8 +64,9 @@ public sealed partial class AppServer : IAsyncDisposable
             });
         }
 
+        var server = new AppServer(app);
         await app.StartAsync();
-        return new AppServer(app);
+        return server;
     }
 
     public ValueTask DisposeAsync() => app.DisposeAsync();

@@ -17,4 +17,7 @@ public static class Limits
 
     /// <inheritdoc cref="Step_ms"/>
     public static readonly TimeSpan Step = TimeSpan.FromMilliseconds(Step_ms);
+
+    /// <summary>A single step in any browser: WebKit takes ten seconds of CPU time to start a page.</summary>
+    public static readonly TimeSpan EngineStep = TimeSpan.FromMinutes(3);
 }

@@ -10,50 +10,34 @@ namespace DataSync.MultiTab.Browser;
 /// </summary>
 public sealed class RawChromium : IAsyncDisposable
 {
-    private static readonly TimeSpan StartLimit = Limits.Step;
-
     private readonly Process process;
-    private readonly string profile;
+    private readonly string? ownProfile;
     private readonly string baseUrl;
     private readonly TestLog log;
 
-    private RawChromium(Process process, string profile, CdpConnection connection, string baseUrl, ITestOutputHelper output)
+    private RawChromium(Process process, string? ownProfile, BrowserConnection connection, string baseUrl, ITestOutputHelper output)
     {
-        (this.process, this.profile, this.baseUrl, log) = (process, profile, baseUrl, new TestLog(output));
+        (this.process, this.ownProfile, this.baseUrl, log) = (process, ownProfile, baseUrl, new TestLog(output));
         Connection = connection;
     }
 
-    public CdpConnection Connection { get; }
+    public BrowserConnection Connection { get; }
 
-    public static async Task<RawChromium> StartAsync(string executable, string baseUrl, ITestOutputHelper output)
+    /// <param name="profile">A folder that stays; null for one that is deleted in the end.</param>
+    public static async Task<RawChromium> StartAsync(string executable, string baseUrl, ITestOutputHelper output, string? profile = null)
     {
-        var profile = Directory.CreateTempSubdirectory("datasync-raw-").FullName;
+        var ownProfile = profile is null ? Directory.CreateTempSubdirectory("datasync-raw-").FullName : null;
+        profile ??= ownProfile;
         string[] arguments = [.. Chromium.Switches, "--headless=new", "--remote-debugging-port=0", $"--user-data-dir={profile}", "about:blank"];
         var process = Process.Start(new ProcessStartInfo(executable, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
-        var address = new TaskCompletionSource<Uri>(TaskCreationOptions.RunContinuationsAsynchronously);
-        process.OutputDataReceived += (_, _) => { };
-        process.ErrorDataReceived += (_, line) =>
-        {
-            const string Announcement = "DevTools listening on ";
-            if (line.Data is null)
-            {
-                address.TrySetException(new IOException("Chromium ended before it listened."));
-            }
-            else if (line.Data.StartsWith(Announcement, StringComparison.Ordinal))
-            {
-                address.TrySetResult(new Uri(line.Data[Announcement.Length..]));
-            }
-        };
-        process.BeginErrorReadLine();
-        process.BeginOutputReadLine();
         try
         {
-            var connection = await CdpConnection.ConnectAsync(await address.Task.WaitAsync(StartLimit));
-            return new RawChromium(process, profile, connection, baseUrl, output);
+            var connection = await BrowserConnection.ConnectAsync("Chromium", await Announcement.WaitAsync(process, "DevTools listening on "), Limits.Step);
+            return new RawChromium(process, ownProfile, connection, baseUrl, output);
         }
         catch
         {
-            End(process, profile);
+            End(process, ownProfile);
             throw;
         }
     }
@@ -67,9 +51,12 @@ public sealed class RawChromium : IAsyncDisposable
     }
 
     /// <summary>Opens an empty tab. One in a new window hides none of the others.</summary>
-    public async Task<RawTab> OpenBlankAsync(bool inBackground = false, bool inNewWindow = false)
+    /// <param name="privateSession">What Target.createBrowserContext gave; null for the browser's profile.</param>
+    public async Task<RawTab> OpenBlankAsync(bool inBackground = false, bool inNewWindow = false, string? privateSession = null)
     {
-        var target = await Connection.SendAsync("Target.createTarget", new { url = "about:blank", background = inBackground, newWindow = inNewWindow });
+        var options = new JsonObject { ["url"] = "about:blank", ["background"] = inBackground, ["newWindow"] = inNewWindow };
+        if (privateSession is not null) options["browserContextId"] = privateSession;
+        var target = await Connection.SendAsync("Target.createTarget", options);
         var targetId = target["targetId"]!.GetValue<string>();
         var attached = await Connection.SendAsync("Target.attachToTarget", new { targetId, flatten = true });
         return new RawTab(Connection, targetId, attached["sessionId"]!.GetValue<string>(), log);
@@ -77,27 +64,28 @@ public sealed class RawChromium : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        // Its processes first: it would otherwise notice that the test has gone and end in good order.
+        End(process, ownProfile);
         await Connection.DisposeAsync();
-        End(process, profile);
         process.Dispose();
     }
 
-    private static void End(Process process, string profile)
+    private static void End(Process process, string? ownProfile)
     {
         process.Kill(entireProcessTree: true);
         process.WaitForExit(TimeSpan.FromSeconds(10));
-        TemporaryFolder.Delete(profile);
+        if (ownProfile is not null) TemporaryFolder.Delete(ownProfile);
     }
 }
 
 /// <summary>A tab of <see cref="RawChromium"/>.</summary>
 public sealed class RawTab
 {
-    private readonly CdpConnection connection;
+    private readonly BrowserConnection connection;
     private readonly string sessionId;
     private bool isEnabled;
 
-    internal RawTab(CdpConnection connection, string targetId, string sessionId, TestLog log)
+    internal RawTab(BrowserConnection connection, string targetId, string sessionId, TestLog log)
     {
         (this.connection, this.sessionId) = (connection, sessionId);
         TargetId = targetId;

@@ -6,7 +6,7 @@ namespace DataSync.MultiTab.Browser;
 public sealed partial class RendererProcess
 {
     /// <summary>The same for tabs of a browser without Playwright, all with one trace. No renderer may be stopped meanwhile.</summary>
-    public static async Task<RendererProcess[]> OfEachAsync(CdpConnection connection, IReadOnlyList<RawTab> tabs)
+    public static async Task<RendererProcess[]> OfEachAsync(BrowserConnection connection, IReadOnlyList<RawTab> tabs)
     {
         var mark = $"datasync-renderer-{Interlocked.Increment(ref markCount)}-";
         var ids = new int[tabs.Count];

@@ -18,7 +18,7 @@ public sealed partial class RendererProcess
     /// <summary>What tells one mark in the trace from any other.</summary>
     private static int markCount;
 
-    private RendererProcess(int id) => Id = id;
+    internal RendererProcess(int id) => Id = id;
 
     public int Id { get; }
 

@@ -7,10 +7,7 @@ using Xunit.Abstractions;
 
 namespace DataSync.MultiTab.Histories;
 
-/// <summary>
-/// Checks the promise of the whole: an acknowledged row is there exactly once, one without an answer at most once, a
-/// refused one not at all, and no row is there that nobody wrote.
-/// </summary>
+/// <summary>Writes in many tabs, and checks <see cref="HistoryRules">the promise of the whole</see>.</summary>
 public sealed class History
 {
     private readonly ITestOutputHelper output;
@@ -26,8 +23,7 @@ public sealed class History
     {
         var history = new History(output);
         await history.ListenAsync(tabs);
-        // No constraint on (writer, n): a row that was written twice must be seen, not refused.
-        await page.ExecuteAsync("CREATE TABLE history(id INTEGER PRIMARY KEY, writer TEXT NOT NULL, n INTEGER NOT NULL, text TEXT NOT NULL)");
+        await page.ExecuteAsync(HistoryRules.Table);
         return history;
     }
 
@@ -113,29 +109,12 @@ public sealed class History
         foreach (var reader in readers)
         {
             await reader.WaitForMarkerAsync(last);
-            Check(await reader.QueryAsync<Row>("SELECT writer, n, text, count(*) AS copies FROM history GROUP BY writer, n, text"), acknowledged, failed);
+            var rows = await reader.QueryAsync<HistoryRow>(HistoryRules.Rows);
+            HistoryRules.Check(rows, known, writers.ToDictionary(writer => writer.Name, writer => writer.Attempted));
+            output.WriteLine($"{acknowledged.Length} acknowledged, {failed.Length} refused, {rows.Length - acknowledged.Length} without an answer; {rows.Length} rows");
             Assert.Equal("ok", await reader.ScalarAsync<string>("PRAGMA integrity_check"));
-            Assert.Equal(0, await reader.CallAsync<int>(GapsInLog));
+            Assert.Equal(0, await reader.CallAsync<int>(HistoryRules.GapsInLog("app.db")));
         }
-    }
-
-    private void Check(Row[] rows, Outcome[] acknowledged, Outcome[] failed)
-    {
-        Assert.All(rows, row => Assert.Equal(($"{row.Writer}/{row.N}", 1), (row.Text, row.Copies)));
-        var present = rows.Select(row => (row.Writer, row.N)).ToHashSet();
-        Assert.Empty(acknowledged.Where(o => !present.Contains((o.Writer, o.N))).Select(o => $"{o.Writer}/{o.N} at marker {o.Marker} was acknowledged and is missing"));
-        Assert.Empty(failed.Where(o => present.Contains((o.Writer, o.N)) && !o.Error!.Contains("outcome of the write is unknown", StringComparison.Ordinal)).Select(o => $"{o.Writer}/{o.N} was refused and is there: {o.Error}"));
-        Assert.Empty(present.Select(row => row.Writer).Distinct().Except(writers.Select(writer => writer.Name)));
-        foreach (var writer in writers)
-        {
-            var numbers = present.Where(row => row.Writer == writer.Name).Select(row => row.N).Order().ToArray();
-            var holes = failed.Count(o => o.Writer == writer.Name);
-            // A writer begins a row when the one before has ended, so its rows have no holes but for the refused ones.
-            Assert.True(numbers.Length == 0 || numbers[^1] <= numbers.Length + holes, $"{writer.Name} wrote {numbers.Length} rows up to number {numbers.LastOrDefault()}.");
-            Assert.True(writer.Attempted is null || numbers.LastOrDefault() <= writer.Attempted, $"{writer.Name} tried {writer.Attempted} rows and has {numbers.LastOrDefault()}.");
-        }
-
-        output.WriteLine($"{acknowledged.Length} acknowledged, {failed.Length} refused, {rows.Length - acknowledged.Length} without an answer; {rows.Length} rows");
     }
 
     private async Task EndAsync(bool stop, TimeSpan limit, IPage[] lost)
@@ -174,26 +153,4 @@ public sealed class History
 
         waiting.TrySetResult();
     }
-
-    /// <summary>Reads the store past DataSync: how many markers between the checkpoint and the last record have no record.</summary>
-    private const string GapsInLog = """
-        new Promise((resolve, reject) => {
-          const open = indexedDB.open('datasync:app.db');
-          open.onerror = () => reject(open.error);
-          open.onsuccess = () => {
-            const read = open.result.transaction(['head', 'log']);
-            const head = read.objectStore('head').get('head');
-            const keys = read.objectStore('log').getAllKeys();
-            read.onabort = () => reject(read.error);
-            read.oncomplete = () => {
-              open.result.close();
-              resolve((keys.result.at(-1) ?? head.result.marker) - head.result.marker - keys.result.length);
-            };
-          };
-        })
-        """;
-
-    private sealed record Outcome(string Writer, int N, double At_ms, long? Marker, string? Error);
-
-    private sealed record Row(string Writer, int N, string Text, int Copies);
 }

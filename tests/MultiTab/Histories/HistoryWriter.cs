@@ -7,19 +7,22 @@ namespace DataSync.MultiTab.Histories;
 /// <summary>A loop in a tab that writes one row after the other and tells of each outcome, until it is stopped or its tab is lost.</summary>
 public sealed class HistoryWriter
 {
-    private const string Script = """
+    /// <summary>In the page, <c>historyOutcome</c> tells the test; the next row waits until it has, so that at most one outcome is lost with the page.</summary>
+    internal const string Script = """
         ({ writer, count, pause_ms }) => {
           const state = globalThis.historyWriter = { isStopped: false, attempted: 0 };
-          const tell = (n, outcome) => { historyOutcome(JSON.stringify({ writer, n, at_ms: performance.timeOrigin + performance.now(), ...outcome })); };
+          const tell = (n, outcome) => historyOutcome(JSON.stringify({ writer, n, at_ms: performance.timeOrigin + performance.now(), ...outcome }));
           state.ended = (async () => {
             while (!state.isStopped && (count === 0 || state.attempted < count)) {
               const n = ++state.attempted;
+              let outcome;
               try {
                 const { marker } = await datasync.execute('INSERT INTO history(writer, n, text) VALUES ($writer, $n, $text)', { writer, n, text: `${writer}/${n}` });
-                tell(n, { marker });
+                outcome = { marker };
               } catch (error) {
-                tell(n, { error: `${error.name}: ${error.message}` });
+                outcome = { error: `${error.name}: ${error.message}` };
               }
+              await tell(n, outcome);
               if (pause_ms > 0) await new Promise(done => setTimeout(done, pause_ms));
             }
           })();

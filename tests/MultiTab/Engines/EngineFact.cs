@@ -1,0 +1,55 @@
+using System.ComponentModel;
+using Xunit;
+using Xunit.Abstractions;
+using Xunit.Sdk;
+
+namespace DataSync.MultiTab.Engines;
+
+/// <summary>A test of <see cref="EngineTests{TEngine}"/>: skipped, and reported so, where its browser was not asked for or is not installed.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+[XunitTestCaseDiscoverer("DataSync.MultiTab.Engines.EngineFactDiscoverer", "DataSync.MultiTab")]
+public class EngineFactAttribute : FactAttribute;
+
+public sealed class EngineFactDiscoverer(IMessageSink diagnostics) : IXunitTestCaseDiscoverer
+{
+    public IEnumerable<IXunitTestCase> Discover(ITestFrameworkDiscoveryOptions discoveryOptions, ITestMethod testMethod, IAttributeInfo factAttribute) =>
+        [new EngineTestCase(diagnostics, discoveryOptions.MethodDisplayOrDefault(), discoveryOptions.MethodDisplayOptionsOrDefault(), testMethod)];
+}
+
+/// <summary>Knows the class that runs the test, which the attribute of an inherited method does not.</summary>
+public sealed class EngineTestCase : XunitTestCase
+{
+    [EditorBrowsable(EditorBrowsableState.Never)]
+    [Obsolete("For deserialisation only.")]
+    public EngineTestCase()
+    {
+    }
+
+    public EngineTestCase(IMessageSink diagnostics, TestMethodDisplay display, TestMethodDisplayOptions options, ITestMethod method)
+        : base(diagnostics, display, options, method)
+    {
+    }
+
+    protected override string? GetSkipReason(IAttributeInfo factAttribute)
+    {
+        var type = TestMethod.TestClass.Class.ToRuntimeType();
+        while (!type.IsConstructedGenericType) type = type.BaseType!;
+        return EngineChoice.SkipReason((IEngine)Activator.CreateInstance(type.GenericTypeArguments[0])!) ?? base.GetSkipReason(factAttribute);
+    }
+}
+
+/// <summary>Which engines to test, from the environment.</summary>
+internal static class EngineChoice
+{
+    private static readonly string[] Chosen =
+        (Environment.GetEnvironmentVariable("DATASYNC_ENGINES") is { Length: > 0 } names ? names : "chromium,firefox,webkit").Split(',', StringSplitOptions.TrimEntries);
+
+    private static readonly bool AreRequired = Environment.GetEnvironmentVariable("DATASYNC_ENGINES_REQUIRED") == "1";
+
+    /// <summary>Why the tests of an engine do not run; null when they do, or must fail.</summary>
+    public static string? SkipReason(IEngine engine)
+    {
+        if (!Chosen.Contains(engine.Name)) return "DATASYNC_ENGINES does not name this browser.";
+        return engine.Missing is { } missing && !AreRequired ? $"Not installed: {missing}." : null;
+    }
+}
