@@ -54,7 +54,7 @@ public sealed class PrerenderingTests(BrowserFixture browser, ITestOutputHelper 
         var page = await tabs.OpenPathAsync("/auto");
         await Expect(page.Locator("#elsewhere")).ToContainTextAsync("in your browser");
         // What Blazor keeps for its own next choice: the app was downloaded, behind the page.
-        await page.WaitUntilAsync("Object.keys(localStorage).some(key => key.startsWith('blazor-resource-hash:'))");
+        await page.WaitForFunctionAsync("Object.keys(localStorage).some(key => key.startsWith('blazor-resource-hash:'))");
         await page.ClickAsync("#elsewhere a");
         await AddAsync(page, "milk");
         AssertCalm(errors, server);

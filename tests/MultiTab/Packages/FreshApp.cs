@@ -28,7 +28,8 @@ public sealed class FreshApp : IAsyncLifetime
         // As the first command, of what was built together with the tests.
         await DotnetProcess.RunAsync(Build.Repository, "pack", "-o", PackagesFolder, "--no-build", "-c", Build.Configuration, $"-p:PackageVersion={Version}");
         Isolate();
-        await DotnetProcess.RunAsync(folder, "nuget", "add", "source", PackagesFolder);
+        // Into the configuration of this folder, not the one of whoever runs the tests.
+        await DotnetProcess.RunAsync(folder, "nuget", "add", "source", PackagesFolder, "--configfile", "nuget.config");
         await DotnetProcess.RunAsync(folder, "new", "blazorwasm", "-o", "app", "--no-restore");
         await DotnetProcess.RunAsync(Folder, Readme.Commands[2].Split(' ')[1..]);
 
