@@ -1,14 +1,12 @@
-using System.Reflection;
-
 namespace DataSync.MultiTab.Browser;
 
 /// <summary>The published playground with the lab beside it.</summary>
 internal static class PlaygroundServer
 {
-    public static Task<AppServer> StartAsync() => AppServer.StartAsync(AppOf("", "DataSync.Playground"), AppOf("/lab", "DataSync.Lab"));
+    /// <summary>The published playground.</summary>
+    public static string Folder { get; } = FolderOf("DataSync.Playground");
 
-    private static PublishedApp AppOf(string path, string name) => new(path, Path.Combine(Metadata($"{name}.Published"), "wwwroot"));
+    public static Task<AppServer> StartAsync() => AppServer.StartAsync(new PublishedApp("", Folder), new PublishedApp("/lab", FolderOf("DataSync.Lab")));
 
-    private static string Metadata(string key) => typeof(PlaygroundServer).Assembly
-        .GetCustomAttributes<AssemblyMetadataAttribute>().Single(attribute => attribute.Key == key).Value!;
+    private static string FolderOf(string name) => Path.Combine(Build.Metadata($"{name}.Published"), "wwwroot");
 }

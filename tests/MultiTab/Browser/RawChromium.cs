@@ -81,6 +81,9 @@ public sealed class RawChromium : IAsyncDisposable
 /// <summary>A tab of <see cref="RawChromium"/>.</summary>
 public sealed class RawTab
 {
+    /// <summary>As Playwright does it: keeping the app for use without a network would take the time of what is tested.</summary>
+    private const string NoServiceWorkers = "if (navigator.serviceWorker) navigator.serviceWorker.register = async () => {};";
+
     private readonly BrowserConnection connection;
     private readonly string sessionId;
     private bool isEnabled;
@@ -150,6 +153,7 @@ public sealed class RawTab
         {
             // Once: a tab whose renderer has crashed answers to nothing but where to go.
             await SendAsync("Page.enable");
+            await SendAsync("Page.addScriptToEvaluateOnNewDocument", new { source = NoServiceWorkers });
             await SendAsync("Runtime.enable");
             isEnabled = true;
         }
