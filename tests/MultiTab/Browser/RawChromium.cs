@@ -51,10 +51,10 @@ public sealed class RawChromium : IAsyncDisposable
     }
 
     /// <summary>Opens an empty tab. One in a new window hides none of the others.</summary>
-    /// <param name="privateSession">What Target.createBrowserContext gave; null for the browser's profile.</param>
+    /// <param name="privateSession">What Target.createBrowserContext gave, which has no window yet; null for the browser's profile.</param>
     public async Task<RawTab> OpenBlankAsync(bool inBackground = false, bool inNewWindow = false, string? privateSession = null)
     {
-        var options = new JsonObject { ["url"] = "about:blank", ["background"] = inBackground, ["newWindow"] = inNewWindow };
+        var options = new JsonObject { ["url"] = "about:blank", ["background"] = inBackground, ["newWindow"] = inNewWindow || privateSession is not null };
         if (privateSession is not null) options["browserContextId"] = privateSession;
         var target = await Connection.SendAsync("Target.createTarget", options);
         var targetId = target["targetId"]!.GetValue<string>();
