@@ -85,7 +85,6 @@ public sealed partial class AppServer : IAsyncDisposable
             });
         }
 
-        var server = new AppServer(app);
         await app.StartAsync();
         return server;
     }
