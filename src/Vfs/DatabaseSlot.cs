@@ -49,6 +49,7 @@ internal sealed class DatabaseSlot(Func<CancellationToken, Task<DataSyncDatabase
     /// <summary>Deletes the store when nothing of this factory has it open; who opens meanwhile comes after that.</summary>
     public Task DeleteAsync(Func<Task> delete, CancellationToken cancellationToken)
     {
+        if (cancellationToken.IsCancellationRequested) return Task.FromCanceled(cancellationToken); // before anything is closed
         lock (_gate) ObjectDisposedException.ThrowIf(_isDisposed, typeof(DataSyncFactory));
         return FollowAsync(async _ =>
         {

@@ -113,7 +113,7 @@ public sealed class LeaseElectionTests
     [InlineData("members:AB see:A5 @5 tick", 0, "a leader that has gone was not")]
     [InlineData("members:B see:-7~3", 3, "what others had to do is done at once")]
     [InlineData("members:B see:-7 @5 tick", 1, "a write of the lease that was not answered in time")]
-    [InlineData("LEAD @1 tick resume", 1, "a page that holds the lease and was busy for so long")]
+    [InlineData("LEAD @9 resume", 1, "a page that holds the lease and was busy for so long")]
     [InlineData("LEAD @1 tick suspend resume", 0, "one that was frozen was not busy")]
     [InlineData("members:B see:-7~3 ok grant:8 ok @2 tick @2.1 ok", 2, "renewals that are answered at once make it less")]
     public void Patience(string script, int patience, string because)

@@ -49,6 +49,7 @@ public sealed partial class AutoSyncManager
             await WaitForRoomAsync(cancellationToken).ConfigureAwait(false);
             using var slot = await BeginInOrderAsync(
                 () => _pipeline.MakeSlot(isDeferred: true, isBuffered: !_triggers.IsHidden), exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
+            cancellationToken.ThrowIfCancellationRequested();
             if (IsBackpressured || Try(run, attempt, slot)) continue;
             if (slot.Pending is not { } pending) return _pipeline.Position.Marker;
             Keep(new DeferredWrite(run, pending, _pipeline.NewCompletion), slot);

@@ -23,7 +23,7 @@ public sealed class FreshAppTests(BrowserFixture browser, FreshApp app, ITestOut
     }
 
     /// <summary>Only the app's own assembly is kept whole, since its router finds its pages by reflection.</summary>
-    [Fact(Timeout = Limits.LongTest_ms)]
+    [LongFact]
     public async Task It_works_fully_trimmed()
     {
         var extra = Path.Combine(app.Folder, "Directory.Build.targets");

@@ -13,7 +13,7 @@ public sealed class HotReloadTests(BrowserFixture browser, FreshApp app, ITestOu
 {
     private static readonly Dictionary<string, string> Quiet = new() { ["DOTNET_WATCH_SUPPRESS_LAUNCH_BROWSER"] = "1", ["DOTNET_WATCH_SUPPRESS_EMOJIS"] = "1" };
 
-    [Fact(Timeout = Limits.LongTest_ms)]
+    [LongFact]
     public async Task Markup_and_queries_change_in_the_open_page_which_keeps_its_database()
     {
         var code = await File.ReadAllTextAsync(app.PageFile);
