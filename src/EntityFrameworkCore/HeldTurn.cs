@@ -15,7 +15,7 @@ internal static class HeldTurn
                 await state.connection.OpenAsync(token).ConfigureAwait(false);
                 try
                 {
-                    var unit = await state.connection.DataSync.HoldTurnAsync(token).ConfigureAwait(false);
+                    await state.connection.DataSync.HoldTurnAsync(token).ConfigureAwait(false);
                     try
                     {
                         var result = await state.work(token).ConfigureAwait(false);
@@ -24,8 +24,7 @@ internal static class HeldTurn
                     }
                     catch
                     {
-                        unit.Abandon();
-                        unit.End();
+                        state.connection.DataSync.DropTurn();
                         throw;
                     }
                 }

@@ -20,21 +20,16 @@ internal sealed class CachedConnection : IDisposable
     private readonly Dictionary<string, Statement> _statements = [];
     private readonly SqlParameters _parameters;
     private long _uses;
-    private readonly SchemaWatch _schema = new();
 
     public CachedConnection(string name, Action<SqliteConnection>? configure, bool isReader = false)
     {
         Connection = new SqliteConnection(isReader ? $"{ConnectionString(name)};Mode=ReadOnly" : ConnectionString(name));
         _parameters = new(Connection);
+        RunText = sql => Execute(sql);
         try
         {
             Connection.Open();
-
-            // Another connection of this process may hold a lock for a moment. In the browser nobody could release it meanwhile.
-            if (!OperatingSystem.IsBrowser()) _ = raw.sqlite3_busy_timeout(Connection.Handle, TimeoutSeconds * 1000);
-
-            Connection.RunText(isReader ? Pragmas + "; PRAGMA query_only=ON" : Pragmas);
-            configure?.Invoke(Connection);
+            SetUp(Connection, isReader ? Pragmas + "; PRAGMA query_only=ON" : Pragmas, configure);
         }
         catch
         {
@@ -44,6 +39,12 @@ internal sealed class CachedConnection : IDisposable
     }
 
     public SqliteConnection Connection { get; }
+
+    /// <summary>Which schema it has in memory.</summary>
+    public SchemaWatch Schema { get; } = new();
+
+    /// <summary>Runs a text's statements to their ends; made once, since each write takes it.</summary>
+    public Action<string> RunText { get; }
 
     public long LastInsertRowId => raw.sqlite3_last_insert_rowid(Connection.Handle);
 
@@ -57,6 +58,15 @@ internal sealed class CachedConnection : IDisposable
         Pooling = false,
         DefaultTimeout = TimeoutSeconds,
     }.ToString();
+
+    /// <summary>Makes a connection that was just opened as DataSync's are.</summary>
+    public static void SetUp(SqliteConnection connection, string pragmas, Action<SqliteConnection>? configure)
+    {
+        // Another connection of this process may hold a lock for a moment. In the browser nobody could release it meanwhile.
+        if (!OperatingSystem.IsBrowser()) _ = raw.sqlite3_busy_timeout(connection.Handle, TimeoutSeconds * 1000);
+        connection.RunText(pragmas);
+        configure?.Invoke(connection);
+    }
 
     /// <summary>Whether a text holds more than one statement.</summary>
     public bool HasSeveral(string sql) => !_statements.ContainsKey(sql) && SqlText.HasSeveralStatements(sql);
@@ -139,10 +149,7 @@ internal sealed class CachedConnection : IDisposable
     }
 
     /// <summary>Makes SQLite read the schema again if it is not the one that this connection has in memory.</summary>
-    public void CheckSchema(BlockStorage storage)
-    {
-        if (_schema.IsOld(storage)) Execute(SchemaWatch.Look);
-    }
+    public void CheckSchema(BlockStorage storage) => Schema.Check(storage, RunText);
 
     /// <summary>Whether a statement failed because its caller wanted that.</summary>
     public static bool IsInterrupt(SqliteException error, CancellationToken cancellationToken) =>

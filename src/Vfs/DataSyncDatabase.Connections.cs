@@ -23,11 +23,7 @@ public sealed partial class DataSyncDatabase
     }
 
     /// <summary>Sets a connection up as DataSync's own are.</summary>
-    internal void Configure(SqliteConnection connection)
-    {
-        connection.RunText(CachedConnection.Pragmas);
-        _options.ConfigureConnection?.Invoke(connection);
-    }
+    internal void SetUp(SqliteConnection connection) => CachedConnection.SetUp(connection, CachedConnection.Pragmas, _options.ConfigureConnection);
 
     /// <summary>Returns when some tab leads, or as long after as the options say.</summary>
     internal async Task WaitForLeaderAsync(CancellationToken cancellationToken)
@@ -57,14 +53,14 @@ public sealed partial class DataSyncDatabase
     /// <summary>Runs a command of a connection as a commit of its own, until it is durable or fails.</summary>
     internal async Task<T> CommitOnAsync<T>(DataSyncConnection connection, string sql, Func<T> run, CancellationToken cancellationToken)
     {
-        using var admission = AdmitWrite(cancellationToken);
         var needsTransaction = SqlText.HasSeveralStatements(sql);
-        var (result, _) = await CommitAtOnceAsync(
-            attempt => RunWhenUnlockedAsync(
-                () => (Attempt(connection, () => TransactOn(connection, needsTransaction, run), attempt, out var result, cancellationToken), result),
+        T Transact() => this.Transact(connection, connection.Schema, connection.RunText, needsTransaction, run);
+        var (result, _) = await CommitAtOnceAsync<T>(
+            attempt => new(RunWhenUnlockedAsync(
+                () => (Attempt(connection, Transact, attempt, out var result, cancellationToken), result),
                 () => BlockVfs.Shared.IsReadBeside(Name, connection.IsReading),
                 connection,
-                cancellationToken),
+                cancellationToken)),
             cancellationToken).ConfigureAwait(false);
         return result;
     }
@@ -80,8 +76,7 @@ public sealed partial class DataSyncDatabase
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 var result = await RunWhenUnlockedAsync(begin, () => BlockVfs.Shared.IsReserved(Name), connection, cancellationToken).ConfigureAwait(false);
-                _pipeline.BeginWork();
-                connection.CheckSchema(_pipeline.Storage);
+                BeginWork(connection.Schema, connection.RunText);
                 return result;
             }
             catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused && attempt < _options.MaxAttempts)
@@ -92,9 +87,7 @@ public sealed partial class DataSyncDatabase
             }
             catch
             {
-                connection.Adopt(null);
-                connection.RollBack();
-                unit.End();
+                connection.DropTurn();
                 throw;
             }
         }
@@ -151,15 +144,5 @@ public sealed partial class DataSyncDatabase
             admission.Dispose();
             throw;
         }
-    }
-
-    private T TransactOn<T>(DataSyncConnection connection, bool needsTransaction, Func<T> run)
-    {
-        if (needsTransaction) connection.RunText(Begin);
-        _pipeline.BeginWork();
-        connection.CheckSchema(_pipeline.Storage);
-        var result = run();
-        EndTransaction(connection, needsTransaction, () => connection.RunText("COMMIT"));
-        return result;
     }
 }

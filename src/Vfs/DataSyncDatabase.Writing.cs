@@ -6,7 +6,7 @@ namespace DataSync.Vfs;
 // How a write runs: leave to write, the transaction, its end, and once more if another tab was first.
 public sealed partial class DataSyncDatabase
 {
-    private const string Begin = "BEGIN IMMEDIATE";
+    private const string Begin = "BEGIN IMMEDIATE", Commit = "COMMIT";
 
     private readonly AsyncLocal<WorkScope?> _scope = new();
 
@@ -26,15 +26,29 @@ public sealed partial class DataSyncDatabase
         return result with { Marker = marker };
     }
 
+    private T Transact<T>(CachedConnection writer, bool needsTransaction, Func<T> work) =>
+        Transact(writer.Connection, writer.Schema, writer.RunText, needsTransaction, work);
+
     /// <summary>Runs work on the database as it is now, and, unless it is a transaction by itself, as one.</summary>
-    private T Transact<T>(CachedConnection writer, bool needsTransaction, Func<T> work)
+    /// <param name="connection">Where it runs.</param>
+    /// <param name="schema">Which schema that has in memory.</param>
+    /// <param name="execute">Runs a text there.</param>
+    /// <param name="needsTransaction">Whether it is to be made one.</param>
+    /// <param name="work">The work.</param>
+    private T Transact<T>(SqliteConnection connection, SchemaWatch schema, Action<string> execute, bool needsTransaction, Func<T> work)
     {
-        if (needsTransaction) writer.Execute(Begin);
-        _pipeline.BeginWork();
-        writer.CheckSchema(_pipeline.Storage);
+        if (needsTransaction) execute(Begin);
+        BeginWork(schema, execute);
         var result = work();
-        EndTransaction(writer.Connection, needsTransaction, () => writer.Execute("COMMIT"));
+        CheckTransaction(connection, needsTransaction);
+        if (needsTransaction) execute(Commit);
         return result;
+    }
+
+    private void BeginWork(SchemaWatch schema, Action<string> execute)
+    {
+        _pipeline.BeginWork();
+        schema.Check(_pipeline.Storage, execute);
     }
 
     /// <summary>The same for work of the application on the connection, which has a <see cref="SqliteTransaction"/> then.</summary>
@@ -44,10 +58,10 @@ public sealed partial class DataSyncDatabase
         var transaction = writer.Connection.BeginTransaction(deferred: false);
         try
         {
-            _pipeline.BeginWork();
-            writer.CheckSchema(_pipeline.Storage);
+            BeginWork(writer.Schema, writer.RunText);
             Scoped(writer, () => work(writer.Connection, transaction));
-            EndTransaction(writer.Connection, isBegun: true, transaction.Commit);
+            CheckTransaction(writer.Connection, isBegun: true);
+            transaction.Commit();
             return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
         }
         finally
@@ -70,7 +84,7 @@ public sealed partial class DataSyncDatabase
     }
 
     /// <summary>Rolls back what was not committed. The connection is free for another transaction in any case.</summary>
-    private static void End(SqliteTransaction transaction)
+    internal static void End(SqliteTransaction transaction)
     {
         try
         {
@@ -82,8 +96,8 @@ public sealed partial class DataSyncDatabase
         }
     }
 
-    /// <summary>After work that succeeded: its transaction is as it was begun, and is committed.</summary>
-    private void EndTransaction(SqliteConnection connection, bool isBegun, Action commit)
+    /// <summary>After work that succeeded: its transaction is as it was begun.</summary>
+    private void CheckTransaction(SqliteConnection connection, bool isBegun)
     {
         if (connection.InTransaction() != isBegun || (isBegun && _pipeline.EndedTransactions > 0))
         {
@@ -92,8 +106,6 @@ public sealed partial class DataSyncDatabase
                     ? "The work ended the transaction that it runs in (COMMIT, END or ROLLBACK), so nothing of it was kept. WriteAsync and ExecuteAsync commit by themselves; for a part that may fail use SAVEPOINT."
                     : "The statement began a transaction (BEGIN or SAVEPOINT) and nothing ends it, so it was rolled back. To run several statements as one transaction use WriteAsync.");
         }
-
-        if (isBegun) commit();
     }
 
     /// <summary>Counts a write as begun.</summary>
@@ -128,38 +140,42 @@ public sealed partial class DataSyncDatabase
     }
 
     /// <summary>Runs a transaction that may be run again, until it is committed or fails.</summary>
-    private async Task<(T Result, long Marker)> CommitAsync<T>(Func<CachedConnection, T> work, CancellationToken cancellationToken)
-    {
-        using var admission = AdmitWrite(cancellationToken);
-        if (AutoSync.Durability == Durability.Deferred)
-        {
-            T last = default!;
-            var marker = await AutoSync.WriteAsync(
+    private Task<(T Result, long Marker)> CommitAsync<T>(Func<CachedConnection, T> work, CancellationToken cancellationToken) =>
+        AutoSync.Durability == Durability.Deferred
+            ? CommitDeferredAsync(work, cancellationToken)
+            : CommitAtOnceAsync<T>(
                 attempt =>
                 {
                     var writer = Writer;
-                    return Attempt(writer.Connection, () => work(writer), attempt, out last, CancellationToken.None);
+                    return new((Attempt(writer.Connection, () => work(writer), attempt, out var result, cancellationToken), result));
                 },
-                cancellationToken).ConfigureAwait(false);
-            return (last, marker);
-        }
+                cancellationToken);
 
-        return await CommitAtOnceAsync(
+    private async Task<(T Result, long Marker)> CommitDeferredAsync<T>(Func<CachedConnection, T> work, CancellationToken cancellationToken)
+    {
+        using var admission = AdmitWrite(cancellationToken);
+        T last = default!;
+        var marker = await AutoSync.WriteAsync(
             attempt =>
             {
                 var writer = Writer;
-                return Task.FromResult((Attempt(writer.Connection, () => work(writer), attempt, out var result, cancellationToken), result));
+                return Attempt(writer.Connection, () => work(writer), attempt, out last, CancellationToken.None);
             },
             cancellationToken).ConfigureAwait(false);
+        return (last, marker);
     }
 
     /// <summary>Runs attempts, each with leave to write, until one is durable or fails. An attempt says whether the storage refused it for the moment.</summary>
-    private async Task<(T Result, long Marker)> CommitAtOnceAsync<T>(Func<int, Task<(bool IsRefused, T Result)>> run, CancellationToken cancellationToken)
+    private async Task<(T Result, long Marker)> CommitAtOnceAsync<T>(Func<int, ValueTask<(bool IsRefused, T Result)>> run, CancellationToken cancellationToken)
     {
+        using var admission = AdmitWrite(cancellationToken);
         for (var attempt = 1; ; attempt++)
         {
-            // Twice in the hope that nobody else writes, then with the turn.
-            using var slot = await AutoSync.BeginWriteAsync(exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
+            // Twice in the hope that nobody else writes, then with the turn. Behind what was acknowledged before, where anything is acknowledged early.
+            var beginning = AutoSync.Durability == Durability.Deferred
+                ? AutoSync.BeginWriteAsync(exclusive: attempt > 2, cancellationToken)
+                : _pipeline.BeginWriteAsync(exclusive: attempt > 2, cancellationToken);
+            using var slot = await beginning.ConfigureAwait(false);
             cancellationToken.ThrowIfCancellationRequested();
             T result;
             try
@@ -226,11 +242,12 @@ public sealed partial class DataSyncDatabase
         try
         {
             transaction = begin(writer);
-            _pipeline.BeginWork();
-            writer.CheckSchema(_pipeline.Storage);
+            BeginWork(writer.Schema, writer.RunText);
             _scope.Value = scope;
             await work(writer.Connection, transaction).ConfigureAwait(false);
-            EndTransaction(writer.Connection, isBegun: true, transaction is null ? () => writer.Execute("COMMIT") : transaction.Commit);
+            CheckTransaction(writer.Connection, isBegun: true);
+            if (transaction is null) writer.Execute(Commit);
+            else transaction.Commit();
             return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
         }
         catch (Exception error)

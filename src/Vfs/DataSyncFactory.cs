@@ -144,8 +144,16 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
         var coordinator = new TabCoordinator(platform, _options.CoordinationFor(name), _time, _logger);
         var database = await DataSyncDatabase.OpenAsync(
             name, place.CreateStore(name), channel, coordinator, _options, _time, _logger, sqlite, cancellationToken).ConfigureAwait(false);
-        await database.WaitForLeaderAsync(cancellationToken).ConfigureAwait(false);
-        return database;
+        try
+        {
+            await database.WaitForLeaderAsync(cancellationToken).ConfigureAwait(false);
+            return database;
+        }
+        catch
+        {
+            await database.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
     }
 
     private async Task DeleteStoreAsync(string name, CancellationToken cancellationToken)

@@ -296,6 +296,21 @@ public abstract class ConnectionContract : TwoTabsContract
         Assert.Equal(1, await ExecuteAsync(connection, "INSERT INTO t VALUES ('again')"));
     }
 
+    [Fact]
+    public async Task Of_several_transactions_whose_turn_was_taken_away_the_failure_is_told_once()
+    {
+        await Leader.ExecuteAsync("CREATE TABLE t(a)");
+        await SeeAsync(Follower, Leader.Marker);
+        await using var connection = await ConnectAsync(Follower);
+        await connection.HoldTurnAsync(default);
+        await ExecuteAsync(connection, "INSERT INTO t VALUES (1)");
+        await ExecuteAsync(connection, "INSERT INTO t VALUES (2)");
+        await Leader.ExecuteAsync("INSERT INTO t VALUES ('other')");
+        await Assert.ThrowsAsync<StaleCommitException>(connection.ReleaseTurnAsync);
+        await Follower.ForceSyncAsync();
+        Assert.Equal(["other"], connection.Rows("SELECT a FROM t"));
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -331,6 +346,23 @@ public abstract class ConnectionContract : TwoTabsContract
         Assert.Equal(["2", "5"], connection.Rows("SELECT a FROM t"));
         await connection.DisposeAsync();
         await Assert.ThrowsAsync<InvalidOperationException>(() => ExecuteAsync(connection, "INSERT INTO t VALUES (6)"));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_command_whose_table_comes_only_later_is_durable_then(bool inLeader)
+    {
+        var (here, there) = Roles(inLeader);
+        await using var connection = await ConnectAsync(here);
+        const string Insert = "INSERT INTO later VALUES (1)";
+        await Assert.ThrowsAsync<SqliteException>(() => ExecuteAsync(connection, Insert));
+        await there.ExecuteAsync("CREATE TABLE later(a)");
+        await SeeAsync(here, there.Marker);
+        await ExecuteAsync(connection, Insert);
+        Assert.Equal(0, here.AutoSync.DirtyCommits);
+        await SeeAsync(there, here.Marker);
+        Assert.Equal([1L], await there.QueryAsync<long>("SELECT a FROM later"));
     }
 
     [Fact]
@@ -408,7 +440,7 @@ public abstract class ConnectionContract : TwoTabsContract
         foreach (var isKept in new[] { true, false })
         {
             var before = Leader.Marker;
-            var unit = await connection.HoldTurnAsync(default);
+            await connection.HoldTurnAsync(default);
             for (var i = 0; i < 3; i++)
             {
                 await using var transaction = await connection.BeginTransactionAsync();
@@ -419,8 +451,8 @@ public abstract class ConnectionContract : TwoTabsContract
             await ExecuteAsync(connection, "INSERT INTO t VALUES (3)");
             Assert.Equal("4", Assert.Single(connection.Rows("SELECT count(*) FROM t")));
             Assert.Equal(before, Leader.Marker);
-            if (!isKept) unit.Abandon();
-            await connection.ReleaseTurnAsync();
+            if (isKept) await connection.ReleaseTurnAsync();
+            else connection.DropTurn();
             await Leader.ExecuteAsync("DELETE FROM t");
             Assert.Equal(before + (isKept ? 5 : 1), Leader.Marker);
             await SeeAsync(Follower, Leader.Marker);

@@ -90,20 +90,20 @@ public static class SqliteConnectionExtensions
 {
     public static int Execute(this SqliteConnection connection, string sql, params object[] values)
     {
-        using var command = Command(connection, sql, values);
+        using var command = connection.Command(sql, values);
         return command.ExecuteNonQuery();
     }
 
     public static T? Scalar<T>(this SqliteConnection connection, string sql, params object[] values)
     {
-        using var command = Command(connection, sql, values);
+        using var command = connection.Command(sql, values);
         return command.ExecuteScalar() is { } value and not DBNull ? (T)Convert.ChangeType(value, typeof(T), System.Globalization.CultureInfo.InvariantCulture) : default;
     }
 
     /// <summary>The rows, their values joined by a bar.</summary>
     public static string[] Rows(this SqliteConnection connection, string sql, params object[] values)
     {
-        using var command = Command(connection, sql, values);
+        using var command = connection.Command(sql, values);
         using var reader = command.ExecuteReader();
         var rows = new List<string>();
         while (reader.Read())
@@ -115,7 +115,7 @@ public static class SqliteConnectionExtensions
     }
 
     /// <summary>Parameters are $0, $1, and so on.</summary>
-    private static SqliteCommand Command(SqliteConnection connection, string sql, object[] values)
+    internal static SqliteCommand Command(this SqliteConnection connection, string sql, params object[] values)
     {
         var command = connection.CreateCommand();
 #pragma warning disable CA2100 // The tests' own text.

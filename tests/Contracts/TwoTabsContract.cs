@@ -57,15 +57,7 @@ public abstract class TwoTabsContract : IAsyncLifetime
     }
 
     /// <summary>Parameters are $0, $1, and so on.</summary>
-    protected static SqliteCommand Command(DataSyncConnection connection, string sql, params object[] values)
-    {
-        var command = connection.CreateCommand();
-#pragma warning disable CA2100 // The tests' own text.
-        command.CommandText = sql;
-#pragma warning restore CA2100
-        for (var i = 0; i < values.Length; i++) command.Parameters.AddWithValue($"${i}", values[i]);
-        return command;
-    }
+    protected static SqliteCommand Command(DataSyncConnection connection, string sql, params object[] values) => connection.Command(sql, values);
 
     protected static async Task<int> ExecuteAsync(DataSyncConnection connection, string sql, params object[] values)
     {

@@ -89,6 +89,29 @@ public sealed class FactoryTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task An_open_that_is_given_up_while_no_tab_leads_yet_closes_what_it_had_opened()
+    {
+        var held = _place.HoldNext(StoreOperation.RaiseEpoch);
+        using var cancellation = new CancellationTokenSource();
+        var first = OpenAsync(cancellation.Token);
+        await held.Reached;
+        await cancellation.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
+        held.Release();
+        var database = await OpenAsync();
+        Assert.Equal((_name, 1), (database.Name, database.Coordinator.Members.Count));
+    }
+
+    [Fact]
+    public async Task A_deletion_that_is_cancelled_already_closes_nothing()
+    {
+        var database = await OpenAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _factory.DeleteAsync(_name, new CancellationToken(canceled: true)));
+        Assert.True(database.IsUsable);
+        Assert.Same(database, await OpenAsync());
+    }
+
+    [Fact]
     public async Task An_open_during_a_deletion_comes_after_it()
     {
         var before = await OpenAsync();

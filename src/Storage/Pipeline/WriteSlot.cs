@@ -36,6 +36,9 @@ internal sealed class WriteSlot : IDisposable
     /// <summary>Whether the wait for it is over, and it may be written with.</summary>
     internal bool IsReady => ReadySince is not null;
 
+    /// <summary>All that is committed in it is one piece of work, of which only the last commit's outcome is asked for.</summary>
+    internal bool IsWhole { get; set; }
+
     /// <summary>When the work was last seen to go on; null for work that says nothing of itself.</summary>
     internal long? TouchedAt { get; set; }
 

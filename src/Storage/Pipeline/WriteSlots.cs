@@ -149,6 +149,7 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
         if (_implicitTurn == 0 && _current is { } slot)
         {
             slot.Ends++;
+            if (slot is { IsWhole: true, Pending: { } earlier }) earlier.IsObserved = true; // this one builds on it, and so fails with it
             slot.Pending = pending;
             (pending.IsDeferred, pending.IsBuffered, pending.IsOpen) = (slot.IsDeferred, slot.IsBuffered, true);
         }

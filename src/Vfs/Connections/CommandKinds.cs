@@ -28,23 +28,25 @@ internal sealed class CommandKinds
     public CommandKind Of(SqliteConnection connection, string sql)
     {
         if (_known.TryGetValue(sql, out var kind)) return kind;
-        kind = Compile(connection.Handle!, sql);
-        if (!IsLasting(sql)) return kind;
+
+        // What does not compile now may when its table is there; for the time being its own run says what is wrong.
+        if (Compile(connection.Handle!, sql) is not { } compiled) return CommandKind.Reads;
+        if (!IsLasting(sql)) return compiled;
         if (_known.Count == MaxTexts) _known.Clear();
-        return _known[sql] = kind;
+        return _known[sql] = compiled;
     }
 
     // CREATE TABLE IF NOT EXISTS writes or does not, as the schema is; so do some pragmas.
     private static bool IsLasting(string sql) => SqlText.FirstWord(sql) is "SELECT" or "INSERT" or "UPDATE" or "DELETE" or "REPLACE" or "WITH" or "VALUES";
 
-    private static CommandKind Compile(sqlite3 connection, string sql)
+    /// <returns>Null when it does not compile.</returns>
+    private static CommandKind? Compile(sqlite3 connection, string sql)
     {
         ReadOnlySpan<byte> rest = Encoding.UTF8.GetBytes(sql);
         var begins = SqlText.FirstWord(sql) is "BEGIN" or "SAVEPOINT";
         while (rest.Length > 0)
         {
-            // What does not compile now may be about what an earlier statement makes; its own run says what is wrong.
-            if (raw.sqlite3_prepare_v2(connection, rest, out var statement, out rest) != raw.SQLITE_OK) break;
+            if (raw.sqlite3_prepare_v2(connection, rest, out var statement, out rest) != raw.SQLITE_OK) return begins ? CommandKind.Begins : null;
             using (statement)
             {
                 if (statement is null || statement.IsInvalid) continue;

@@ -32,7 +32,6 @@ public sealed class DataSyncConnection : SqliteConnection
     private readonly DataSyncFactory? _factory;
     private readonly string _name;
     private readonly CommandKinds _kinds = new();
-    private readonly SchemaWatch _schema = new();
     private readonly List<SqliteDataReader> _readers = [];
     private DataSyncDatabase? _database;
     private DataSyncTransaction? _transaction;
@@ -54,6 +53,9 @@ public sealed class DataSyncConnection : SqliteConnection
 
     /// <summary>The database; null before the connection was opened for the first time.</summary>
     public DataSyncDatabase? DataSync => _database;
+
+    /// <summary>Which schema it has in memory.</summary>
+    internal SchemaWatch Schema { get; } = new();
 
     /// <summary>Opens it, where the database is open in this tab.</summary>
     /// <exception cref="InvalidOperationException">It is not: <see cref="OpenAsync"/> opens it.</exception>
@@ -126,13 +128,12 @@ public sealed class DataSyncConnection : SqliteConnection
     /// Takes the write turn for several transactions of this connection in a row. What they commit is sent when this ends, all of it together: a tab that
     /// dies before has changed nothing.
     /// </summary>
-    internal async Task<WriteUnit> HoldTurnAsync(CancellationToken cancellationToken)
+    internal async Task HoldTurnAsync(CancellationToken cancellationToken)
     {
         var database = OpenDatabase(nameof(HoldTurnAsync));
         if (_unit is not null || Transaction is not null) throw new InvalidOperationException("A transaction of this connection is open.");
         await database.BeginUnitAsync(this, () => true, cancellationToken).ConfigureAwait(false);
         _unit!.IsHeldByCaller = true;
-        return _unit;
     }
 
     /// <summary>Gives the turn back, and returns when all that was committed under it is durable.</summary>
@@ -142,6 +143,17 @@ public sealed class DataSyncConnection : SqliteConnection
         if (_unit is not { IsHeldByCaller: true } unit) return;
         _unit = null;
         await unit.EndAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>Gives the turn back, and nothing of what was done under it is kept.</summary>
+    internal void DropTurn()
+    {
+        if (_unit is not { } unit) return;
+        _unit = null;
+        if (Transaction is { } transaction) DataSyncDatabase.End(transaction);
+        this.RollBack();
+        unit.Abandon();
+        unit.End();
     }
 
     /// <summary>Runs a command that may have to wait, and again where another tab commits first.</summary>
@@ -207,12 +219,6 @@ public sealed class DataSyncConnection : SqliteConnection
     /// <summary>Whether a command is a commit of its own.</summary>
     internal bool IsCommit(string sql) => State == ConnectionState.Open && _unit is null && !this.InTransaction() && _kinds.Of(this, sql) == CommandKind.Writes;
 
-    /// <summary>Makes SQLite read the schema again if it is not the one that this connection has in memory.</summary>
-    internal void CheckSchema(BlockStorage storage)
-    {
-        if (_schema.IsOld(storage)) this.RunText(SchemaWatch.Look);
-    }
-
     /// <summary>Whether it holds SQLite's shared lock, or more, as far as can be told: it is in a transaction, or in the middle of a query.</summary>
     internal bool IsReading
     {
@@ -264,14 +270,14 @@ public sealed class DataSyncConnection : SqliteConnection
         ConnectionString = new SqliteConnectionStringBuilder(ConnectionString) { DataSource = database.Name, Vfs = BlockVfs.Name, Pooling = false }.ToString();
         _database = database;
         base.Open();
-        database.Configure(this);
+        database.SetUp(this);
     }
 
     private static string ConnectionStringFor(string name) =>
         new SqliteConnectionStringBuilder(CachedConnection.ConnectionString(name)) { DefaultTimeout = DefaultTimeout_s }.ToString();
 
-    private static SqliteException Refused(string asynchronous, SqliteException? error) => new(
-        $"This tab may not write at this moment without waiting ({(error is null ? "another tab leads" : VfsFailure.Last ?? error.Message)}). Await {asynchronous}: it waits, in every tab.",
+    private SqliteException Refused(string asynchronous, SqliteException? error) => new(
+        $"This tab may not write at this moment without waiting ({(error is not null ? VfsFailure.Last ?? error.Message : _database!.Coordinator.LeaderId is null ? "no tab leads yet" : "another tab leads")}). Await {asynchronous}: it waits, in every tab.",
         SqliteResult.Busy,
         SqliteResult.BusyRefused);
 }

@@ -72,7 +72,7 @@ internal sealed class RowReplay : IDisposable
         _command?.Dispose();
         _command = null;
         if (_connection?.State != ConnectionState.Open) return;
-        foreach (var table in _temporary) _connection.RunText($"DROP TABLE temp.{table}");
+        foreach (var table in _temporary) _connection.RunText($"DROP TABLE IF EXISTS temp.{table}");
         _temporary.Clear();
     }
 

@@ -8,7 +8,11 @@ internal sealed class WriteUnit(AutoSyncManager.Admission admission, WriteSlot s
     private bool _isEnded;
 
     /// <summary>It was asked for by name, so ending a transaction does not end it.</summary>
-    public bool IsHeldByCaller { get; set; }
+    public bool IsHeldByCaller
+    {
+        get => slot.IsWhole;
+        set => slot.IsWhole = value;
+    }
 
     /// <summary>Its holder is at work: the write turn stays with it.</summary>
     public void Touch() => slot.Touch();

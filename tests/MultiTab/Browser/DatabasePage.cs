@@ -26,21 +26,21 @@ public static class DatabasePage
     public static Task ImportAsync(this IPage page, byte[] file) =>
         page.EvaluateAsync("async base64 => datasync.import(new Uint8Array(await (await fetch('data:;base64,' + base64)).arrayBuffer()))", Convert.ToBase64String(file));
 
+    /// <summary>The body of an asynchronous function that returns the tab's database as a data URL.</summary>
+    internal const string ExportBody = """
+        const bytes = await datasync.export();
+        return await new Promise(resolve => {
+          const reader = new FileReader();
+          reader.onload = () => resolve(reader.result);
+          reader.readAsDataURL(new Blob([bytes]));
+        });
+        """;
+
     /// <summary>The tab's database as a file.</summary>
-    public static async Task<byte[]> ExportAsync(this IPage page)
-    {
-        var url = await page.EvaluateAsync<string>("""
-            async () => {
-              const bytes = await datasync.export();
-              return await new Promise(resolve => {
-                const reader = new FileReader();
-                reader.onload = () => resolve(reader.result);
-                reader.readAsDataURL(new Blob([bytes]));
-              });
-            }
-            """);
-        return Convert.FromBase64String(url[(url.IndexOf(',', StringComparison.Ordinal) + 1)..]);
-    }
+    public static async Task<byte[]> ExportAsync(this IPage page) => ReadExport(await page.EvaluateAsync<string>($"async () => {{ {ExportBody} }}"));
+
+    /// <summary>The bytes in what <see cref="ExportBody"/> returned.</summary>
+    internal static byte[] ReadExport(string url) => Convert.FromBase64String(url[(url.IndexOf(',', StringComparison.Ordinal) + 1)..]);
 
     /// <summary>Evaluates a promise that must be rejected.</summary>
     public static async Task<PageFailure> FailureOfAsync(this IPage page, string expression, object? argument = null)

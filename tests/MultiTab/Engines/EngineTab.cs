@@ -99,14 +99,6 @@ public static class EngineTab
     /// <summary>The tab's database as a file.</summary>
     public static async Task<byte[]> ExportAsync(this IEngineTab tab)
     {
-        var url = await tab.CallAsync<string>("""
-            const bytes = await datasync.export();
-            return await new Promise(resolve => {
-              const reader = new FileReader();
-              reader.onload = () => resolve(reader.result);
-              reader.readAsDataURL(new Blob([bytes]));
-            });
-            """);
-        return Convert.FromBase64String(url[(url.IndexOf(',', StringComparison.Ordinal) + 1)..]);
+        return DatabasePage.ReadExport(await tab.CallAsync<string>(DatabasePage.ExportBody));
     }
 }

@@ -10,6 +10,13 @@ internal sealed class NativeTabs : IDisposable
     /// <summary>More than anything here may take; what hangs fails with it.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
+    private static readonly Lazy<string> Folder = new(() =>
+    {
+        var folder = Directory.CreateTempSubdirectory("datasync-").FullName;
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => Directory.Delete(folder, recursive: true);
+        return folder;
+    });
+
     private static int count;
     private readonly InMemoryBrowser _browser = new();
     private readonly InMemoryCommitBus _bus = new();
@@ -40,11 +47,11 @@ internal sealed class NativeTabs : IDisposable
         }
     }
 
-    /// <summary>A tab as an app has it, over a directory.</summary>
-    public static DataSyncFactory NewFactory(string folder, DataSyncOptions options)
+    /// <summary>A tab as an app has it, over the one directory of this test run: databases in it have names of their own.</summary>
+    public static Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options)
     {
-        options.Directory = folder;
-        return new DataSyncFactory(options: options);
+        options.Directory = Folder.Value;
+        return Task.FromResult(new DataSyncFactory(options: options));
     }
 
     public void Dispose() => _browser.Dispose();

@@ -207,11 +207,13 @@ public sealed class WithinWorkTests : IDisposable
         Assert.False(ran);
     }
 
-    [Fact]
-    public async Task A_token_that_is_cancelled_while_leave_to_write_is_given_keeps_the_work_from_running()
+    [Theory]
+    [InlineData(Durability.Immediate)]
+    [InlineData(Durability.Deferred)]
+    public async Task A_token_that_is_cancelled_while_leave_to_write_is_given_keeps_the_work_from_running(Durability durability)
     {
         var clock = new CancellingClock();
-        await using var database = await _tabs.OpenAsync(new MemoryBlockStore(_medium), time: clock);
+        await using var database = await _tabs.OpenAsync(new MemoryBlockStore(_medium), new() { Durability = durability }, time: clock);
         await database.ExecuteAsync("CREATE TABLE t(a, b)").WaitAsync(Patience);
         using var file = new MemoryStream();
         await database.ExportAsync(file).WaitAsync(Patience);
