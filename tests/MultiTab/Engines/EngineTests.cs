@@ -171,10 +171,7 @@ public abstract partial class EngineTests<TEngine>(EngineFixture<TEngine> engine
         await history.CheckAsync(pages);
     }
 
-    /// <summary>
-    /// Stops a process while others go on. One that is stopped in the very moment in which it hands a transaction over keeps the browser's
-    /// database to itself (docs/DESIGN.md, Append): then it is let go and stopped again.
-    /// </summary>
+    /// <summary>Stops a process outside of its transactions (<see cref="StoreProbe"/>) while others go on.</summary>
     private protected async Task StopAsync(RendererProcess process, TimeSpan time, IEngineTab other, Func<Task> goOn)
     {
         for (var attempt = 1; ; attempt++)
@@ -182,7 +179,7 @@ public abstract partial class EngineTests<TEngine>(EngineFixture<TEngine> engine
             process.Stop();
             try
             {
-                if (attempt == 5 || !await IsStoreHeldAsync(other))
+                if (attempt == StoreProbe.Attempts || !await other.CallAsync<bool>(StoreProbe.IsHeld, Database))
                 {
                     await Task.Delay(time, TimeProvider.System);
                     await goOn();
@@ -198,27 +195,6 @@ public abstract partial class EngineTests<TEngine>(EngineFixture<TEngine> engine
             await goOn(); // so that the next time is at another moment
         }
     }
-
-    /// <summary>Whether a write transaction of another tab waits for longer than any that runs takes.</summary>
-    private Task<bool> IsStoreHeldAsync(IEngineTab tab) => tab.CallAsync<bool>(
-        """
-        const db = await new Promise((resolve, reject) => {
-          const open = indexedDB.open('datasync:' + arg);
-          open.onsuccess = () => resolve(open.result);
-          open.onerror = () => reject(open.error);
-        });
-        try {
-          return await new Promise(resolve => {
-            const work = db.transaction(['head', 'log', 'extents'], 'readwrite');
-            work.objectStore('log').count();
-            work.oncomplete = () => resolve(false);
-            setTimeout(() => resolve(true), 4000);
-          });
-        } finally {
-          db.close();
-        }
-        """,
-        Database);
 
     private async Task KillBrowserAsync(string query)
     {
