@@ -1,5 +1,5 @@
+using System.Data.Common;
 using DataSync.Coordination;
-using DataSync.Storage;
 using Microsoft.EntityFrameworkCore.Sqlite.Storage.Internal;
 using Microsoft.EntityFrameworkCore.Storage;
 
@@ -23,13 +23,29 @@ internal sealed class DataSyncDatabaseCreator(
 
     public override Task CreateAsync(CancellationToken cancellationToken = default) => Task.CompletedTask;
 
+    /// <summary>Where the tab has opened the database already: opening takes time.</summary>
+    public override bool CanConnect()
+    {
+        try
+        {
+            _connection.Open(errorsExpected: true);
+        }
+        catch (Exception error) when (error is DbException or CoordinationException or InvalidOperationException)
+        {
+            return false;
+        }
+
+        _connection.Close();
+        return true;
+    }
+
     public override async Task<bool> CanConnectAsync(CancellationToken cancellationToken = default)
     {
         try
         {
             await _connection.OpenAsync(cancellationToken, errorsExpected: true).ConfigureAwait(false);
         }
-        catch (Exception error) when (error is StorageException or CoordinationException)
+        catch (Exception error) when (error is DbException or CoordinationException or InvalidOperationException)
         {
             return false;
         }

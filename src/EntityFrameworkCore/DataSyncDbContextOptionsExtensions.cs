@@ -36,6 +36,7 @@ public static class DataSyncDbContextOptionsExtensions
     public static DbContextOptionsBuilder UseDataSync(this DbContextOptionsBuilder options, Action<SqliteDbContextOptionsBuilder>? sqlite = null)
     {
         ArgumentNullException.ThrowIfNull(options);
+        SqliteWasm.ProvideVersion();
         return Use(options, new DataSyncOptionsExtension(null, null), sqlite);
     }
 

@@ -8,6 +8,13 @@ namespace DataSync.EntityFrameworkCore;
 /// </summary>
 internal sealed class DataSyncHistoryRepository(HistoryRepositoryDependencies dependencies) : SqliteHistoryRepository(dependencies)
 {
+    /// <summary>The name of the table that it is kept in.</summary>
+    public string Table => TableName;
+
+    /// <summary>Selects the ids of the migrations that were applied, in order.</summary>
+    public string ListText =>
+        $"SELECT {SqlGenerationHelper.DelimitIdentifier(MigrationIdColumnName)} FROM {SqlGenerationHelper.DelimitIdentifier(TableName, TableSchema)} ORDER BY 1";
+
     public override IMigrationsDatabaseLock AcquireDatabaseLock() => new TurnLock(this);
 
     public override Task<IMigrationsDatabaseLock> AcquireDatabaseLockAsync(CancellationToken cancellationToken = default) =>

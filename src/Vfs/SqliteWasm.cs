@@ -30,6 +30,26 @@ public static class SqliteWasm
         raw.FreezeProvider();
     }
 
+    /// <summary>
+    /// For design time, where nothing is opened: EF Core asks for the version all the same, also where the project brings no native SQLite. A bundle that is
+    /// there takes this one's place when the first connection is made.
+    /// </summary>
+    internal static void ProvideVersion()
+    {
+        Provide();
+        if (_isProvider) return;
+        try
+        {
+            raw.sqlite3_libversion_number();
+        }
+#pragma warning disable CA1031 // SQLitePCLRaw says with a plain Exception that it has no provider.
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+            raw.SetProvider(SqliteWasmProvider.Instance);
+        }
+    }
+
     /// <summary>Bytes of memory that SQLite's module has taken from the browser; 0 before it is loaded.</summary>
     public static long HeapBytes => _initialization is { IsCompletedSuccessfully: true } ? (long)SqliteImports.HeapSize() : 0;
 

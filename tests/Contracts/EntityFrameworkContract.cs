@@ -234,6 +234,44 @@ public abstract class EntityFrameworkContract : TwoTabsContract
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
+    public async Task A_tab_hears_of_migrations_that_its_version_of_the_app_does_not_have(bool inLeader)
+    {
+        var (old, newer) = Roles(inLeader);
+        var told = new List<string>();
+        var heard = new SemaphoreSlim(0);
+        IDisposable watch;
+        await using (var context = Notes(old)) watch = await context.Database.WatchMigrationsAsync(Hear); // before there is a table
+        await using (var context = Notes(newer)) await context.Database.MigrateAsync();
+        await SeeAsync(old, newer.Marker);
+        await MigratePastAsync("20990101000000_Third", "20990201000000_Fourth");
+        await heard.WaitAsync();
+        await newer.ExecuteAsync("INSERT INTO Notes(Text, Stars) VALUES ('no news', 1)");
+        await SeeAsync(old, newer.Marker);
+        await MigratePastAsync("20990301000000_Fifth");
+        await heard.WaitAsync();
+        Assert.Equal(["20990101000000_Third,20990201000000_Fourth", "20990101000000_Third,20990201000000_Fourth,20990301000000_Fifth"], told);
+        watch.Dispose();
+
+        // It was there before: told before the call returns.
+        await using (var context = Notes(newer)) (await context.Database.WatchMigrationsAsync(Hear)).Dispose();
+        Assert.Equal(told[1], told[2]);
+        await using var other = new NoteContext(new DbContextOptionsBuilder<NoteContext>().UseSqlite("Data Source=:memory:").Options);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => other.Database.WatchMigrationsAsync(Hear));
+
+        Task MigratePastAsync(params string[] ids) => newer.ExecuteAsync(
+            string.Join(';', ids.Select(id => $"INSERT INTO __EFMigrationsHistory VALUES ('{id}', '99.0')")));
+
+        Task Hear(IReadOnlyList<string> ids)
+        {
+            told.Add(string.Join(',', ids));
+            heard.Release();
+            return Task.CompletedTask;
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
     public async Task The_work_of_a_write_can_use_a_context(bool inLeader)
     {
         var (here, there) = await CreateAsync(inLeader);

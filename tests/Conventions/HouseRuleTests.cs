@@ -70,7 +70,7 @@ public sealed partial class HouseRuleTests
     public void An_app_without_a_network_finds_every_script(string library)
     {
         var assets = Repository.WebAssets(Library(library));
-        Assert.All(assets, asset => Assert.Contains(Path.GetExtension(asset), (string[])[".js", ".wasm", ".gz"]));
+        Assert.All(assets, asset => Assert.Contains(Path.GetExtension(asset), (string[])[".js", ".json", ".wasm", ".gz"]));
         Assert.DoesNotContain(assets, asset => asset.Contains(".mjs", StringComparison.Ordinal));
         var folder = Path.Combine(Repository.Root, "src", library.Split('.')[^1], "wwwroot");
         Assert.All(Directory.EnumerateFiles(folder, "*.js"), script =>

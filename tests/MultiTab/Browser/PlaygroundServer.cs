@@ -8,5 +8,6 @@ internal static class PlaygroundServer
 
     public static Task<AppServer> StartAsync() => AppServer.StartAsync(new PublishedApp("", Folder), new PublishedApp("/lab", FolderOf("DataSync.Lab")));
 
-    private static string FolderOf(string name) => Path.Combine(Build.Metadata($"{name}.Published"), "wwwroot");
+    /// <summary>One of the apps that the project publishes when it is built.</summary>
+    public static string FolderOf(string name) => Path.Combine(Build.Metadata($"{name}.Published"), "wwwroot");
 }

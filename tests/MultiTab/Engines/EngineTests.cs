@@ -186,6 +186,11 @@ public abstract partial class EngineTests<TEngine>(EngineFixture<TEngine> engine
                     return;
                 }
             }
+            catch (OperationCanceledException)
+            {
+                output.WriteLine($"Another tab meanwhile: {await other.CallAsync<JsonElement>("return datasync.status();")}, store held: {await other.CallAsync<bool>(StoreProbe.IsHeld, Database)}, writes: {await other.CallAsync<JsonElement>("return historyWriter;")}");
+                throw;
+            }
             finally
             {
                 process.Continue();
