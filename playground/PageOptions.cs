@@ -7,8 +7,9 @@ namespace DataSync.Playground;
 /// <param name="IsStrict">From <c>?durability=strict</c>; default relaxed.</param>
 /// <param name="IsDeferred">From <c>?sync=deferred</c>: a write returns before it is durable; default immediate.</param>
 /// <param name="HoldSeconds">From <c>?hold=</c>: how long deferred writes are held, quiet or not; by default as the policy has it.</param>
+/// <param name="WriteTimeoutSeconds">From <c>?timeout=</c>: how long a write may wait to become durable (30 to 600); by default as the pipeline has it.</param>
 /// <param name="IsRepair">From <c>?recovery=repair</c>: what is damaged is dropped; by default a damaged store is not opened.</param>
-public sealed record PageOptions(string Database, bool IsStrict, bool IsDeferred, double? HoldSeconds, bool IsRepair)
+public sealed record PageOptions(string Database, bool IsStrict, bool IsDeferred, double? HoldSeconds, double? WriteTimeoutSeconds, bool IsRepair)
 {
     public string Durability => IsStrict ? "strict" : "relaxed";
 
@@ -27,7 +28,10 @@ public sealed record PageOptions(string Database, bool IsStrict, bool IsDeferred
             string.IsNullOrWhiteSpace(database) ? "app.db" : database,
             values["durability"].FirstOrDefault() == "strict",
             values["sync"].FirstOrDefault() == "deferred",
-            double.TryParse(values["hold"].FirstOrDefault(), CultureInfo.InvariantCulture, out var hold) ? hold : null,
+            Seconds(values["hold"]),
+            Seconds(values["timeout"]),
             values["recovery"].FirstOrDefault() == "repair");
     }
+
+    private static double? Seconds(IEnumerable<string> values) => double.TryParse(values.FirstOrDefault(), CultureInfo.InvariantCulture, out var seconds) ? seconds : null;
 }
