@@ -34,6 +34,16 @@ internal sealed record Bar(string Title, string Value, bool? IsMet)
             Below("W7, killed: at most 50 ms", Median(Library.DataSyncId, "w7.killed"), 50, "ms"),
             Below("W7, frozen: at most 5.5 s", Median(Library.DataSyncId, "w7.frozen"), 5500, "ms"),
             Below("W8: at most one message round trip + 1.5 × W1", Median(Library.DataSyncId, "w8"), roundTrip + 1.5 * w1, "ms"),
+            .. EntityFramework.Roles.SelectMany(role => new[]
+            {
+                AtMost($"W12, {role}: SaveChangesAsync of one entity at most 2 × ExecuteAsync of the same insert",
+                    Median(Library.EntityFrameworkId, $"w12.save.{role}"), Median(Library.EntityFrameworkId, $"w12.execute.{role}"), 2),
+                AtMost($"W12, {role}: SaveChangesAsync of 1,000 entities at most 1.3 × EF Core in memory",
+                    Median(Library.EntityFrameworkId, $"w12.save1000.{role}"), Median(Library.EntityFrameworkId, $"w12.memory1000.{role}"), 1.3),
+            }),
+            Below("W17: the database ready at most 0.35 s after the first render", Median(FirstUseBench.WithDataSync, "w17.after"), 350, "ms"),
+            AtMost("W17, four tabs at once: at most 1.15 × the bare template", Median(FirstUseBench.WithDataSync, "w17.four"), Median(FirstUseBench.Template, "w17.four"), 1.15),
+            Below("W17: no lease lost", results.Find(FirstUseBench.WithDataSync, "w17.lost")?.Max, 0, "leases"),
             AtMost("Native commit: at most 1.2 × SQLite's rollback journal, synchronous=FULL",
                 Median(NativeBench.DataSync, "native.commit"), Median(NativeBench.Journal, "native.commit"), 1.2),
             AtMost("Native transaction of 10,000 rows: at most 1.2 × the same",

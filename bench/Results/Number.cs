@@ -9,7 +9,7 @@ internal static class Number
     public static string Format(double value, string unit) => unit switch
     {
         "bytes" => string.Create(CultureInfo.InvariantCulture, $"{value / 1e6:0.00} MB"),
-        "rows" => string.Create(CultureInfo.InvariantCulture, $"{value:0}"),
+        "rows" or "leases" => string.Create(CultureInfo.InvariantCulture, $"{value:0}"),
         _ => string.Create(CultureInfo.InvariantCulture, $"{Digits(value)} {unit}"),
     };
 

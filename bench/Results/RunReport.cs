@@ -5,12 +5,12 @@ internal sealed record RunReport(RunInfo Run, IReadOnlyList<Bar> Bars, IReadOnly
 {
     public static RunReport Create(RunInfo info, Measurements results, BenchOptions options)
     {
-        var libraries = Library.All.Concat(NativeBench.Stores).Where(library => options.Only.Count == 0 || options.Only.Contains(library.Id) || library.Id.StartsWith("native", StringComparison.Ordinal)).ToList();
+        var libraries = Library.All.Concat(NativeBench.Stores).Concat(FirstUseBench.Apps).Where(library => options.Only.Count == 0 || options.Only.Contains(library.Id) || library.Id.StartsWith("native", StringComparison.Ordinal) || FirstUseBench.Apps.Contains(library)).ToList();
         var blocks = new List<MetricBlock>();
         foreach (var metric in Metric.All.Where(metric => options.Runs(metric.Workload)))
         {
             var limit = metric.Limit is null ? null : results.Find(metric.Limit, metric.LimitMetric ?? metric.Id)?.Median;
-            var dataSync = results.Find(metric.IsNative ? NativeBench.DataSync : Library.DataSyncId, metric.Id)?.Median;
+            var dataSync = results.Find(metric.IsNative ? NativeBench.DataSync : metric.Workload == FirstUseBench.Id ? FirstUseBench.WithDataSync : Library.DataSyncId, metric.Id)?.Median;
             var rows = new List<MetricRow>();
             foreach (var library in libraries)
             {
@@ -19,7 +19,7 @@ internal sealed record RunReport(RunInfo Run, IReadOnlyList<Bar> Bars, IReadOnly
                 if (value is null && (string.IsNullOrEmpty(reason) || !metric.IsForAll)) continue;
                 rows.Add(new(library.Id, library.Title, value, value is null ? reason : null,
                     library.Id == metric.Limit && metric.LimitMetric is null ? null : Ratio(value, limit),
-                    library.Id is Library.DataSyncId or NativeBench.DataSync ? null : Ratio(value, dataSync)));
+                    library.Id is Library.DataSyncId or NativeBench.DataSync or FirstUseBench.WithDataSync ? null : Ratio(value, dataSync)));
             }
 
             if (rows.Any(row => row.Statistic is not null)) blocks.Add(new(metric.Id, metric.Title, metric.Unit, metric.Limit, rows));

@@ -18,12 +18,14 @@ internal sealed record Library(
     public const string DataSyncId = "datasync";
     public const string IndexedDbId = "idb";
     public const string MemoryId = "sqlite-memory";
+    public const string EntityFrameworkId = "datasync-ef";
 
     /// <summary>In the order of the rounds.</summary>
     public static IReadOnlyList<Library> All { get; } =
     [
         new(DataSyncId, "DataSync", "IndexedDB transaction complete, relaxed", [], SupportsTabs: true),
         new("datasync-strict", "DataSync, strict", "IndexedDB transaction complete, strict (flushed)", [], "strict", SupportsTabs: true, OnlyWrites: true),
+        new(EntityFrameworkId, "DataSync, EF Core", "IndexedDB transaction complete, relaxed", []),
         new(IndexedDbId, "IndexedDB itself", "transaction complete, relaxed", [], SupportsTabs: true),
         new("idb-strict", "IndexedDB itself, strict", "transaction complete, strict (flushed)", [], SupportsTabs: true, OnlyWrites: true),
         new(MemoryId, "SQLite in memory (oo1)", "not durable: the limit for SQL", ["@sqlite.org/sqlite-wasm"], IsInMemory: true, TabsNote: "in memory"),
@@ -47,5 +49,5 @@ internal sealed record Library(
     public bool IsLimit => Id.StartsWith(IndexedDbId, StringComparison.Ordinal) || Id == MemoryId;
 
     /// <summary>Its page below the host's address.</summary>
-    public string Page => IsDataSync ? $"/datasync/?{Query}" : $"/bench/?lib={Id}";
+    public string Page => Id == EntityFrameworkId ? "/datasync-ef/" : IsDataSync ? $"/datasync/?{Query}" : $"/bench/?lib={Id}";
 }

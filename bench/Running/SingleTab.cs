@@ -14,7 +14,7 @@ internal static class SingleTab
         new("w11", "Microsoft.Data.Sqlite's reader and Dapper on 10,000 rows", run => InPageAsync(run, "w11", Readers), OnlyDataSync),
     ];
 
-    public static string? Always(Library library) => library.OnlyTabs ? "" : null;
+    public static string? Always(Library library) => library.OnlyTabs || library.Id == Library.EntityFrameworkId ? "" : null;
 
     public static string? Reading(Library library) => library.OnlyWrites ? "" : Always(library);
 

@@ -22,8 +22,8 @@ internal sealed class BenchHost : IAsyncDisposable
         },
     };
 
-    /// <summary>What DataSync brings into an app; the runtime, the base library, Blazor and what only the workloads use are not a part of it.</summary>
-    private static readonly string[] OwnAssemblies = ["DataSync.Coordination.", "DataSync.Storage.", "DataSync.Vfs.", "Microsoft.Data.Sqlite.", "SQLitePCLRaw.", "Polly."];
+    /// <summary>What DataSync, and EF Core where it is used, brings into an app; the runtime, the base library, Blazor and what only the workloads use are not a part of it.</summary>
+    private static readonly string[] OwnAssemblies = ["DataSync.Coordination.", "DataSync.Storage.", "DataSync.Vfs.", "DataSync.EntityFrameworkCore.", "Microsoft.EntityFrameworkCore.", "Microsoft.Data.Sqlite.", "SQLitePCLRaw.", "Polly."];
 
     private readonly WebApplication app;
     private readonly ConcurrentDictionary<string, string> served = new();
@@ -66,26 +66,34 @@ internal sealed class BenchHost : IAsyncDisposable
             context.Response.Headers.CacheControl = "max-age=3600";
             return next(context);
         });
-        var client = Path.Combine(Metadata("DataSync.Bench.Client.Published"), "wwwroot");
+        MapClient("/datasync", "DataSync.Bench.Client");
+        MapClient("/datasync-ef", "DataSync.Bench.EntityFramework");
         var npm = new NpmModules(Path.Combine(Folder, "node_modules"));
         app.MapGet("/bench/{**path}", (string? path) => FileIn(Path.Combine(Folder, "wwwroot"), path is null or "" ? "index.html" : path));
-        app.MapGet("/datasync/", () => FileIn(Path.Combine(Folder, "wwwroot"), "datasync.html"));
-        app.MapGet("/datasync/_framework/{name}", (string name, HttpContext context) =>
-        {
-            var file = Path.Combine(client, "_framework", name);
-            if (OwnAssemblies.Any(own => name.StartsWith(own, StringComparison.Ordinal))) served[context.Request.Path] = file;
-            return FileIn(client, Path.Combine("_framework", name));
-        });
-        app.MapGet("/datasync/_content/{**path}", (string path, HttpContext context) =>
-        {
-            served[context.Request.Path] = Path.Combine(client, "_content", path);
-            return FileIn(client, Path.Combine("_content", path));
-        });
         app.MapGet("/npm/{**path}", async (string path, HttpContext context) =>
         {
             if (npm.Find(path) is not { } file) return Results.NotFound();
             served[context.Request.Path] = file;
             return Path.GetExtension(file) is ".js" or ".mjs" ? Results.Text(await npm.ReadModuleAsync(file), "text/javascript") : Send(file);
+        });
+    }
+
+    /// <summary>One of the apps that were published for the bench.</summary>
+    private void MapClient(string path, string name)
+    {
+        var client = Path.Combine(Metadata($"{name}.Published"), "wwwroot");
+        app.MapGet($"{path}/", async () => Results.Text(
+            (await File.ReadAllTextAsync(Path.Combine(Folder, "wwwroot", "datasync.html"))).Replace("{path}", path, StringComparison.Ordinal).Replace("{name}", name, StringComparison.Ordinal), "text/html"));
+        app.MapGet($"{path}/_framework/{{file}}", (string file, HttpContext context) =>
+        {
+            var own = Path.Combine(client, "_framework", file);
+            if (OwnAssemblies.Any(assembly => file.StartsWith(assembly, StringComparison.Ordinal))) served[context.Request.Path] = own;
+            return FileIn(client, Path.Combine("_framework", file));
+        });
+        app.MapGet($"{path}/_content/{{**file}}", (string file, HttpContext context) =>
+        {
+            served[context.Request.Path] = Path.Combine(client, "_content", file);
+            return FileIn(client, Path.Combine("_content", file));
         });
     }
 

@@ -1,0 +1,109 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices.JavaScript;
+using System.Text.Json;
+using DataSync.EntityFrameworkCore;
+using DataSync.Vfs;
+using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+
+namespace DataSync.Bench.Client;
+
+/// <summary>W12, written as an application would write it.</summary>
+internal static partial class Steps
+{
+    private static DataSyncDatabase? database;
+    private static DbContextOptions<RowContext>? options;
+
+    /// <summary>Set when .NET has started.</summary>
+    public static TaskCompletionSource<DataSyncFactory> Databases { get; } = new();
+
+    [JSExport]
+    internal static async Task<string> Run(string name, string json)
+    {
+        var arguments = JsonSerializer.Deserialize(json, StepJson.Default.StepOptions)!;
+        var result = name switch
+        {
+            "open" => await OpenAsync(arguments),
+            "saveOne" => await SaveOneAsync(arguments),
+            "saveMany" => await SaveManyAsync(arguments),
+            _ => throw new ArgumentException($"there is no step {name}"),
+        };
+        return JsonSerializer.Serialize(result, StepJson.Default.StepResult);
+    }
+
+    private static async Task<StepResult> OpenAsync(StepOptions arguments)
+    {
+        var factory = await Databases.Task;
+        database = await factory.OpenAsync(arguments.Database);
+        var builder = new DbContextOptionsBuilder<RowContext>();
+        builder.UseDataSync(factory, arguments.Database);
+        options = builder.Options;
+        await database.ExecuteAsync(Row.Create);
+        return new([]);
+    }
+
+    private static async Task<StepResult> SaveOneAsync(StepOptions arguments)
+    {
+        // By turns, so that what changes meanwhile meets both.
+        var id = arguments.FirstId;
+        List<double> executed = [], saved = [];
+        for (var i = -arguments.Warm; i < arguments.Count; i++)
+        {
+            var row = Row.Make(id++);
+            Add(executed, i, await TimeAsync(() => database!.ExecuteAsync(Row.Insert, new { id = row.Id, name = row.Name, value = row.Value, payload = row.Payload })));
+            row = Row.Make(id++);
+            Add(saved, i, await TimeAsync(() => SaveAsync(options!, row)));
+        }
+
+        await CheckAsync(arguments.FirstId, id);
+        return new(new() { [$"w12.execute.{arguments.Metric}"] = executed, [$"w12.save.{arguments.Metric}"] = saved });
+    }
+
+    private static async Task<StepResult> SaveManyAsync(StepOptions arguments)
+    {
+        await using var memory = new SqliteConnection("Data Source=:memory:");
+        await memory.OpenAsync();
+        var inMemory = new DbContextOptionsBuilder<RowContext>().UseSqlite(memory).Options;
+        await using (var context = new RowContext(inMemory)) await context.Database.ExecuteSqlRawAsync(Row.Create);
+
+        var id = arguments.FirstId;
+        List<double> many = [], manyInMemory = [];
+        for (var i = -1; i < arguments.Samples; i++)
+        {
+            var rows = Row.Make(id, arguments.Rows);
+            id += arguments.Rows;
+            Add(manyInMemory, i, await TimeAsync(() => SaveAsync(inMemory, rows)));
+            Add(many, i, await TimeAsync(() => SaveAsync(options!, rows)));
+        }
+
+        await CheckAsync(arguments.FirstId, id);
+        return new(new() { [$"w12.memory1000.{arguments.Metric}"] = manyInMemory, [$"w12.save1000.{arguments.Metric}"] = many });
+    }
+
+    private static async Task CheckAsync(long from, long to)
+    {
+        await using var context = new RowContext(options!);
+        var count = await context.Set<Row>().CountAsync(row => row.Id >= from && row.Id < to);
+        if (count != to - from) throw new InvalidOperationException($"wrong answer: {count} rows of {to - from}");
+    }
+
+    private static async Task SaveAsync(DbContextOptions<RowContext> into, params Row[] rows)
+    {
+        await using var context = new RowContext(into);
+        context.AddRange(rows);
+        await context.SaveChangesAsync();
+    }
+
+    private static async Task<double> TimeAsync(Func<Task> work)
+    {
+        var start = Stopwatch.GetTimestamp();
+        await work();
+        return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+    }
+
+    /// <summary>The first runs are not counted.</summary>
+    private static void Add(List<double> times, int run, double time)
+    {
+        if (run >= 0) times.Add(time);
+    }
+}
