@@ -67,6 +67,15 @@ public abstract class ConnectionContract : TwoTabsContract
 
         Assert.Empty(connection.Rows("SELECT name FROM sqlite_temp_schema"));
         Assert.Equal(2000L, await ScalarAsync(connection, "SELECT count(*) FROM t"));
+
+        // Of one column: as many as fit into one text, and one more.
+        foreach (var count in (int[])[500, 501])
+        {
+            await using var narrow = Command(connection, "UPDATE t SET c = 1 WHERE rowid <= $0 RETURNING rowid", count);
+            await using var rows = await narrow.ExecuteReaderAsync();
+            for (var i = 1; i <= count; i++) Assert.Equal((true, i), (await rows.ReadAsync(), rows.GetInt32(0)));
+            Assert.False(await rows.ReadAsync());
+        }
     }
 
     [Theory]

@@ -11,8 +11,8 @@ namespace DataSync.Vfs;
 /// </summary>
 internal sealed class RowReplay : IDisposable
 {
-    // SQLite's own bound is 32,766 parameters; beyond this many a table is quicker than a long text.
-    private const int MaxParameters = 900;
+    // SQLite's own bound is 32,766 parameters; beyond this many a table is quicker than a long text. Of SELECTs that are put together it takes 500.
+    private const int MaxParameters = 900, MaxRows = 500;
 
     private static int _tables;
 
@@ -56,7 +56,7 @@ internal sealed class RowReplay : IDisposable
         var text = new StringBuilder();
         foreach (var (columns, rows) in _results)
         {
-            if (rows.Count * columns.Length + _command.Parameters.Count <= MaxParameters) AppendValues(text, columns, rows);
+            if (rows.Count <= MaxRows && rows.Count * columns.Length + _command.Parameters.Count <= MaxParameters) AppendValues(text, columns, rows);
             else AppendTable(text, columns, rows);
             text.Append(';');
         }
