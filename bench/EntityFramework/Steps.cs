@@ -44,28 +44,29 @@ internal static partial class Steps
 
     private static async Task<StepResult> SaveOneAsync(StepOptions arguments)
     {
-        // By turns, so that what changes meanwhile meets both.
+        await using var memory = await OpenMemoryAsync();
+        var inMemory = OptionsOf(memory);
+
+        // By turns, so that what changes meanwhile meets all.
         var id = arguments.FirstId;
-        List<double> executed = [], saved = [];
+        List<double> executed = [], saved = [], savedInMemory = [];
         for (var i = -arguments.Warm; i < arguments.Count; i++)
         {
             var row = Row.Make(id++);
             Add(executed, i, await TimeAsync(() => database!.ExecuteAsync(Row.Insert, new { id = row.Id, name = row.Name, value = row.Value, payload = row.Payload })));
             row = Row.Make(id++);
             Add(saved, i, await TimeAsync(() => SaveAsync(options!, row)));
+            Add(savedInMemory, i, await TimeAsync(() => SaveAsync(inMemory, row)));
         }
 
         await CheckAsync(arguments.FirstId, id);
-        return new(new() { [$"w12.execute.{arguments.Metric}"] = executed, [$"w12.save.{arguments.Metric}"] = saved });
+        return new(new() { [$"w12.execute.{arguments.Metric}"] = executed, [$"w12.save.{arguments.Metric}"] = saved, [$"w12.memory.{arguments.Metric}"] = savedInMemory });
     }
 
     private static async Task<StepResult> SaveManyAsync(StepOptions arguments)
     {
-        await using var memory = new SqliteConnection("Data Source=:memory:");
-        await memory.OpenAsync();
-        var inMemory = new DbContextOptionsBuilder<RowContext>().UseSqlite(memory).Options;
-        await using (var context = new RowContext(inMemory)) await context.Database.ExecuteSqlRawAsync(Row.Create);
-
+        await using var memory = await OpenMemoryAsync();
+        var inMemory = OptionsOf(memory);
         var id = arguments.FirstId;
         List<double> many = [], manyInMemory = [];
         for (var i = -1; i < arguments.Samples; i++)
@@ -79,6 +80,17 @@ internal static partial class Steps
         await CheckAsync(arguments.FirstId, id);
         return new(new() { [$"w12.memory1000.{arguments.Metric}"] = manyInMemory, [$"w12.save1000.{arguments.Metric}"] = many });
     }
+
+    private static async Task<SqliteConnection> OpenMemoryAsync()
+    {
+        var memory = new SqliteConnection("Data Source=:memory:");
+        await memory.OpenAsync();
+        await using var context = new RowContext(OptionsOf(memory));
+        await context.Database.ExecuteSqlRawAsync(Row.Create);
+        return memory;
+    }
+
+    private static DbContextOptions<RowContext> OptionsOf(SqliteConnection memory) => new DbContextOptionsBuilder<RowContext>().UseSqlite(memory).Options;
 
     private static async Task CheckAsync(long from, long to)
     {

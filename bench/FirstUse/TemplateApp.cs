@@ -57,7 +57,7 @@ internal sealed class TemplateApp : IDisposable
 
     private async Task MakeAsync(bool hasDataSync)
     {
-        var project = Path.Combine(folder, "App");
+        var project = Path.Combine(folder, "FirstUse");
         await DotnetAsync("new", "blazorwasm", "-o", project, "--no-restore");
         if (hasDataSync)
         {

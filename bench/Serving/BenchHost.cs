@@ -81,7 +81,8 @@ internal sealed class BenchHost : IAsyncDisposable
     /// <summary>One of the apps that were published for the bench.</summary>
     private void MapClient(string path, string name)
     {
-        var client = Path.Combine(Metadata($"{name}.Published"), "wwwroot");
+        if (Find($"{name}.Published") is not { } published) return; // a build for trying the bench leaves it out
+        var client = Path.Combine(published, "wwwroot");
         app.MapGet($"{path}/", async () => Results.Text(
             (await File.ReadAllTextAsync(Path.Combine(Folder, "wwwroot", "datasync.html"))).Replace("{path}", path, StringComparison.Ordinal).Replace("{name}", name, StringComparison.Ordinal), "text/html"));
         app.MapGet($"{path}/_framework/{{file}}", (string file, HttpContext context) =>
@@ -106,6 +107,8 @@ internal sealed class BenchHost : IAsyncDisposable
     private static IResult Send(string file) =>
         Results.File(file, ContentTypes.TryGetContentType(file, out var type) ? type : "application/octet-stream");
 
-    private static string Metadata(string key) => typeof(BenchHost).Assembly
-        .GetCustomAttributes<AssemblyMetadataAttribute>().Single(attribute => attribute.Key == key).Value!;
+    private static string Metadata(string key) => Find(key) ?? throw new InvalidOperationException($"The build did not tell {key}.");
+
+    private static string? Find(string key) => typeof(BenchHost).Assembly
+        .GetCustomAttributes<AssemblyMetadataAttribute>().SingleOrDefault(attribute => attribute.Key == key)?.Value;
 }
