@@ -303,6 +303,20 @@ public abstract class EntityFrameworkContract : TwoTabsContract
         Assert.Equal(1, await context.Blogs.CountAsync());
     }
 
+    [Fact]
+    public async Task A_context_stays_with_its_database_and_says_so()
+    {
+        await CreateAsync(inLeader: true);
+        await using var fresh = Blogs(Leader);
+        fresh.Database.SetConnectionString("Data Source=other.db");
+        await Assert.ThrowsAsync<ArgumentException>(() => fresh.Blogs.CountAsync());
+        await using var used = Blogs(Leader);
+        Assert.Equal(1, await used.Blogs.CountAsync());
+        Assert.Throws<ArgumentException>(() => used.Database.SetConnectionString("Data Source=other.db"));
+        used.Database.SetConnectionString($"Data Source={DatabaseName}");
+        Assert.Equal(1, await used.Blogs.CountAsync());
+    }
+
     private async Task<(DataSyncDatabase Here, DataSyncDatabase There)> CreateAsync(bool inLeader)
     {
         var (here, there) = Roles(inLeader);

@@ -1,5 +1,6 @@
 using System.Data;
 using System.Data.Common;
+using System.Diagnostics.CodeAnalysis;
 using DataSync.Storage;
 using Microsoft.Data.Sqlite;
 
@@ -50,6 +51,21 @@ public sealed class DataSyncConnection : SqliteConnection
     public DataSyncConnection(DataSyncFactory factory, string? name = null)
         : base(ConnectionStringFor(name ?? (factory ?? throw new ArgumentNullException(nameof(factory))).DefaultDatabase)) =>
         (_factory, _name) = (factory, name ?? factory.DefaultDatabase);
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">It names another database: a connection stays with its own.</exception>
+    [AllowNull]
+    public override string ConnectionString
+    {
+        get => base.ConnectionString;
+        set
+        {
+            // The base sets it before there is a name.
+            if (_name is not null && !string.IsNullOrEmpty(value) && new SqliteConnectionStringBuilder(value).DataSource is var source && source != _name && source != _database?.Name)
+                throw new ArgumentException($"A connection of DataSync stays with its database, '{_name}'; make another one for '{source}'.", nameof(value));
+            base.ConnectionString = value;
+        }
+    }
 
     /// <summary>The database; null before the connection was opened for the first time.</summary>
     public DataSyncDatabase? DataSync => _database;
@@ -267,7 +283,7 @@ public sealed class DataSyncConnection : SqliteConnection
     private void Attach(DataSyncDatabase database)
     {
         database.ThrowIfUnreadable();
-        ConnectionString = new SqliteConnectionStringBuilder(ConnectionString) { DataSource = database.Name, Vfs = BlockVfs.Name, Pooling = false }.ToString();
+        base.ConnectionString = new SqliteConnectionStringBuilder(ConnectionString) { DataSource = database.Name, Vfs = BlockVfs.Name, Pooling = false }.ToString();
         _database = database;
         base.Open();
         database.SetUp(this);
