@@ -43,7 +43,7 @@ root.SetAction(async parsed =>
     ConsoleReport.Write(AnsiConsole.Console, report);
     Directory.CreateDirectory(options.OutputFolder);
     var chart = SvgChart.Create(report);
-    var libraries = Library.All.Concat(NativeBench.Stores).Concat(FirstUseBench.Apps).Where(library => report.Metrics.Any(block => block.Rows.Any(row => row.Library == library.Id))).ToList();
+    var libraries = RunReport.Libraries.Where(library => report.Metrics.Any(block => block.Rows.Any(row => row.Library == library.Id))).ToList();
     var markdown = MarkdownReport.Create(report, libraries, "results.svg");
     await WriteAsync(options.OutputFolder, "results.json", JsonReport.Create(report));
     await WriteAsync(options.OutputFolder, "results.md", markdown);

@@ -1,5 +1,5 @@
-using System.Diagnostics;
 using DataSync.MultiTab.Browser;
+using DataSync.MultiTab.Packages;
 
 namespace DataSync.Bench;
 
@@ -58,29 +58,17 @@ internal sealed class TemplateApp : IDisposable
     private async Task MakeAsync(bool hasDataSync)
     {
         var project = Path.Combine(folder, "FirstUse");
-        await DotnetAsync("new", "blazorwasm", "-o", project, "--no-restore");
+        await DotnetProcess.RunAsync(folder, "new", "blazorwasm", "-o", project, "--no-restore");
         if (hasDataSync)
         {
-            await DotnetAsync("add", project, "reference", Path.Combine(BenchHost.Repository, "src", "Vfs", "DataSync.Vfs.csproj"));
+            await DotnetProcess.RunAsync(folder, "add", project, "reference", Path.Combine(BenchHost.Repository, "src", "Vfs", "DataSync.Vfs.csproj"));
             await File.WriteAllTextAsync(Path.Combine(project, "Pages", "Home.razor"), Page);
             var program = Path.Combine(project, "Program.cs");
             var code = await File.ReadAllTextAsync(program);
             await File.WriteAllTextAsync(program, code.Replace("await builder.Build()", "builder.Services.AddDataSync();\nawait builder.Build()", StringComparison.Ordinal));
         }
 
-        await DotnetAsync("publish", project, "-o", Path.Combine(folder, "published"));
+        await DotnetProcess.RunAsync(folder, "publish", project, "-o", Path.Combine(folder, "published"));
         foreach (var file in Directory.GetFiles(Published, "*.br", SearchOption.AllDirectories)) File.Delete(file[..^".br".Length]);
-    }
-
-    private static async Task DotnetAsync(params string[] arguments)
-    {
-        var start = new ProcessStartInfo("dotnet", arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("MSBUILD", StringComparison.OrdinalIgnoreCase)).ToArray()) start.Environment.Remove(name);
-        start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
-        start.Environment["UseSharedCompilation"] = "false";
-        using var process = Process.Start(start)!;
-        var said = await Task.WhenAll(process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync()).WaitAsync(TimeSpan.FromMinutes(10));
-        await process.WaitForExitAsync();
-        if (process.ExitCode != 0) throw new BenchException($"'dotnet {string.Join(' ', arguments)}' ended with {process.ExitCode}: {string.Concat(said)}");
     }
 }

@@ -3,9 +3,12 @@ namespace DataSync.Bench;
 /// <summary>A run's results with their ratios, as they are written to JSON.</summary>
 internal sealed record RunReport(RunInfo Run, IReadOnlyList<Bar> Bars, IReadOnlyList<MetricBlock> Metrics)
 {
+    /// <summary>Whatever can have a row.</summary>
+    public static IEnumerable<Library> Libraries => [.. Library.All, .. NativeBench.Stores, .. FirstUseBench.Apps];
+
     public static RunReport Create(RunInfo info, Measurements results, BenchOptions options)
     {
-        var libraries = Library.All.Concat(NativeBench.Stores).Concat(FirstUseBench.Apps).Where(library => options.Only.Count == 0 || options.Only.Contains(library.Id) || library.Id.StartsWith("native", StringComparison.Ordinal) || FirstUseBench.Apps.Contains(library)).ToList();
+        var libraries = Libraries.Where(library => options.Only.Count == 0 || options.Only.Contains(library.Id) || library.Id.StartsWith("native", StringComparison.Ordinal) || FirstUseBench.Apps.Contains(library)).ToList();
         var blocks = new List<MetricBlock>();
         foreach (var metric in Metric.All.Where(metric => options.Runs(metric.Workload)))
         {

@@ -64,7 +64,7 @@ internal sealed class DataSyncDatabaseCreator(
 
     public override async Task DeleteAsync(CancellationToken cancellationToken = default)
     {
-        if (_connection.Options.Factory is not { } factory) throw new InvalidOperationException("At design time there is no database.");
+        var factory = _connection.Options.Factory;
         await _connection.DataSync.CloseAsync().ConfigureAwait(false);
         await factory.DeleteAsync(_connection.Options.Database, cancellationToken).ConfigureAwait(false);
     }

@@ -33,17 +33,16 @@ public static class DataSyncDatabaseFacadeExtensions
         ArgumentNullException.ThrowIfNull(migratedPast);
         if (database.GetService<IRelationalConnection>() is not DataSyncRelationalConnection { Options: var options } || database.GetService<IHistoryRepository>() is not DataSyncHistoryRepository history)
             throw new InvalidOperationException("The context does not use DataSync: give its options UseDataSync.");
-        var factory = options.Factory ?? throw new InvalidOperationException("The context was made for design time (UseDataSync without a factory), so it has no database.");
         var known = database.GetService<IMigrationsAssembly>().Migrations.Keys;
-        var watch = new MigrationWatch(await factory.OpenAsync(options.Database, cancellationToken).ConfigureAwait(false), history.Table, history.ListText, [.. known], migratedPast);
+        var watch = new MigrationWatch(await options.Factory.OpenAsync(options.Database, cancellationToken).ConfigureAwait(false), history.Table, history.ListText, [.. known], migratedPast);
         return await watch.BeginAsync(cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Looks for migrations that are not known here.</summary>
     private sealed class MigrationWatch(DataSyncDatabase database, string table, string list, HashSet<string> known, Func<IReadOnlyList<string>, Task> migratedPast)
     {
-        private int _told;
-        private bool _isThere;
+        private string[] _told = [];
+        private bool _isNews;
 
         public async Task<IDisposable> BeginAsync(CancellationToken cancellationToken)
         {
@@ -52,7 +51,12 @@ public static class DataSyncDatabaseFacadeExtensions
             var subscription = database.Subscribe(async commit =>
             {
                 await first.Task.ConfigureAwait(false);
-                if (!commit.IsLocal && commit.Position.Marker >= database.Marker) await LookAsync(CancellationToken.None).ConfigureAwait(false);
+
+                // The last one that has come may be this tab's own, behind one of another tab.
+                _isNews |= !commit.IsLocal;
+                if (!_isNews || commit.Position.Marker < database.Marker) return;
+                _isNews = false;
+                await LookAsync(CancellationToken.None).ConfigureAwait(false);
             });
             try
             {
@@ -70,11 +74,11 @@ public static class DataSyncDatabaseFacadeExtensions
 
         private async Task LookAsync(CancellationToken cancellationToken)
         {
-            _isThere = _isThere || (await database.QueryAsync<long>("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = $table", new { table }, cancellationToken).ConfigureAwait(false))[0] > 0;
-            if (!_isThere) return;
-            var unknown = (await database.QueryAsync<string>(list, cancellationToken: cancellationToken).ConfigureAwait(false)).Where(id => !known.Contains(id)).ToArray();
-            if (unknown.Length == _told) return;
-            _told = unknown.Length;
+            var tables = await database.QueryAsync<string>("SELECT name FROM sqlite_schema WHERE type = 'table' AND name = $table", new { table }, cancellationToken).ConfigureAwait(false);
+            var applied = tables.Count == 0 ? [] : await database.QueryAsync<string>(list, cancellationToken: cancellationToken).ConfigureAwait(false);
+            string[] unknown = [.. applied.Where(id => !known.Contains(id))];
+            if (unknown.SequenceEqual(_told)) return;
+            _told = unknown;
             if (unknown.Length > 0) await migratedPast(unknown).ConfigureAwait(false);
         }
     }

@@ -9,8 +9,10 @@ internal sealed class DataSyncOptionsExtension(DataSyncFactory? factory, string?
 {
     private ExtensionInfo? _info;
 
-    /// <summary>Opens it; null at design time.</summary>
-    public DataSyncFactory? Factory => factory;
+    /// <summary>Opens it.</summary>
+    /// <exception cref="InvalidOperationException">At design time there is none.</exception>
+    public DataSyncFactory Factory =>
+        factory ?? throw new InvalidOperationException("The context was made for design time (UseDataSync without a factory), so it has no database. Give UseDataSync the DataSyncFactory.");
 
     /// <summary>The database's name.</summary>
     public string Database => database ?? factory?.DefaultDatabase ?? "app.db";

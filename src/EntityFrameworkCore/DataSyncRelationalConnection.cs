@@ -24,12 +24,11 @@ internal sealed class DataSyncRelationalConnection(
 
     protected override DbConnection CreateDbConnection()
     {
-        var connection = new DataSyncConnection(
-            Options.Factory ?? throw new InvalidOperationException("The context was made for design time (UseDataSync without a factory), so it has no database. Give UseDataSync the DataSyncFactory."),
-            Options.Database);
+        var connection = new DataSyncConnection(Options.Factory, Options.Database);
 
         // Set by the application before there was a connection: it says so when the string names another database.
-        if (ConnectionString is { Length: > 0 } text) connection.ConnectionString = new SqliteConnectionStringBuilder(connection.ConnectionString) { DataSource = new SqliteConnectionStringBuilder(text).DataSource }.ToString();
+        if (ConnectionString is { Length: > 0 } text && text != Options.ConnectionString)
+            connection.ConnectionString = new SqliteConnectionStringBuilder(connection.ConnectionString) { DataSource = new SqliteConnectionStringBuilder(text).DataSource }.ToString();
 
         // Registers EF Core's functions and collations on it: the provider does so with a connection that it is given.
         _ = new SqliteRelationalConnection(

@@ -44,6 +44,15 @@ public sealed class IndexedDbFailures : StoreSuite
     }
 
     [Fact]
+    public async Task It_is_waited_for_longer_still_where_the_page_itself_is_late()
+    {
+        IndexedDbSource.Delay(10 * _options.BlockedTimeout.TotalMilliseconds);
+        await Assert.ThrowsAsync<StorageUnavailableException>(OpenAsync);
+        await using var late = _source.NewStore(_options, new LateTime());
+        await late.OpenAsync(None);
+    }
+
+    [Fact]
     public async Task A_browser_that_never_answers_is_called_slow_and_not_blocked()
     {
         IndexedDbSource.Delay(int.MaxValue);
@@ -239,6 +248,12 @@ public sealed class IndexedDbFailures : StoreSuite
     }
 
     private protected override IBlockStore NewStore() => _source.NewStore(_options);
+
+    /// <summary>A clock by which every timer takes twice its time.</summary>
+    private sealed class LateTime : TimeProvider
+    {
+        public override long GetTimestamp() => 2 * base.GetTimestamp();
+    }
 
     private sealed class FailingSink(int after, CancellationTokenSource? cancel = null) : IStoreReadSink
     {

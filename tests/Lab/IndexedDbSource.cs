@@ -22,7 +22,7 @@ internal sealed partial class IndexedDbSource(string? name = null) : IStoreSourc
 
     public IBlockStore NewStore() => NewStore(new());
 
-    public IBlockStore NewStore(IndexedDbOptions options) => new IndexedDbBlockStore(_name, options);
+    public IBlockStore NewStore(IndexedDbOptions options, TimeProvider? time = null) => new IndexedDbBlockStore(_name, options, time);
 
     public async ValueTask<byte[]?> GetRecordAsync(StoreRecordKind kind, long key) =>
         await GetAsync(Database, kind.ToString(), key) is { } base64 ? Convert.FromBase64String(base64) : null;
