@@ -309,6 +309,7 @@ internal sealed class CommitPipeline : IAsyncDisposable
 
     private void OnHeartbeat(object? sender, EventArgs e) => _core.Gate.Run(() =>
     {
+        _core.OnHeartbeat();
         if (_core.IsStopped || !_image.IsOpen) return;
         Metrics.OnImage(Storage.ChainLength, LogRecords, LogBytes);
         _slots.RenewTurn(); // before the leader looks for turns that were held too long
@@ -352,9 +353,8 @@ internal sealed class CommitPipeline : IAsyncDisposable
             case CommitMessageKind.Refused when _peers.IsFromLeader(message):
                 _outbox.OnRefused(message.Position.Commit, message.Code, message.Text, message.Durable);
                 break;
-            case CommitMessageKind.TurnGrant when _peers.IsFromLeader(message):
-                if (message.ReadCommits(verifyBlocks: false) is { } accepted)
-                    _slots.OnTurnGranted(new TurnGrant(message.Turn, message.Position, message.Durable, accepted));
+            case CommitMessageKind.TurnGrant when _peers.IsFromLeader(message) && message.ReadCommits(verifyBlocks: false) is { } accepted:
+                _slots.OnTurnGranted(new TurnGrant(message.Turn, message.Position, message.Durable, accepted));
                 break;
             case CommitMessageKind.Missing when _peers.IsFromLeader(message):
                 _outbox.SendBytes(message.Position);

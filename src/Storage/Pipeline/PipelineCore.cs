@@ -9,7 +9,15 @@ namespace DataSync.Storage;
 internal sealed class PipelineCore(TabCoordinator coordinator, PipelineOptions options, TimeProvider time, ILogger logger, PipelineSources sources)
     : IDisposable
 {
+    /// <summary>Without a heartbeat for longer than this the tab stood still: it was frozen or stopped, or the machine slept.</summary>
+    private static readonly TimeSpan LongestGap = TimeSpan.FromSeconds(5);
+
+    /// <summary>More than can lie within one wait that is not overdue.</summary>
+    private const int MaxStandstills = 128;
+
     private readonly CancellationTokenSource _closing = new();
+    private readonly List<(long End, TimeSpan Length)> _standstills = [];
+    private long _heartbeat = time.GetTimestamp();
 
     /// <summary>The one lock of the pipeline; every part's state is guarded by it.</summary>
     public PipelineGate Gate { get; } = new(sources, error => Log.HandlerFailed(logger, "a completion", error));
@@ -68,8 +76,32 @@ internal sealed class PipelineCore(TabCoordinator coordinator, PipelineOptions o
     /// <summary>Whether something has been waited for so long that its question is asked again.</summary>
     public bool IsLate(long since) => Since(since) >= options.ResendAfter;
 
-    /// <summary>Whether something has been waited for so long that it is given up.</summary>
-    public bool IsOverdue(long since) => Since(since) > options.WriteTimeout;
+    /// <summary>Whether something has been waited for so long that it is given up. While the tab stood still nobody's answer could reach it.</summary>
+    public bool IsOverdue(long since)
+    {
+        var waited = Since(since);
+        if (waited <= options.WriteTimeout) return false;
+        foreach (var (end, length) in _standstills)
+        {
+            if (end <= since) continue;
+            var within = time.GetElapsedTime(since, end);
+            waited -= within < length ? within : length;
+        }
+
+        return waited > options.WriteTimeout;
+    }
+
+    /// <summary>At each heartbeat, before anything is looked at.</summary>
+    public void OnHeartbeat()
+    {
+        if (Since(_heartbeat) - LongestGap is var missed && missed > TimeSpan.Zero)
+        {
+            if (_standstills.Count == MaxStandstills) _standstills.RemoveAt(0);
+            _standstills.Add((Now, missed));
+        }
+
+        _heartbeat = Now;
+    }
 
     /// <summary>Retries with growing pauses that differ from tab to tab, so that tabs do not ask in step.</summary>
     public RetryStrategyOptions MakeRetry(int attempts, TimeSpan delay)

@@ -289,6 +289,44 @@ public sealed class PipelineTests : IDisposable
         Assert.Equal([9UL], tabs[1].List());
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_write_that_was_on_its_way_when_its_tab_stood_still_is_not_given_up_when_it_goes_on(bool leads)
+    {
+        _cluster.Open(2);
+        var tab = leads ? _cluster.Leader : _cluster.Live.Single(t => !t.Pipeline.IsLeading);
+        tab.Store.Before = _ => Task.Delay(TimeSpan.FromMilliseconds(50), tab.Platform.Clock);
+        var write = _cluster.Start(() => tab.AppendAsync(7));
+        _cluster.Run(0.0001);
+        Assert.False(write.IsCompleted);
+        tab.Platform.Hang();
+        _cluster.Run(60);
+        tab.Platform.Thaw();
+
+        _cluster.Wait(write);
+
+        Assert.Equal([7UL], tab.List());
+    }
+
+    [Fact]
+    public void A_write_that_nobody_answers_is_given_up_also_in_a_tab_that_rarely_runs()
+    {
+        _cluster.Open(2);
+        var tab = _cluster.Live.Single(t => !t.Pipeline.IsLeading);
+        _cluster.Route = () => [];
+        var write = _cluster.Start(() => tab.AppendAsync(7));
+        for (var minute = 0; minute < 10 && !write.IsCompleted; minute++)
+        {
+            tab.Platform.Hang();
+            _cluster.Run(60);
+            tab.Platform.Thaw();
+            _cluster.Run(1.5);
+        }
+
+        Assert.IsType<NoLeaderException>(write.Exception?.InnerException);
+    }
+
     [Fact]
     public void A_turn_whose_tab_dies_is_taken_back_at_once()
     {
