@@ -5,17 +5,22 @@ using DataSync.EntityFrameworkCore;
 using DataSync.Vfs;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace DataSync.Bench.Client;
 
 /// <summary>W12, written as an application would write it.</summary>
 internal static partial class Steps
 {
+    public const string Database = "w12";
+
     private static DataSyncDatabase? database;
+    private static IDbContextFactory<RowContext>? pool;
     private static DbContextOptions<RowContext>? options;
 
     /// <summary>Set when .NET has started.</summary>
-    public static TaskCompletionSource<DataSyncFactory> Databases { get; } = new();
+    public static TaskCompletionSource<IServiceProvider> Services { get; } = new();
 
     [JSExport]
     internal static async Task<string> Run(string name, string json)
@@ -23,7 +28,7 @@ internal static partial class Steps
         var arguments = JsonSerializer.Deserialize(json, StepJson.Default.StepOptions)!;
         var result = name switch
         {
-            "open" => await OpenAsync(arguments),
+            "open" => await OpenAsync(),
             "saveOne" => await SaveOneAsync(arguments),
             "saveMany" => await SaveManyAsync(arguments),
             _ => throw new ArgumentException($"there is no step {name}"),
@@ -31,13 +36,15 @@ internal static partial class Steps
         return JsonSerializer.Serialize(result, StepJson.Default.StepResult);
     }
 
-    private static async Task<StepResult> OpenAsync(StepOptions arguments)
+    private static async Task<StepResult> OpenAsync()
     {
-        var factory = await Databases.Task;
-        database = await factory.OpenAsync(arguments.Database);
+        var services = await Services.Task;
+        var factory = services.GetRequiredService<DataSyncFactory>();
+        pool = services.GetRequiredService<IDbContextFactory<RowContext>>();
         var builder = new DbContextOptionsBuilder<RowContext>();
-        builder.UseDataSync(factory, arguments.Database);
+        builder.UseDataSync(factory, Database);
         options = builder.Options;
+        database = await factory.OpenAsync(Database);
         await database.ExecuteAsync(Row.Create);
         return new([]);
     }
@@ -46,35 +53,46 @@ internal static partial class Steps
     {
         await using var memory = await OpenMemoryAsync();
         var inMemory = OptionsOf(memory);
+        var poolInMemory = new PooledDbContextFactory<RowContext>(inMemory);
 
         // By turns, so that what changes meanwhile meets all.
         var id = arguments.FirstId;
-        List<double> executed = [], saved = [], savedInMemory = [];
+        List<double> executed = [], saved = [], savedInMemory = [], ordinary = [], ordinaryInMemory = [];
         for (var i = -arguments.Warm; i < arguments.Count; i++)
         {
             var row = Row.Make(id++);
             Add(executed, i, await TimeAsync(() => database!.ExecuteAsync(Row.Insert, new { id = row.Id, name = row.Name, value = row.Value, payload = row.Payload })));
             row = Row.Make(id++);
-            Add(saved, i, await TimeAsync(() => SaveAsync(options!, row)));
-            Add(savedInMemory, i, await TimeAsync(() => SaveAsync(inMemory, row)));
+            Add(saved, i, await TimeAsync(() => SaveAsync(pool!.CreateDbContext, row)));
+            Add(savedInMemory, i, await TimeAsync(() => SaveAsync(poolInMemory.CreateDbContext, row)));
+            row = Row.Make(id++);
+            Add(ordinary, i, await TimeAsync(() => SaveAsync(() => new RowContext(options!), row)));
+            Add(ordinaryInMemory, i, await TimeAsync(() => SaveAsync(() => new RowContext(inMemory), row)));
         }
 
         await CheckAsync(arguments.FirstId, id);
-        return new(new() { [$"w12.execute.{arguments.Metric}"] = executed, [$"w12.save.{arguments.Metric}"] = saved, [$"w12.memory.{arguments.Metric}"] = savedInMemory });
+        return new(new()
+        {
+            [$"w12.execute.{arguments.Metric}"] = executed,
+            [$"w12.save.{arguments.Metric}"] = saved,
+            [$"w12.memory.{arguments.Metric}"] = savedInMemory,
+            [$"w12.ordinary.{arguments.Metric}"] = ordinary,
+            [$"w12.ordinaryMemory.{arguments.Metric}"] = ordinaryInMemory,
+        });
     }
 
     private static async Task<StepResult> SaveManyAsync(StepOptions arguments)
     {
         await using var memory = await OpenMemoryAsync();
-        var inMemory = OptionsOf(memory);
+        var poolInMemory = new PooledDbContextFactory<RowContext>(OptionsOf(memory));
         var id = arguments.FirstId;
         List<double> many = [], manyInMemory = [];
         for (var i = -1; i < arguments.Samples; i++)
         {
             var rows = Row.Make(id, arguments.Rows);
             id += arguments.Rows;
-            Add(manyInMemory, i, await TimeAsync(() => SaveAsync(inMemory, rows)));
-            Add(many, i, await TimeAsync(() => SaveAsync(options!, rows)));
+            Add(manyInMemory, i, await TimeAsync(() => SaveAsync(poolInMemory.CreateDbContext, rows)));
+            Add(many, i, await TimeAsync(() => SaveAsync(pool!.CreateDbContext, rows)));
         }
 
         await CheckAsync(arguments.FirstId, id);
@@ -94,14 +112,14 @@ internal static partial class Steps
 
     private static async Task CheckAsync(long from, long to)
     {
-        await using var context = new RowContext(options!);
+        await using var context = await pool!.CreateDbContextAsync();
         var count = await context.Set<Row>().CountAsync(row => row.Id >= from && row.Id < to);
         if (count != to - from) throw new InvalidOperationException($"wrong answer: {count} rows of {to - from}");
     }
 
-    private static async Task SaveAsync(DbContextOptions<RowContext> into, params Row[] rows)
+    private static async Task SaveAsync(Func<RowContext> create, params Row[] rows)
     {
-        await using var context = new RowContext(into);
+        await using var context = create();
         context.AddRange(rows);
         await context.SaveChangesAsync();
     }

@@ -47,8 +47,10 @@ internal sealed record Metric(string Id, string Workload, string Title, string U
         .. EntityFramework.Roles.SelectMany(role => new Metric[]
         {
             new($"w12.execute.{role}", "w12", $"W12, {role}: one insert with ExecuteAsync", IsForAll: false),
-            new($"w12.save.{role}", "w12", $"W12, {role}: the same with SaveChangesAsync", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.execute.{role}", IsForAll: false),
-            new($"w12.memory.{role}", "w12", $"W12, {role}: the same with SaveChangesAsync, EF Core's provider in memory", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.execute.{role}", IsForAll: false),
+            new($"w12.save.{role}", "w12", $"W12, {role}: the same with SaveChangesAsync, a pooled context", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.execute.{role}", IsForAll: false),
+            new($"w12.memory.{role}", "w12", $"W12, {role}: the same, EF Core's provider in memory, a pooled context", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.execute.{role}", IsForAll: false),
+            new($"w12.ordinary.{role}", "w12", $"W12, {role}: the same with SaveChangesAsync, a new context", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.execute.{role}", IsForAll: false),
+            new($"w12.ordinaryMemory.{role}", "w12", $"W12, {role}: the same, EF Core's provider in memory, a new context", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.execute.{role}", IsForAll: false),
             new($"w12.memory1000.{role}", "w12", $"W12, {role}: SaveChangesAsync of 1,000 entities, EF Core's provider in memory", IsForAll: false),
             new($"w12.save1000.{role}", "w12", $"W12, {role}: SaveChangesAsync of 1,000 entities", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.memory1000.{role}", IsForAll: false),
         }),

@@ -17,7 +17,7 @@ internal static class EntityFramework
         for (var tab = 0; tab < Roles.Count; tab++)
         {
             var page = await run.Browser.OpenPageAsync();
-            await run.Browser.StepAsync(page, "open", new { database = "w12" });
+            await run.Browser.StepAsync(page, "open", new { });
             var (firstId, metric) = ((tab + 1) * 1_000_000, Roles[tab]);
             run.Add(await run.Browser.StepAsync(page, "saveOne", new { firstId, count = run.Options.TabWrites, warm = run.Options.Warm / 4, metric }));
             run.Add(await run.Browser.StepAsync(page, "saveMany", new { firstId = firstId + 500_000, rows = 1000, samples = run.Options.Samples, metric }));

@@ -3,6 +3,8 @@ using DataSync.Vfs;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Diagnostics;
+using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Sqlite.Infrastructure.Internal;
 using Microsoft.EntityFrameworkCore.Sqlite.Storage.Internal;
 using Microsoft.EntityFrameworkCore.Storage;
 
@@ -31,9 +33,19 @@ internal sealed class DataSyncRelationalConnection(
             connection.ConnectionString = new SqliteConnectionStringBuilder(connection.ConnectionString) { DataSource = new SqliteConnectionStringBuilder(text).DataSource }.ToString();
 
         // Registers EF Core's functions and collations on it: the provider does so with a connection that it is given.
-        _ = new SqliteRelationalConnection(
-            _dependencies with { ContextOptions = new DbContextOptionsBuilder().UseSqlite(connection).Options }, _commands, _logger);
+        _ = new SqliteRelationalConnection(_dependencies with { ContextOptions = new OptionsOf(connection) }, _commands, _logger);
         if (CommandTimeout is { } timeout) connection.DefaultTimeout = timeout;
         return connection;
+    }
+
+    /// <summary>Options of which only the connection matters. Made for each context, so without the ado of a builder.</summary>
+    private sealed class OptionsOf(DbConnection connection) : IDbContextOptions
+    {
+        private readonly IDbContextOptionsExtension _extension = new SqliteOptionsExtension().WithConnection(connection);
+
+        public IEnumerable<IDbContextOptionsExtension> Extensions => [_extension];
+
+        public TExtension? FindExtension<TExtension>()
+            where TExtension : class, IDbContextOptionsExtension => _extension as TExtension;
     }
 }

@@ -10,6 +10,8 @@ public sealed partial class DataSyncDatabase
     // Readers of this tab leave soon, and say nothing when they do.
     private static readonly TimeSpan UnlockPause = TimeSpan.FromMilliseconds(10);
 
+    private readonly HashSet<string> _pools = [];
+
     /// <summary>Makes a connection whose asynchronous members work in every tab; it is not opened yet. Dispose it before this.</summary>
     public DataSyncConnection CreateConnection() => new(this);
 
@@ -22,8 +24,35 @@ public sealed partial class DataSyncDatabase
         _pipeline.ThrowIfUnreadable();
     }
 
-    /// <summary>Sets a connection up as DataSync's own are.</summary>
-    internal void SetUp(SqliteConnection connection) => CachedConnection.SetUp(connection, CachedConnection.Pragmas, _options.ConfigureConnection);
+    /// <summary>Sets a connection up as DataSync's own are; one that stands on a pooled handle needs only what goes with a connection.</summary>
+    internal void SetUp(SqliteConnection connection, bool isNew)
+    {
+        if (isNew) CachedConnection.SetUp(connection, CachedConnection.Pragmas, _options.ConfigureConnection);
+        else _options.ConfigureConnection?.Invoke(connection);
+    }
+
+    /// <summary>Connections with this string are pooled: their handles are closed with the database.</summary>
+    /// <exception cref="ObjectDisposedException">It was closed.</exception>
+    internal void Pools(string connectionString)
+    {
+        lock (_pools)
+        {
+            ObjectDisposedException.ThrowIf(_closed, this);
+            _pools.Add(connectionString);
+        }
+    }
+
+    private void ClearPools()
+    {
+        lock (_pools)
+        {
+            foreach (var connectionString in _pools)
+            {
+                using var any = new SqliteConnection(connectionString);
+                SqliteConnection.ClearPool(any);
+            }
+        }
+    }
 
     /// <summary>Returns when some tab leads, or as long after as the options say.</summary>
     internal async Task WaitForLeaderAsync(CancellationToken cancellationToken)

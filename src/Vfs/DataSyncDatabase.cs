@@ -303,6 +303,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         AutoSync.Dispose();
         _writer?.Dispose();
         lock (_readLock) _reader?.Dispose();
+        ClearPools();
         if (_writer is not null) BlockVfs.Shared.Unregister(Name);
         await _pipeline.DisposeAsync().ConfigureAwait(false);
         await Coordinator.DisposeAsync().ConfigureAwait(false);

@@ -25,6 +25,11 @@ public sealed class BrowserConnections : ConnectionContract
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
 }
 
+public sealed class BrowserConnectionPool : ConnectionPoolContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
+}
+
 public sealed class BrowserDapper : DapperContract
 {
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);

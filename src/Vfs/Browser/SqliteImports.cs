@@ -108,7 +108,7 @@ internal static partial class SqliteImports
     [JSImport(Raw + "column_origin_name", Module)] public static partial int ColumnOriginName(int statement, int index);
 
     // Functions, values, hooks.
-    [JSImport(Raw + "create_function_v2", Module)] public static partial int CreateFunction(int db, int name, int arguments, int flags, int id, int scalar, int step, int final, int destroy);
+    [JSImport("createFunction", Module)] public static partial int CreateFunction(int db, int netName, int count, int flags, int id, bool isAggregate);
     [JSImport(Raw + "create_collation_v2", Module)] public static partial int CreateCollation(int db, int name, int flags, int id, int compare, int destroy);
     [JSImport(Raw + "value_type", Module)] public static partial int ValueType(int value);
     [JSImport(Raw + "value_int", Module)] public static partial int ValueInt(int value);

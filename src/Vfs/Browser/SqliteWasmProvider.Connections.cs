@@ -17,6 +17,7 @@ internal sealed unsafe partial class SqliteWasmProvider
     {
         var code = SqliteImports.Close((int)db);
         _explanations.Remove((int)db);
+        _altered.Remove((int)db);
         ReleaseHooks((int)db);
         return code;
     }
@@ -58,7 +59,11 @@ internal sealed unsafe partial class SqliteWasmProvider
 
     int ISQLite3Provider.sqlite3_busy_timeout(sqlite3 db, int ms) => SqliteImports.BusyTimeout(Handle(db), ms);
 
-    int ISQLite3Provider.sqlite3_limit(sqlite3 db, int id, int newVal) => SqliteImports.Limit(Handle(db), id, newVal);
+    int ISQLite3Provider.sqlite3_limit(sqlite3 db, int id, int newVal)
+    {
+        if (newVal >= 0) _altered.Add(Handle(db));
+        return SqliteImports.Limit(Handle(db), id, newVal);
+    }
 
     int ISQLite3Provider.sqlite3_db_status(sqlite3 db, int op, out int current, out int highest, int resetFlg)
     {
@@ -75,6 +80,7 @@ internal sealed unsafe partial class SqliteWasmProvider
 
     int ISQLite3Provider.sqlite3_db_config(sqlite3 db, int op, int val, out int result)
     {
+        if (val >= 0) _altered.Add(Handle(db));
         var code = SqliteImports.DbConfigInt(Handle(db), op, val, Out(0));
         result = code == SqliteResult.Ok ? ReadOut(0) : 0;
         return code;

@@ -84,18 +84,11 @@ internal sealed unsafe partial class SqliteWasmProvider
 
     private int CreateFunction(sqlite3 db, byte[] name, int arguments, int flags, object? function, bool isAggregate)
     {
-        using var nameText = new Argument(name);
-        if (function is null) return Explain(Handle(db), SqliteImports.CreateFunction(Handle(db), nameText.At, arguments, flags | Utf8, 0, 0, 0, 0, 0));
-        var code = SqliteImports.CreateFunction(
-            Handle(db),
-            nameText.At,
-            arguments,
-            flags | Utf8,
-            SqliteExports.Register(function),
-            isAggregate ? 0 : SqliteImports.PointerOf("scalar"),
-            isAggregate ? SqliteImports.PointerOf("step") : 0,
-            isAggregate ? SqliteImports.PointerOf("final") : 0,
-            SqliteImports.PointerOf("destroy"));
-        return Explain(Handle(db), code);
+        if (function is not null) NoticeName(db, name);
+        fixed (byte* at = name)
+        {
+            var id = function is null ? 0 : SqliteExports.Register(function);
+            return Explain(Handle(db), SqliteImports.CreateFunction(Handle(db), (int)at, arguments, flags | Utf8, id, isAggregate));
+        }
     }
 }

@@ -25,31 +25,30 @@ namespace DataSync.Vfs;
 /// </para>
 /// <para>
 /// One caller at a time, as every <see cref="DbConnection"/>; open as many as you like, and dispose them before the database. Make commands with
-/// <see cref="CreateCommand"/>: a <see cref="SqliteCommand"/> that was constructed otherwise does not wait.
+/// <see cref="CreateCommand"/>: a <see cref="SqliteCommand"/> that was constructed otherwise does not wait. In the browser one that is closed leaves its SQLite
+/// handle to the next, unless it changed what that one would notice (a pragma, a temporary table, a hook), or its connection string says <c>Pooling=False</c>.
 /// </para>
 /// </remarks>
 public sealed class DataSyncConnection : SqliteConnection
 {
     private readonly DataSyncFactory? _factory;
     private readonly string _name;
-    private readonly CommandKinds _kinds = new();
     private readonly List<SqliteDataReader> _readers = [];
     private DataSyncDatabase? _database;
+    private PooledHandle? _handle;
+    private string? _attached;
     private DataSyncTransaction? _transaction;
     private WriteUnit? _unit;
 
-    // Of one that waits for others' locks: longer than anybody should hold them.
-    private const int DefaultTimeout_s = 30;
-
     /// <summary>Makes a connection to a database that is open; it is not opened yet.</summary>
     public DataSyncConnection(DataSyncDatabase database)
-        : base(ConnectionStringFor((database ?? throw new ArgumentNullException(nameof(database))).Name)) => (_database, _name) = (database, database.Name);
+        : base(PooledHandle.ConnectionStringFor((database ?? throw new ArgumentNullException(nameof(database))).Name)) => (_database, _name) = (database, database.Name);
 
     /// <summary>Makes a connection that opens the database first, or shares it where the factory has it open.</summary>
     /// <param name="factory">Of this tab.</param>
     /// <param name="name">The database; null for <see cref="DataSyncOptions.DefaultDatabase"/>.</param>
     public DataSyncConnection(DataSyncFactory factory, string? name = null)
-        : base(ConnectionStringFor(name ?? (factory ?? throw new ArgumentNullException(nameof(factory))).DefaultDatabase)) =>
+        : base(PooledHandle.ConnectionStringFor(name ?? (factory ?? throw new ArgumentNullException(nameof(factory))).DefaultDatabase)) =>
         (_factory, _name) = (factory, name ?? factory.DefaultDatabase);
 
     /// <inheritdoc/>
@@ -71,7 +70,7 @@ public sealed class DataSyncConnection : SqliteConnection
     public DataSyncDatabase? DataSync => _database;
 
     /// <summary>Which schema it has in memory.</summary>
-    internal SchemaWatch Schema { get; } = new();
+    internal SchemaWatch Schema => _handle!.Schema;
 
     /// <summary>Opens it, where the database is open in this tab.</summary>
     /// <exception cref="InvalidOperationException">It is not: <see cref="OpenAsync"/> opens it.</exception>
@@ -101,7 +100,7 @@ public sealed class DataSyncConnection : SqliteConnection
         (_unit, _transaction) = (null, null);
         try
         {
-            base.Close();
+            if (State == ConnectionState.Open) Detach();
         }
         finally
         {
@@ -179,7 +178,7 @@ public sealed class DataSyncConnection : SqliteConnection
         var database = OpenDatabase(nameof(SqliteCommand.ExecuteNonQueryAsync));
         if (_unit is null && !this.InTransaction())
         {
-            switch (_kinds.Of(this, sql))
+            switch (_handle!.Kinds.Of(this, sql))
             {
                 case CommandKind.Writes:
                     return await database.CommitOnAsync(this, sql, run, cancellationToken).ConfigureAwait(false);
@@ -213,7 +212,7 @@ public sealed class DataSyncConnection : SqliteConnection
     /// <summary>Runs a command that cannot wait.</summary>
     internal T Run<T>(string sql, string asynchronous, Func<T> run)
     {
-        if (State != ConnectionState.Open || _unit is not null || this.InTransaction() || _kinds.Of(this, sql) == CommandKind.Reads)
+        if (_handle is null || _unit is not null || this.InTransaction() || _handle.Kinds.Of(this, sql) == CommandKind.Reads)
         {
             _unit?.Touch();
             var result = run();
@@ -233,7 +232,7 @@ public sealed class DataSyncConnection : SqliteConnection
     }
 
     /// <summary>Whether a command is a commit of its own.</summary>
-    internal bool IsCommit(string sql) => State == ConnectionState.Open && _unit is null && !this.InTransaction() && _kinds.Of(this, sql) == CommandKind.Writes;
+    internal bool IsCommit(string sql) => _handle is not null && _unit is null && !this.InTransaction() && _handle.Kinds.Of(this, sql) == CommandKind.Writes;
 
     /// <summary>Whether it holds SQLite's shared lock, or more, as far as can be told: it is in a transaction, or in the middle of a query.</summary>
     internal bool IsReading
@@ -283,14 +282,44 @@ public sealed class DataSyncConnection : SqliteConnection
     private void Attach(DataSyncDatabase database)
     {
         database.ThrowIfUnreadable();
-        base.ConnectionString = new SqliteConnectionStringBuilder(ConnectionString) { DataSource = database.Name, Vfs = BlockVfs.Name, Pooling = false }.ToString();
-        _database = database;
+        if (_database != database || ConnectionString != _attached)
+        {
+            base.ConnectionString = ConnectionString == PooledHandle.ConnectionStringFor(_name)
+                ? PooledHandle.ConnectionStringFor(database.Name)
+                : PooledHandle.ConnectionStringFrom(ConnectionString, database.Name);
+            (_database, _attached) = (database, ConnectionString);
+        }
+
         base.Open();
-        database.SetUp(this);
+        try
+        {
+            if (PooledHandle.Of(this) is { } pooled && pooled.Database != database)
+            {
+                // Left over from one that was closed while somebody opened a connection.
+                ClearPool(this);
+                base.Close();
+                base.Open();
+            }
+
+            _handle = PooledHandle.Take(this, database);
+        }
+        catch
+        {
+            ClearPool(this);
+            base.Close();
+            throw;
+        }
     }
 
-    private static string ConnectionStringFor(string name) =>
-        new SqliteConnectionStringBuilder(CachedConnection.ConnectionString(name)) { DefaultTimeout = DefaultTimeout_s }.ToString();
+    // Microsoft.Data.Sqlite keeps what is below for the next one, as long as nobody could notice.
+    private void Detach()
+    {
+        if (Transaction is { } transaction) DataSyncDatabase.End(transaction);
+        this.RollBack();
+        if (PooledHandle.IsAltered(this)) ClearPool(this);
+        _handle = null;
+        base.Close();
+    }
 
     private SqliteException Refused(string asynchronous, SqliteException? error) => new(
         $"This tab may not write at this moment without waiting ({(error is not null ? VfsFailure.Last ?? error.Message : _database!.Coordinator.LeaderId is null ? "no tab leads yet" : "another tab leads")}). Await {asynchronous}: it waits, in every tab.",

@@ -37,6 +37,13 @@ export async function initialize(vfsName) {
 /** The number by which SQLite calls one of the callbacks below. */
 export const pointerOf = name => pointers[name];
 
+/** Registers a function of C#'s under a name that ends with a zero, or takes it away: id 0. */
+export function createFunction(db, netName, count, flags, id, isAggregate) {
+  const { scalar, step, final, destroy } = pointers, of = pointer => id ? pointer : 0;
+  return raw.sqlite3_create_function_v2(
+    db, passName(netName), count, flags, id, isAggregate ? 0 : of(scalar), isAggregate ? of(step) : 0, isAggregate ? of(final) : 0, of(destroy));
+}
+
 /** Bytes of memory that SQLite's module has. */
 export const heapSize = () => heap().byteLength;
 
@@ -80,10 +87,12 @@ export function prepare(db, netSql, size, flags, netOut) {
 }
 
 /** The index of a parameter whose name ends with a zero. */
-export function parameterIndex(statement, netName) {
+export const parameterIndex = (statement, netName) => raw.sqlite3_bind_parameter_index(statement, passName(netName));
+
+function passName(netName) {
   const size = netHeap().indexOf(0, netName >>> 0) + 1 - (netName >>> 0);
   copy(heap(), reserve(size), netHeap(), netName >>> 0, size);
-  return raw.sqlite3_bind_parameter_index(statement, scratch);
+  return scratch;
 }
 
 function passBytes(call, a, b, netAt, size) {

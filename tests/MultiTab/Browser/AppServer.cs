@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Net.WebSockets;
+using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -18,7 +20,8 @@ public sealed record PublishedApp(string Path, string Folder);
 /// </summary>
 public sealed partial class AppServer : IAsyncDisposable
 {
-    /// <summary>Where pages post what is for <see cref="Told"/>.</summary>
+    /// <summary>Where a page's WebSocket sends what is for <see cref="Told"/>, a text each; the answer comes when it was taken.</summary>
+    /// <remarks>Not fetch: in WebKit one waits as long as another tab is stopped that was in the middle of its own.</remarks>
     public const string ToldPath = "/told";
 
     private static readonly FileExtensionContentTypeProvider ContentTypes = new()
@@ -33,14 +36,10 @@ public sealed partial class AppServer : IAsyncDisposable
     private AppServer(WebApplication app)
     {
         this.app = app;
-        app.MapPost(ToldPath, async (HttpRequest request) =>
-        {
-            using var reader = new StreamReader(request.Body);
-            Told?.Invoke(await reader.ReadToEndAsync());
-        });
+        app.Map(ToldPath, ListenAsync);
     }
 
-    /// <summary>What a page has posted to <see cref="ToldPath"/>, before it gets its answer.</summary>
+    /// <summary>What a page has sent to <see cref="ToldPath"/>, before it gets its answer.</summary>
     public event Action<string>? Told;
 
     /// <summary>For example http://127.0.0.1:41234, without a slash at the end. Browsers count it as a secure context.</summary>
@@ -59,6 +58,7 @@ public sealed partial class AppServer : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls(url);
         var app = builder.Build();
+        app.UseWebSockets();
         var server = new AppServer(app);
         app.Use(next => context =>
         {
@@ -90,6 +90,27 @@ public sealed partial class AppServer : IAsyncDisposable
     }
 
     public ValueTask DisposeAsync() => app.DisposeAsync();
+
+    private async Task ListenAsync(HttpContext context)
+    {
+        using var socket = await context.WebSockets.AcceptWebSocketAsync();
+        var buffer = new byte[1 << 16];
+        try
+        {
+            while (true)
+            {
+                var received = await socket.ReceiveAsync(buffer, app.Lifetime.ApplicationStopping);
+                if (received.MessageType == WebSocketMessageType.Close) return;
+                if (!received.EndOfMessage) throw new InvalidOperationException("A page has sent more than the test expects.");
+                Told?.Invoke(Encoding.UTF8.GetString(buffer, 0, received.Count));
+                await socket.SendAsync(ReadOnlyMemory<byte>.Empty, WebSocketMessageType.Text, endOfMessage: true, app.Lifetime.ApplicationStopping);
+            }
+        }
+        catch (Exception error) when (error is WebSocketException or OperationCanceledException)
+        {
+            // The page is gone, or the server goes.
+        }
+    }
 
     /// <summary>Where only a compressed file is there, as on hosts that keep no others, it is the one that is sent.</summary>
     private static void ChooseCompressed(HttpRequest request, PublishedApp published, PhysicalFileProvider files)

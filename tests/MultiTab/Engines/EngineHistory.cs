@@ -12,13 +12,30 @@ internal sealed class EngineHistory : IDisposable
 {
     /// <summary>The network may be away for a while, as when the browser's network process was killed.</summary>
     private const string Tell = $$"""
-        globalThis.historyOutcome = async json => {
-          for (;; await new Promise(done => setTimeout(done, 100))) {
-            try {
-              if ((await fetch('{{AppServer.ToldPath}}', { method: 'POST', body: json })).ok) return;
-            } catch { }
-          }
-        };
+        {
+          const connect = () => new Promise((opened, failed) => {
+            const socket = new WebSocket(`ws://${location.host}{{AppServer.ToldPath}}`);
+            socket.onopen = () => opened(socket);
+            socket.onclose = failed;
+          });
+          let socket = null;
+          globalThis.historyOutcome = async json => {
+            for (;; await new Promise(done => setTimeout(done, 100))) {
+              try {
+                socket ??= await connect();
+                await new Promise((told, lost) => {
+                  socket.onmessage = told;
+                  socket.onclose = lost;
+                  socket.send(json);
+                });
+                return;
+              } catch {
+                socket?.close();
+                socket = null;
+              }
+            }
+          };
+        }
         """;
 
     private readonly AppServer server;

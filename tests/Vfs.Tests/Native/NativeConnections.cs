@@ -8,6 +8,11 @@ public sealed class NativeConnections : ConnectionContract
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
 }
 
+public sealed class NativeConnectionPool : ConnectionPoolContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
+
 public sealed class NativeDapper : DapperContract
 {
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
