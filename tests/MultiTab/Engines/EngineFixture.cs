@@ -11,9 +11,10 @@ public sealed class EngineFixture<TEngine> : IAsyncLifetime
 {
     private readonly string profile = Directory.CreateTempSubdirectory("datasync-engine-").FullName;
     private readonly OutputOfCurrentTest output = new();
-    private readonly long start = TimeProvider.System.GetTimestamp();
     private IEngineBrowser? shared;
     private int testCount;
+    private long testStart;
+    private TimeSpan testTime;
 
     public TEngine Engine { get; } = new();
 
@@ -21,17 +22,20 @@ public sealed class EngineFixture<TEngine> : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        if (EngineChoice.SkipReason(Engine) is not null) return;
-        if (Engine.Missing is { } missing) throw new InvalidOperationException($"DATASYNC_ENGINES_REQUIRED is set, and this is not installed: {missing}.");
-        Server = await PlaygroundServer.StartAsync();
+        if (EngineChoice.SkipReason(Engine) is null) Server = await PlaygroundServer.StartAsync();
     }
 
     /// <summary>A test begins; returns its number.</summary>
     public int Begin(ITestOutputHelper testOutput)
     {
+        if (Engine.Missing is { } missing) throw new InvalidOperationException($"DATASYNC_ENGINES_REQUIRED is set, and this is not installed: {missing}.");
         output.Current = testOutput;
+        testStart = TimeProvider.System.GetTimestamp();
         return ++testCount;
     }
+
+    /// <summary>It has ended.</summary>
+    public void End() => testTime += TimeProvider.System.GetElapsedTime(testStart);
 
     public async Task<IEngineBrowser> SharedBrowserAsync() => shared ??= await Engine.StartAsync(profile, output);
 
@@ -41,8 +45,7 @@ public sealed class EngineFixture<TEngine> : IAsyncLifetime
         if (testCount > 0 && Environment.GetEnvironmentVariable("DATASYNC_ENGINES_REPORT") is { Length: > 0 } report)
         {
             var version = (await SharedBrowserAsync()).Version;
-            var time = TimeProvider.System.GetElapsedTime(start);
-            await File.AppendAllLinesAsync(report, [string.Create(CultureInfo.InvariantCulture, $"{Engine.Name} {version}: {testCount} tests in {time.TotalSeconds:0} s")]);
+            await File.AppendAllLinesAsync(report, [string.Create(CultureInfo.InvariantCulture, $"{Engine.Name} {version}: {testCount} tests in {testTime.TotalSeconds:0} s")]);
         }
 
         if (shared is not null) await shared.DisposeAsync();
@@ -61,22 +64,10 @@ public sealed class EngineFixture<TEngine> : IAsyncLifetime
     }
 }
 
-// One after the other, and none beside other tests: on a small machine browsers take each other's time.
-
-[CollectionDefinition(Name, DisableParallelization = true)]
-public sealed class ChromiumCollection : ICollectionFixture<EngineFixture<ChromiumEngine>>
+/// <summary>One browser after the other, beside the tests in Chromium alone: two at a time is what a small machine can do.</summary>
+[CollectionDefinition(Name)]
+public sealed class EnginesCollection
+    : ICollectionFixture<EngineFixture<ChromiumEngine>>, ICollectionFixture<EngineFixture<FirefoxEngine>>, ICollectionFixture<EngineFixture<WebKitEngine>>
 {
-    public const string Name = "Chromium";
-}
-
-[CollectionDefinition(Name, DisableParallelization = true)]
-public sealed class FirefoxCollection : ICollectionFixture<EngineFixture<FirefoxEngine>>
-{
-    public const string Name = "Firefox";
-}
-
-[CollectionDefinition(Name, DisableParallelization = true)]
-public sealed class WebKitCollection : ICollectionFixture<EngineFixture<WebKitEngine>>
-{
-    public const string Name = "WebKit";
+    public const string Name = "Engines";
 }

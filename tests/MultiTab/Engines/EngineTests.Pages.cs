@@ -80,7 +80,7 @@ public abstract partial class EngineTests<TEngine>
 
     /// <summary>Those of the lab but for the measures; fewer random scripts than in ContractTests.</summary>
     [EngineFact(Timeout = Limits.LongTest_ms)]
-    public async Task The_contracts_of_stores_and_provider_hold()
+    public virtual async Task The_contracts_of_stores_and_provider_hold()
     {
         var page = await (await engine.SharedBrowserAsync()).OpenTabAsync(engine.Server.Url + "/lab/");
         tabs.Add(page);

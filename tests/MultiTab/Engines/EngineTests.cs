@@ -30,6 +30,7 @@ public abstract partial class EngineTests<TEngine>(EngineFixture<TEngine> engine
     public async Task DisposeAsync()
     {
         foreach (var tab in tabs) await tab.CloseAsync();
+        engine.End();
     }
 
     /// <summary>Opens this test's database in a tab of the shared browser, or of another.</summary>
