@@ -33,6 +33,9 @@ internal sealed record ElectionState
     /// <summary>How long each tab leaves the claim to the next lower one.</summary>
     public TimeSpan Grace { get; }
 
+    /// <summary>Whether a store grants epochs: it settles which of two tabs that claimed the same one leads.</summary>
+    public bool StoreDecides { get; init; }
+
     /// <summary>This tab's role.</summary>
     public TabRole Role { get; init; }
 

@@ -12,7 +12,7 @@ namespace DataSync.Coordination;
 /// the holder counts its own lease from when the last successful renewal was sent, and does not hold it after that; one renewal more, of the record
 /// as it last wrote it, then tells whether another tab has claimed it;
 /// a lease time that was too short for a take-over is doubled for the next one, and everybody reads in the record how often;
-/// a proposal is above every epoch heard of;
+/// a proposal is above every epoch heard of; of tabs with the same one the store grants it to one, and the others yield; without a store the lowest id wins;
 /// one check-and-set is under way at a time.
 /// Not guaranteed: that at most one tab believes it leads. Reads of the record may be stale, so two may; the
 /// store's epoch makes that harmless, and the next renewal of one of them ends it.
@@ -119,6 +119,8 @@ internal static class LeaseElection
                     _s = _s with { Known = Epoch.Max(_s.Known, e.Epoch) };
                     if (_s.Role != TabRole.Follower && _s.Own < e.Epoch)
                         Lose(NextBackOff());
+                    else if (_s.Holding && !_s.Granted && _s.Own == e.Epoch)
+                        Yield();
                     break;
                 case ElectionEventKind.Resumed when _s.Holding:
                     // Busy, not frozen. Whether another tab came in between, the next renewal tells.
@@ -267,10 +269,13 @@ internal static class LeaseElection
             {
                 LeaseReading.Newer => true,
                 LeaseReading.Valid when record.Holder == _s.Self => false,
-                LeaseReading.Valid => record.Epoch > _s.Own || (record.Epoch == _s.Own && record.Holder < _s.Self),
+                LeaseReading.Valid => record.Epoch > _s.Own || (record.Epoch == _s.Own && record.Holder < _s.Self && !IsForStoreToDecide(record)),
                 _ => false,
             };
         }
+
+        /// <summary>A claim, which the store grants or not. Two that lead under one epoch had no such store.</summary>
+        private bool IsForStoreToDecide(in LeaseRecord claim) => _s.StoreDecides && !claim.Leading;
 
         private void Note(string? text)
         {
@@ -307,7 +312,10 @@ internal static class LeaseElection
         private void Hold()
         {
             var current = _s.Reading == LeaseReading.Valid && _s.Record == OwnRecord;
-            if (current && now - _s.SentAt < _s.Heartbeat / 2)
+
+            // Two that claim the same epoch, until the store has decided, would otherwise write in turns as fast as they can.
+            var isContested = _s.StoreDecides && !_s.Granted && _s.Reading == LeaseReading.Valid && _s.Record.Holder != _s.Self && _s.Record.Epoch == _s.Own;
+            if ((current || isContested) && now - _s.SentAt < _s.Heartbeat / 2)
                 return;
             _s = _s with { Renewal = _s.Renewal + 1 };
             Set(OwnRecord, OwnRecord.Released());
@@ -345,6 +353,16 @@ internal static class LeaseElection
             };
             if (_s.Reading != LeaseReading.Valid || _s.Record.Holder != _s.Self)
                 Void();
+        }
+
+        /// <summary>
+        /// Another tab was granted the epoch that this one claimed, as where the record shows each tab its own claim for a while. That tab puts
+        /// its record in place of this one's; releasing it would only call a third.
+        /// </summary>
+        private void Yield()
+        {
+            Lose(NextBackOff());
+            _s = _s with { QuietUntil = now + (_s.Heartbeat * 2) };
         }
 
         private void Forget(bool suspended)

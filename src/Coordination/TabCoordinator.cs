@@ -83,7 +83,14 @@ public sealed partial class TabCoordinator : IAsyncDisposable
     public Func<Epoch, CancellationToken, ValueTask<Epoch>>? Elected
     {
         get => _elected;
-        set => _elected = _join is null ? value : throw new InvalidOperationException("Set Elected before JoinAsync.");
+        set
+        {
+            if (_join is not null)
+                throw new InvalidOperationException("Set Elected before JoinAsync.");
+            _elected = value;
+            lock (_gate)
+                _state = _state with { StoreDecides = value is not null };
+        }
     }
 
     /// <summary>The leader, its epoch or this tab's role changed.</summary>
@@ -192,7 +199,10 @@ public sealed partial class TabCoordinator : IAsyncDisposable
         await UntilAsync(() => _closed || !_state.Owns, CancellationToken.None, _options.Lease).ConfigureAwait(false);
     }
 
-    /// <summary>To be called when the store refused this tab's epoch. Ignored if this tab already leads under a newer one.</summary>
+    /// <summary>
+    /// To be called when the store refused this tab's epoch. Ignored if this tab already leads under a newer one. Within <see cref="Elected"/>, with the epoch that
+    /// was proposed: the store granted just this one to another tab, which therefore leads.
+    /// </summary>
     /// <param name="fencedBy">The epoch that the store holds.</param>
     public void StepDown(Epoch fencedBy) => Dispatch(ElectionEvent.Fenced(fencedBy));
 

@@ -26,7 +26,7 @@ internal sealed class DataSyncRelationalConnection(
 
     protected override DbConnection CreateDbConnection()
     {
-        var connection = new DataSyncConnection(Options.Factory, Options.Database);
+        var connection = new DataSyncConnection(Options.Factory, Options.Database, hasFunctions: true);
 
         // Set by the application before there was a connection: it says so when the string names another database.
         if (ConnectionString is { Length: > 0 } text && text != Options.ConnectionString)

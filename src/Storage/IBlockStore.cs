@@ -29,6 +29,7 @@ internal interface IBlockStore : IAsyncDisposable
     /// Fences every earlier leader: sets the epoch to the larger of <paramref name="proposed"/> and the stored epoch + 1,
     /// and the holder, in one transaction. Returns the head as it then is.
     /// </summary>
+    /// <exception cref="FencedException">Another holder was granted just this epoch; the same holder gets it again (its own retry).</exception>
     /// <exception cref="StoreReplacedException">The store's incarnation is not <paramref name="incarnation"/>.</exception>
     ValueTask<Head> RaiseEpochAsync(Guid incarnation, Epoch proposed, TabId holder, CancellationToken cancellationToken);
 

@@ -8,10 +8,15 @@ internal static class StoreRules
     public static Head NewHead(ChecksumKind checksum) =>
         new() { Incarnation = Guid.NewGuid(), Epoch = new Epoch(0), Checksum = checksum };
 
-    /// <summary>The head after a leader with this proposal has taken over.</summary>
+    /// <summary>
+    /// The head after a leader with this proposal has taken over. Of two tabs that propose the same epoch, since the lease record showed neither the
+    /// other's claim, one gets it.
+    /// </summary>
     public static Head Raise(Head head, Guid incarnation, Epoch proposed, TabId holder)
     {
         if (head.Incarnation != incarnation) throw new StoreReplacedException();
+        if (head.Epoch == proposed && proposed.Value > 0)
+            return head.Holder == holder ? head : throw new FencedException(proposed, head.Epoch, $"Another tab was granted epoch {proposed} first.");
         return head with { Epoch = Epoch.Max(proposed, head.Epoch.Next), Holder = holder, Damage = null };
     }
 

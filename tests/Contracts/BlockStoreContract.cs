@@ -55,6 +55,19 @@ public abstract class BlockStoreContract : StoreSuite
     }
 
     [Fact]
+    public async Task Of_two_tabs_that_propose_the_same_epoch_the_first_gets_it_and_may_ask_again()
+    {
+        var (store, head) = await OpenAsync();
+        var other = TabId.New(TimeProvider.System);
+        Assert.Equal(5, (await store.RaiseEpochAsync(head.Incarnation, new Epoch(5), Tab, None)).Epoch.Value);
+        var error = await Assert.ThrowsAsync<FencedException>(async () => await store.RaiseEpochAsync(head.Incarnation, new Epoch(5), other, None));
+        Assert.Equal(new Epoch(5), error.StoreEpoch);
+        var again = await store.RaiseEpochAsync(head.Incarnation, new Epoch(5), Tab, None);
+        Assert.Equal((5, Tab), (again.Epoch.Value, again.Holder));
+        Assert.Equal(6, (await store.RaiseEpochAsync(head.Incarnation, new Epoch(6), other, None)).Epoch.Value);
+    }
+
+    [Fact]
     public async Task The_epoch_of_another_store_is_not_raised()
     {
         var (store, _) = await OpenAsync();

@@ -80,6 +80,13 @@ public abstract class ConnectionPoolContract : TwoTabsContract
             Assert.Equal(8L, await ScalarAsync(other, "SELECT mine()"));
         }
 
+        await using (var other = Leader.CreateConnection())
+        {
+            other.CreateFunction("mine", arguments => (long)arguments.Length); // of any number, which SQLite finds only where there is none of just this number
+            await other.OpenAsync();
+            Assert.Equal("0 2", await ScalarAsync(other, "SELECT mine() || ' ' || mine(1, 2)"));
+        }
+
         connection.CreateFunction("late", () => 9L);
         await connection.OpenAsync();
         Assert.Equal("7 a! 9", await ScalarAsync(connection, "SELECT mine() || ' ' || upper('a') || ' ' || late()"));

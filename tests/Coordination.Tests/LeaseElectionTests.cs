@@ -12,7 +12,7 @@ public sealed class LeaseElectionTests
     /// <summary>
     /// A script of events and the effects and role expected at its end. Events: <c>see:record</c>, <c>members:ABC</c>, <c>gone:A</c>,
     /// <c>ok</c> (the check-and-set under way succeeds), <c>fail:record</c> (it fails and finds that), <c>error</c> (it throws),
-    /// <c>grant:n</c>, <c>refuse</c>, <c>overdue</c>, <c>resign</c>, <c>resign:C</c>, <c>fence:n</c>, <c>suspend</c>, <c>resume</c>, <c>tick</c>; <c>@t</c> sets the time.
+    /// <c>store</c> (there is one that grants epochs), <c>grant:n</c>, <c>refuse</c>, <c>overdue</c>, <c>resign</c>, <c>resign:C</c>, <c>fence:n</c>, <c>suspend</c>, <c>resume</c>, <c>tick</c>; <c>@t</c> sets the time.
     /// Records: <c>none</c>, <c>junk</c>, <c>newer</c>, <c>A5</c> (A leads under epoch 5), <c>a5</c> (A has claimed 5), <c>-5</c> (released), <c>-5C</c> (for C).
     /// </summary>
     [Theory]
@@ -96,6 +96,18 @@ public sealed class LeaseElectionTests
     [InlineData("LEAD suspend see:-1 members:B", "", TabRole.Follower, "nor claims")]
     [InlineData("LEAD suspend resume see:-1 members:B", "set:b2", TabRole.Candidate, "until it is back and has looked")]
     [InlineData("LEAD @1 tick suspend resume see:B1 members:B", "set:-1", TabRole.Follower, "what it wrote before is released")]
+    // Where a store grants epochs.
+    [InlineData("store members:AB see:-7 @0.05 tick ok see:a8", "", TabRole.Candidate, "of two claims at one epoch the store chooses, whatever the ids")]
+    [InlineData("store members:AB see:-7 @0.05 tick ok see:a8 @1 tick", "set:b8", TabRole.Candidate, "the lease is renewed no faster than always meanwhile")]
+    [InlineData("store members:AB see:-7 @0.05 tick ok see:a8 grant:8", "set:B8", TabRole.Candidate, "the one that it chose writes its record over the other's")]
+    [InlineData("store members:AB see:-7 @0.05 tick ok grant:8 ok see:a8", "set:B8", TabRole.Leader, "as often as it must")]
+    [InlineData("store members:AB see:-7 @0.05 tick ok grant:8 ok see:A8", "lost:8 watch:A", TabRole.Follower, "a store that granted it twice is none: the lower id leads")]
+    [InlineData("store members:BC see:-7 ok fence:8", "lost:8", TabRole.Follower, "the other one gives way and releases nothing, which would only call a third")]
+    [InlineData("store members:BC see:-7 ok fence:8 refuse @1.9 tick", "", TabRole.Follower, "for two heartbeats")]
+    [InlineData("store members:BC see:-7 ok fence:8 refuse see:C8 @2 tick", "", TabRole.Follower, "in which the chosen one's record comes")]
+    [InlineData("store members:BC see:-7 ok fence:8 refuse @2 tick", "set:-8", TabRole.Follower, "if it does not, it is gone: the lease is released")]
+    [InlineData("store members:BC see:-7 ok fence:8 refuse @2 tick ok", "set:b9", TabRole.Candidate, "and claimed with an epoch above it")]
+    [InlineData("store members:BC see:-7 ok fence:9", "lost:8 set:-8", TabRole.Follower, "a higher epoch in the store is another leader's, as always")]
     public void Situation(string script, string effects, TabRole role, string because)
     {
         var election = new Script();
@@ -150,6 +162,12 @@ public sealed class LeaseElectionTests
             if (word[0] == '@')
             {
                 _now = TimeSpan.FromSeconds(double.Parse(word[1..], System.Globalization.CultureInfo.InvariantCulture));
+                return;
+            }
+
+            if (word == "store")
+            {
+                State = State with { StoreDecides = true };
                 return;
             }
 

@@ -54,6 +54,11 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
             });
             return head.Epoch;
         }
+        catch (FencedException error)
+        {
+            coordinator.StepDown(error.StoreEpoch); // another tab has won: the election learns it before it hears that this one has not
+            throw;
+        }
         catch (StorageException error) when (error is StoreReplacedException or StorageClosedException)
         {
             core.Gate.Run(() => End(error));

@@ -171,7 +171,7 @@ internal sealed class StoreLink
     public void Rehearse()
     {
         var head = _recovered!.Head;
-        _ = HeadCodec.Decode(HeadCodec.Encode(StoreRules.Raise(head, head.Incarnation, head.Epoch, _core.Self)));
+        _ = HeadCodec.Decode(HeadCodec.Encode(StoreRules.Raise(head, head.Incarnation, head.Epoch.Next, _core.Self)));
         _ = (_read.Value, _reopen.Value);
     }
 

@@ -3,23 +3,38 @@ using SQLitePCL;
 
 namespace DataSync.Vfs.Browser;
 
-// Connections that were changed in a way that nobody takes back when they are pooled.
+// Whether a connection may be used again by somebody else (PooledHandle): what there is on it that its next user would notice.
 internal sealed unsafe partial class SqliteWasmProvider
 {
-    private readonly HashSet<int> _altered = [];
-    private HashSet<string>? _builtIns;
+    private const int CollationArity = -2;
+
+    private readonly Dictionary<int, Changes> _changes = [];
+
+    /// <summary>Whether it has settings, other databases, temporary tables, a hook or a limit that not every user gives it.</summary>
+    internal bool IsAltered(sqlite3 db) => _changes.TryGetValue(Handle(db), out var changes) && changes.IsLasting;
+
+    /// <summary>What was done so far is done by every user of the connection.</summary>
+    internal void Accept(sqlite3 db) => ChangesOf(Handle(db)).IsLasting = false;
 
     /// <summary>
-    /// Whether the next user of a connection would notice the one before it: it has settings, other databases, temporary tables, a hook or a limit,
-    /// or a function or collation of SQLite's own was replaced. (Microsoft.Data.Sqlite takes its functions away, but that does not bring SQLite's
-    /// own back.)
+    /// Whether there were functions or collations that its present user has not registered, too. They were taken away, but SQLite keeps their places: a
+    /// function of its own that was replaced does not come back, and one that takes any number of arguments is not found behind one that took just this number.
     /// </summary>
-    internal bool IsAltered(sqlite3 db) => _altered.Contains(Handle(db));
+    internal bool HasGhosts(sqlite3 db) => _changes.TryGetValue(Handle(db), out var changes) && changes.Functions.ContainsValue(false);
 
-    /// <summary>What was done so far is done to every connection.</summary>
-    internal void Accept(sqlite3 db) => _altered.Remove(Handle(db));
+    private Changes ChangesOf(int db)
+    {
+        if (!_changes.TryGetValue(db, out var changes)) _changes.Add(db, changes = new());
+        return changes;
+    }
 
-    private void NoticeStatement(sqlite3 db, ReadOnlySpan<byte> sql)
+    private void NoticeFunction(int db, byte[] name, int arguments, bool isThere)
+    {
+        var text = Encoding.UTF8.GetString(name, 0, Math.Max(Array.IndexOf(name, (byte)0), 0)).ToUpperInvariant();
+        ChangesOf(db).Functions[(text, arguments)] = isThere;
+    }
+
+    private void NoticeStatement(int db, ReadOnlySpan<byte> sql)
     {
         sql = sql.TrimStart(" \t\r\n;"u8);
 
@@ -27,24 +42,16 @@ internal sealed unsafe partial class SqliteWasmProvider
         if (sql.IsEmpty || (sql[0] | 0x20) is not ('p' or 'a' or 'c' or '-' or '/')) return;
         var text = Encoding.UTF8.GetString(sql);
         var word = SqlText.FirstWord(text);
-        if (word is "PRAGMA" or "ATTACH") _altered.Add(Handle(db));
-        else if (word == "CREATE" && SqlText.FirstWord(text[(text.IndexOf(word, StringComparison.OrdinalIgnoreCase) + word.Length)..]) is "TEMP" or "TEMPORARY") _altered.Add(Handle(db));
+        if (word is "PRAGMA" or "ATTACH") ChangesOf(db).IsLasting = true;
+        else if (word == "CREATE" && SqlText.FirstWord(text[(text.IndexOf(word, StringComparison.OrdinalIgnoreCase) + word.Length)..]) is "TEMP" or "TEMPORARY") ChangesOf(db).IsLasting = true;
     }
 
-    private void NoticeName(sqlite3 db, byte[] name)
+    private sealed class Changes
     {
-        if ((_builtIns ??= FindBuiltIns(db)).Contains(Encoding.UTF8.GetString(name, 0, Math.Max(Array.IndexOf(name, (byte)0), 0)))) _altered.Add(Handle(db));
-    }
+        /// <summary>The functions and collations that there were, and whether they are there now.</summary>
+        public Dictionary<(string Name, int Arity), bool> Functions { get; } = [];
 
-    private static HashSet<string> FindBuiltIns(sqlite3 db)
-    {
-        var names = new HashSet<string>(["BINARY", "NOCASE", "RTRIM"], StringComparer.OrdinalIgnoreCase);
-        if (raw.sqlite3_prepare_v2(db, "SELECT DISTINCT name FROM pragma_function_list WHERE builtin", out var statement) != raw.SQLITE_OK) return names;
-        using (statement)
-        {
-            while (raw.sqlite3_step(statement) == raw.SQLITE_ROW) names.Add(raw.sqlite3_column_text(statement, 0).utf8_to_string());
-        }
-
-        return names;
+        /// <summary>Something that nobody takes back.</summary>
+        public bool IsLasting { get; set; }
     }
 }

@@ -8,7 +8,7 @@ internal sealed unsafe partial class SqliteWasmProvider
     int ISQLite3Provider.sqlite3_create_collation(sqlite3 db, byte[] name, object v, delegate_collation func)
     {
         using var nameText = new Argument(name);
-        if (func is not null) NoticeName(db, name);
+        NoticeFunction(Handle(db), name, CollationArity, func is not null);
         var id = func is null ? 0 : SqliteExports.Register(new Collation(Handle(db), func, v));
         var code = SqliteImports.CreateCollation(
             Handle(db), nameText.At, Utf8, id, id == 0 ? 0 : SqliteImports.PointerOf("collate"), id == 0 ? 0 : SqliteImports.PointerOf("destroy"));

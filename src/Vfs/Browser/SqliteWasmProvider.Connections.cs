@@ -17,7 +17,7 @@ internal sealed unsafe partial class SqliteWasmProvider
     {
         var code = SqliteImports.Close((int)db);
         _explanations.Remove((int)db);
-        _altered.Remove((int)db);
+        _changes.Remove((int)db);
         ReleaseHooks((int)db);
         return code;
     }
@@ -61,7 +61,7 @@ internal sealed unsafe partial class SqliteWasmProvider
 
     int ISQLite3Provider.sqlite3_limit(sqlite3 db, int id, int newVal)
     {
-        if (newVal >= 0) _altered.Add(Handle(db));
+        if (newVal >= 0) ChangesOf(Handle(db)).IsLasting = true;
         return SqliteImports.Limit(Handle(db), id, newVal);
     }
 
@@ -80,7 +80,7 @@ internal sealed unsafe partial class SqliteWasmProvider
 
     int ISQLite3Provider.sqlite3_db_config(sqlite3 db, int op, int val, out int result)
     {
-        if (val >= 0) _altered.Add(Handle(db));
+        if (val >= 0) ChangesOf(Handle(db)).IsLasting = true;
         var code = SqliteImports.DbConfigInt(Handle(db), op, val, Out(0));
         result = code == SqliteResult.Ok ? ReadOut(0) : 0;
         return code;

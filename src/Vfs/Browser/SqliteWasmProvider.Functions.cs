@@ -84,7 +84,7 @@ internal sealed unsafe partial class SqliteWasmProvider
 
     private int CreateFunction(sqlite3 db, byte[] name, int arguments, int flags, object? function, bool isAggregate)
     {
-        if (function is not null) NoticeName(db, name);
+        NoticeFunction(Handle(db), name, arguments, function is not null);
         fixed (byte* at = name)
         {
             var id = function is null ? 0 : SqliteExports.Register(function);

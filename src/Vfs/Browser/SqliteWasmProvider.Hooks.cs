@@ -58,7 +58,7 @@ internal sealed unsafe partial class SqliteWasmProvider
         {
             var id = SqliteExports.Register(new Hook<T>(callback, state));
             _hooks[(db, kind)] = id;
-            _altered.Add(db);
+            ChangesOf(db).IsLasting = true;
             set(SqliteImports.PointerOf(kind), id);
         }
 

@@ -247,7 +247,7 @@ internal sealed unsafe partial class SqliteWasmProvider
         fixed (byte* at = sql) code = SqliteImports.Prepare(Handle(db), (int)at, sql.Length, (int)flags, (int)results);
         stmt = results[0];
         remain = sql[Math.Clamp(results[1], 0, sql.Length)..];
-        if (stmt != 0) NoticeStatement(db, sql[..^remain.Length]);
+        if (stmt != 0) NoticeStatement(Handle(db), sql[..^remain.Length]);
         return code == SqliteResult.Ok ? code : ExplainOrThrow(Handle(db), code);
     }
 

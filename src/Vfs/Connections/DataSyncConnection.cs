@@ -33,6 +33,7 @@ public sealed class DataSyncConnection : SqliteConnection
 {
     private readonly DataSyncFactory? _factory;
     private readonly string _name;
+    private readonly bool _hasFunctions;
     private readonly List<SqliteDataReader> _readers = [];
     private DataSyncDatabase? _database;
     private PooledHandle? _handle;
@@ -48,8 +49,14 @@ public sealed class DataSyncConnection : SqliteConnection
     /// <param name="factory">Of this tab.</param>
     /// <param name="name">The database; null for <see cref="DataSyncOptions.DefaultDatabase"/>.</param>
     public DataSyncConnection(DataSyncFactory factory, string? name = null)
-        : base(PooledHandle.ConnectionStringFor(name ?? (factory ?? throw new ArgumentNullException(nameof(factory))).DefaultDatabase)) =>
-        (_factory, _name) = (factory, name ?? factory.DefaultDatabase);
+        : this(factory, name, hasFunctions: false)
+    {
+    }
+
+    /// <summary>As the other; <paramref name="hasFunctions"/> for EF Core's, which has functions of its own.</summary>
+    internal DataSyncConnection(DataSyncFactory factory, string? name, bool hasFunctions)
+        : base(PooledHandle.ConnectionStringFor(name ?? (factory ?? throw new ArgumentNullException(nameof(factory))).DefaultDatabase, hasFunctions)) =>
+        (_factory, _name, _hasFunctions) = (factory, name ?? factory.DefaultDatabase, hasFunctions);
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">It names another database: a connection stays with its own.</exception>
@@ -59,8 +66,8 @@ public sealed class DataSyncConnection : SqliteConnection
         get => base.ConnectionString;
         set
         {
-            // The base sets it before there is a name.
-            if (_name is not null && !string.IsNullOrEmpty(value) && new SqliteConnectionStringBuilder(value).DataSource is var source && source != _name && source != _database?.Name)
+            // The base sets it before there is a name, and says that it cannot be set while it is open.
+            if (_name is not null && State == ConnectionState.Closed && !string.IsNullOrEmpty(value) && new SqliteConnectionStringBuilder(value).DataSource is var source && source != _name && source != _database?.Name)
                 throw new ArgumentException($"A connection of DataSync stays with its database, '{_name}'; make another one for '{source}'.", nameof(value));
             base.ConnectionString = value;
         }
@@ -284,8 +291,8 @@ public sealed class DataSyncConnection : SqliteConnection
         database.ThrowIfUnreadable();
         if (_database != database || ConnectionString != _attached)
         {
-            base.ConnectionString = ConnectionString == PooledHandle.ConnectionStringFor(_name)
-                ? PooledHandle.ConnectionStringFor(database.Name)
+            base.ConnectionString = ConnectionString == PooledHandle.ConnectionStringFor(_name, _hasFunctions)
+                ? PooledHandle.ConnectionStringFor(database.Name, _hasFunctions)
                 : PooledHandle.ConnectionStringFrom(ConnectionString, database.Name);
             (_database, _attached) = (database, ConnectionString);
         }
@@ -293,14 +300,11 @@ public sealed class DataSyncConnection : SqliteConnection
         base.Open();
         try
         {
-            if (PooledHandle.Of(this) is { } pooled && pooled.Database != database)
-            {
-                // Left over from one that was closed while somebody opened a connection.
-                ClearPool(this);
-                base.Close();
-                base.Open();
-            }
-
+            _handle = PooledHandle.Take(this, database);
+            if (_handle is not null) return;
+            ClearPool(this);
+            base.Close();
+            base.Open();
             _handle = PooledHandle.Take(this, database);
         }
         catch

@@ -19,7 +19,7 @@ internal sealed class PooledHandle
     private static readonly bool IsPooled = OperatingSystem.IsBrowser();
 
     private static readonly ConditionalWeakTable<sqlite3, PooledHandle> Known = [];
-    private static readonly ConcurrentDictionary<string, string> ConnectionStrings = new();
+    private static readonly ConcurrentDictionary<(string Name, bool HasFunctions), string> ConnectionStrings = new();
 
     private PooledHandle(DataSyncDatabase database) => Database = database;
 
@@ -30,9 +30,18 @@ internal sealed class PooledHandle
     /// <summary>Which schema it has in memory.</summary>
     public SchemaWatch Schema { get; } = new();
 
-    /// <summary>The string of connections of which nothing else was said.</summary>
-    public static string ConnectionStringFor(string name) => ConnectionStrings.GetOrAdd(
-        name, static name => new SqliteConnectionStringBuilder { DataSource = name, Vfs = BlockVfs.Name, Pooling = IsPooled, DefaultTimeout = DefaultTimeout_s }.ToString());
+    /// <summary>
+    /// The string of connections of which nothing else was said. Handles are used again by those with the same string: EF Core's, which have functions that others
+    /// have not, say what is the default.
+    /// </summary>
+    public static string ConnectionStringFor(string name, bool hasFunctions = false) => ConnectionStrings.GetOrAdd(
+        (name, hasFunctions),
+        static key =>
+        {
+            var builder = new SqliteConnectionStringBuilder { DataSource = key.Name, Vfs = BlockVfs.Name, Pooling = IsPooled, DefaultTimeout = DefaultTimeout_s };
+            if (key.HasFunctions) builder.Mode = SqliteOpenMode.ReadWriteCreate;
+            return builder.ToString();
+        });
 
     /// <summary>One of the application's own, for this database.</summary>
     public static string ConnectionStringFrom(string connectionString, string name)
@@ -42,18 +51,18 @@ internal sealed class PooledHandle
         return builder.ToString();
     }
 
-    /// <summary>What is known of the one that an open connection stands on; null when it is new.</summary>
-    public static PooledHandle? Of(SqliteConnection connection) => Known.TryGetValue(connection.Handle!, out var known) ? known : null;
-
-    /// <summary>Sets up what an open connection stands on.</summary>
+    /// <summary>Sets up what an open connection stands on. Null when the one before it left what this one would notice: it needs another.</summary>
     /// <exception cref="ObjectDisposedException">The database was closed.</exception>
-    public static PooledHandle Take(SqliteConnection connection, DataSyncDatabase database)
+    public static PooledHandle? Take(SqliteConnection connection, DataSyncDatabase database)
     {
         database.Pools(connection.ConnectionString);
-        var known = Of(connection);
-        database.SetUp(connection, isNew: known is null);
-        if (known is null) Known.Add(connection.Handle!, known = new PooledHandle(database));
-        if (IsPooled) SqliteWasmProvider.Instance.Accept(connection.Handle!);
+        var handle = connection.Handle!;
+        var isNew = !Known.TryGetValue(handle, out var known);
+        if (!isNew && known!.Database != database) return null; // of one that was closed while somebody opened a connection
+        database.SetUp(connection, isNew);
+        if (isNew) Known.Add(handle, known = new PooledHandle(database));
+        else if (IsPooled && SqliteWasmProvider.Instance.HasGhosts(handle)) return null;
+        if (IsPooled) SqliteWasmProvider.Instance.Accept(handle);
         return known;
     }
 

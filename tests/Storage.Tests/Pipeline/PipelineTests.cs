@@ -327,6 +327,24 @@ public sealed class PipelineTests : IDisposable
         Assert.IsType<NoLeaderException>(write.Exception?.InnerException);
     }
 
+    [Theory]
+    [InlineData(20)]
+    [InlineData(150)]
+    [InlineData(400)]
+    public void Tabs_that_start_at_once_and_do_not_see_each_others_claims_settle_on_the_one_that_the_store_chose(int lag_ms)
+    {
+        _cluster.Browser.StorageLag = TimeSpan.FromMilliseconds(lag_ms);
+        for (var i = 0; i < 4; i++) _cluster.Open();
+        _cluster.Run(10);
+
+        Assert.Equal(1, _cluster.Load().Head.Epoch.Value);
+        Assert.Equal(_cluster.Leader.Coordinator.Id, _cluster.Load().Head.Holder);
+        Assert.All(_cluster.Live, tab => Assert.Equal(_cluster.Leader.Coordinator.Id, tab.Coordinator.LeaderId));
+        var writes = _cluster.Live.Select((tab, i) => _cluster.Start(() => tab.AppendAsync((ulong)i))).ToArray();
+        foreach (var write in writes) _cluster.Wait(write);
+        Assert.Equal(new ulong[] { 0, 1, 2, 3 }, _cluster.Leader.List().Order());
+    }
+
     [Fact]
     public void A_turn_whose_tab_dies_is_taken_back_at_once()
     {
