@@ -44,6 +44,16 @@ public sealed class IndexedDbFailures : StoreSuite
     }
 
     [Fact]
+    public async Task An_opening_that_the_browser_breaks_off_is_tried_again_a_few_times()
+    {
+        IndexedDbSource.BreakOff(3);
+        var (store, fence) = await LeadAsync();
+        await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None);
+        IndexedDbSource.BreakOff(int.MaxValue);
+        Assert.Equal("AbortError", (await Assert.ThrowsAsync<StorageUnavailableException>(OpenAsync)).PlatformName);
+    }
+
+    [Fact]
     public async Task It_is_waited_for_longer_still_where_the_page_itself_is_late()
     {
         IndexedDbSource.Delay(10 * _options.BlockedTimeout.TotalMilliseconds);

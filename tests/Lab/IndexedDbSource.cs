@@ -60,6 +60,9 @@ internal sealed partial class IndexedDbSource(string? name = null) : IStoreSourc
     [JSImport("delay", Module)]
     public static partial void Delay(double wait_ms);
 
+    [JSImport("breakOff", Module)]
+    public static partial void BreakOff(int times);
+
     [JSImport("allow", Module)]
     public static partial void Allow();
 

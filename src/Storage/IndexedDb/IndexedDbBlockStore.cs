@@ -17,6 +17,11 @@ internal sealed class IndexedDbBlockStore : IBlockStore
     /// <summary>How many times as long as a blocked request a slow one is waited for; and how many times as long again where this page itself is slow.</summary>
     private const int SlowFactor = 6;
 
+    /// <summary>How often an opening that the browser broke off is tried: it does that while it clears the site's data, or its storage process ends.</summary>
+    private const int OpenAttempts = 4;
+
+    private static readonly TimeSpan OpenPause = TimeSpan.FromMilliseconds(100);
+
     private readonly string _name;
     private readonly IndexedDbOptions _options;
     private readonly TimeProvider _time;
@@ -46,29 +51,16 @@ internal sealed class IndexedDbBlockStore : IBlockStore
     public async ValueTask<Head> OpenAsync(CancellationToken cancellationToken)
     {
         await LoadAsync(cancellationToken).ConfigureAwait(false);
-        Disconnect(StoreClosedReason.Lost);
-
-        Head? head = null;
-        var request = IndexedDbInterop.AddRequest(new(IndexedDbErrors.OnOpen)
+        for (var attempt = 1; ; attempt++)
         {
-            Decide = present =>
+            try
             {
-                head = present ?? StoreRules.NewHead(_options.Checksum);
-                return present is null ? head : null;
-            },
-        });
-        var connection = _connection = IndexedDbInterop.AddConnection(this);
-        IndexedDbInterop.Open(request.Number, connection, _name, IsStrict);
-        try
-        {
-            await WaitAsync(request, "open", cancellationToken).ConfigureAwait(false);
-            if (_connection != connection) throw new StorageClosedException(_reason);
-            return head!;
-        }
-        catch
-        {
-            if (_connection == connection) Disconnect(StoreClosedReason.Lost);
-            throw;
+                return await OpenOnceAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (StorageUnavailableException error) when (attempt < OpenAttempts && (error.PlatformName is "AbortError" or "UnknownError"))
+            {
+                await Task.Delay(OpenPause * attempt, _time, cancellationToken).ConfigureAwait(false);
+            }
         }
     }
 
@@ -152,6 +144,33 @@ internal sealed class IndexedDbBlockStore : IBlockStore
         if (_connection == 0) return;
         Disconnect(reason);
         Closed?.Invoke(reason);
+    }
+
+    private async ValueTask<Head> OpenOnceAsync(CancellationToken cancellationToken)
+    {
+        Disconnect(StoreClosedReason.Lost);
+        Head? head = null;
+        var request = IndexedDbInterop.AddRequest(new(IndexedDbErrors.OnOpen)
+        {
+            Decide = present =>
+            {
+                head = present ?? StoreRules.NewHead(_options.Checksum);
+                return present is null ? head : null;
+            },
+        });
+        var connection = _connection = IndexedDbInterop.AddConnection(this);
+        IndexedDbInterop.Open(request.Number, connection, _name, IsStrict);
+        try
+        {
+            await WaitAsync(request, "open", cancellationToken).ConfigureAwait(false);
+            if (_connection != connection) throw new StorageClosedException(_reason);
+            return head!;
+        }
+        catch
+        {
+            if (_connection == connection) Disconnect(StoreClosedReason.Lost);
+            throw;
+        }
     }
 
     private static IndexedDbRequest AddRequest(IndexedDbRequest request) => IndexedDbInterop.AddRequest(request);

@@ -106,6 +106,19 @@ export const delay = wait_ms => Object.defineProperty(globalThis, 'indexedDB', {
   }),
 });
 
+// A browser that breaks the next openings off, as while it clears the site's data.
+export const breakOff = times => Object.defineProperty(globalThis, 'indexedDB', {
+  configurable: true,
+  get: () => ({
+    open(name, version) {
+      if (times-- <= 0) return real.open(name, version);
+      const request = { error: new DOMException('The connection was closed.', 'AbortError') };
+      setTimeout(() => request.onerror?.({ target: request, preventDefault() { } }));
+      return request;
+    },
+  }),
+});
+
 export const allow = () => Object.defineProperty(globalThis, 'indexedDB', original);
 
 // Makes the next transactions of the page end as a full disk or a lost connection ends them: at the very end, after every

@@ -10,10 +10,12 @@ namespace DataSync.MultiTab.Engines;
 /// <summary>Writes in many tabs of any engine, which tell the server of each outcome, and checks <see cref="HistoryRules">the promise of the whole</see>.</summary>
 internal sealed class EngineHistory : IDisposable
 {
-    /// <summary>The network may be away for a while, as when the browser's network process was killed.</summary>
+    /// <summary>The network may be away for a while, as when the browser's network process was killed: a socket of that moment may never say anything.</summary>
     private const string Tell = $$"""
         {
+          const patience_ms = 5000;
           const connect = () => new Promise((opened, failed) => {
+            setTimeout(failed, patience_ms);
             const socket = new WebSocket(`ws://${location.host}{{AppServer.ToldPath}}`);
             socket.onopen = () => opened(socket);
             socket.onclose = failed;
@@ -24,6 +26,7 @@ internal sealed class EngineHistory : IDisposable
               try {
                 socket ??= await connect();
                 await new Promise((told, lost) => {
+                  setTimeout(lost, patience_ms);
                   socket.onmessage = told;
                   socket.onclose = lost;
                   socket.send(json);
