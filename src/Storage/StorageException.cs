@@ -96,6 +96,9 @@ internal sealed class FencedException(Epoch writer, Epoch store, string? message
 
     /// <summary>The epoch that the store holds.</summary>
     public Epoch StoreEpoch { get; } = store;
+
+    /// <summary>Whom it was granted to, where the refused one asked for just this epoch.</summary>
+    public TabId? Holder { get; init; }
 }
 
 /// <summary>

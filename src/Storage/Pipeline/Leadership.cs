@@ -39,7 +39,7 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
         try
         {
             if (link.ReadOnlyReason is { } reason) throw reason;
-            var head = await link.RaiseEpochAsync(proposed, cancellationToken).ConfigureAwait(false);
+            var head = await RaiseAsync(proposed, cancellationToken).ConfigureAwait(false);
             var fence = new Fence(link.Incarnation, head.Epoch);
             core.Gate.Run(() => peers.OnGranted(head.Epoch));
             await link.WaitForCatchUpAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -63,6 +63,19 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
         {
             core.Gate.Run(() => End(error));
             throw;
+        }
+    }
+
+    private async ValueTask<Head> RaiseAsync(Epoch proposed, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await link.RaiseEpochAsync(proposed, cancellationToken).ConfigureAwait(false);
+        }
+        catch (FencedException error) when (error.Holder is { } holder && !coordinator.Members.Contains(holder))
+        {
+            // An earlier leader's, of which the lease record, lost meanwhile, did not tell. There is nobody to yield to.
+            return await link.RaiseEpochAsync(error.StoreEpoch.Next, cancellationToken).ConfigureAwait(false);
         }
     }
 

@@ -305,6 +305,22 @@ public sealed class FoundBySimulationTests : IDisposable
         Assert.Empty(ledger.DirtyExtents);
     }
 
+    [Fact]
+    public void An_epoch_of_a_leader_that_is_gone_keeps_nobody_from_leading_when_the_record_was_lost()
+    {
+        // Seed 7000588: without a record the next tab proposed the epoch that the store already had, and yielded to nobody for two heartbeats.
+        var first = _cluster.Open(1)[0];
+        Assert.True(first.Pipeline.IsLeading);
+        first.CloseTab();
+        _cluster.Run(0.1);
+        _cluster.Browser.WriteLease(Cluster.Scope, null);
+
+        var next = _cluster.Open(1)[0];
+
+        Assert.True(next.Pipeline.IsLeading);
+        Assert.Equal(2, _cluster.Load().Head.Epoch.Value);
+    }
+
     private static async Task<bool> Flush(ClusterTab tab)
     {
         await tab.Pipeline.FlushAsync();
