@@ -61,6 +61,28 @@ public abstract class ConnectionPoolContract : TwoTabsContract
         Assert.Equal(1, await ExecuteAsync(next, "DELETE FROM t"));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_a_handler_sets_up_when_a_connection_opens_is_that_ones(bool isAsynchronous)
+    {
+        for (var i = 0; i < 2; i++)
+        {
+            await using var connection = Leader.CreateConnection();
+            connection.StateChange += (_, e) =>
+            {
+                if (e.CurrentState != ConnectionState.Open) return;
+                if (isAsynchronous) Assert.True(ExecuteAsync(connection, "PRAGMA foreign_keys=OFF").IsCompletedSuccessfully);
+                else connection.Execute("PRAGMA foreign_keys=OFF");
+            };
+            await connection.OpenAsync();
+            Assert.Equal(0L, await ScalarAsync(connection, "PRAGMA foreign_keys"));
+        }
+
+        await using var other = await ConnectAsync(Leader);
+        Assert.Equal(1L, await ScalarAsync(other, "PRAGMA foreign_keys"));
+    }
+
     [Fact]
     public async Task Functions_belong_to_the_connection_that_was_given_them()
     {

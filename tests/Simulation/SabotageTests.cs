@@ -13,7 +13,7 @@ public sealed class SabotageTests(ITestOutputHelper output)
     private static readonly Dictionary<Guard, ActionKind> Focus = new()
     {
         [Guard.CatchUpBeforeLeading] = ActionKind.NetStorm,
-        [Guard.CheckpointFailure] = ActionKind.QuotaWindow,
+        [Guard.CheckpointFailure] = ActionKind.StoreFault,
         [Guard.LeaderDeadline] = ActionKind.Hang,
         [Guard.LeaderByHead] = ActionKind.ForgeMessage,
     };

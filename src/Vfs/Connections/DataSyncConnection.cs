@@ -183,9 +183,11 @@ public sealed class DataSyncConnection : SqliteConnection
     {
         cancellationToken.ThrowIfCancellationRequested();
         var database = OpenDatabase(nameof(SqliteCommand.ExecuteNonQueryAsync));
-        if (_unit is null && !this.InTransaction())
+
+        // Without a handle it is being opened: a handler of StateChange sets it up.
+        if (_handle is { } handle && _unit is null && !this.InTransaction())
         {
-            switch (_handle!.Kinds.Of(this, sql))
+            switch (handle.Kinds.Of(this, sql))
             {
                 case CommandKind.Writes:
                     return await database.CommitOnAsync(this, sql, run, cancellationToken).ConfigureAwait(false);

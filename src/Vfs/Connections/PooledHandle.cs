@@ -59,10 +59,12 @@ internal sealed class PooledHandle
         var handle = connection.Handle!;
         var isNew = !Known.TryGetValue(handle, out var known);
         if (!isNew && known!.Database != database) return null; // of one that was closed while somebody opened a connection
+        var isAltered = IsAltered(connection); // by a handler of StateChange
+        if (!isNew) connection.RollBack(); // what somebody began who left without closing
         database.SetUp(connection, isNew);
         if (isNew) Known.Add(handle, known = new PooledHandle(database));
         else if (IsPooled && SqliteWasmProvider.Instance.HasGhosts(handle)) return null;
-        if (IsPooled) SqliteWasmProvider.Instance.Accept(handle);
+        if (IsPooled && !isAltered) SqliteWasmProvider.Instance.Accept(handle);
         return known;
     }
 
