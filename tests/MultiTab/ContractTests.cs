@@ -9,7 +9,7 @@ namespace DataSync.MultiTab;
 /// Runs every suite of the lab in a fresh tab; while working on one, only those whose name contains what the environment variable
 /// DATASYNC_LAB_SUITE says.
 /// </summary>
-[Collection(BrowserCollection.Name)]
+[Collection(LongCollection.Name)]
 public sealed class ContractTests(BrowserFixture browser, ITestOutputHelper output)
 {
     private const string Seeds = "DATASYNC_SQL_SEEDS";

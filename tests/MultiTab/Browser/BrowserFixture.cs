@@ -55,11 +55,18 @@ public sealed class BrowserFixture : IAsyncLifetime
     public Task<RawChromium> StartRawAsync(ITestOutputHelper output) => RawChromium.StartAsync(ChromiumPath, Url, output);
 }
 
-/// <summary>All other test classes with tabs are in this collection: one after the other, so that they do not steal each other's time.</summary>
+/// <summary>The test classes with tabs: one after the other, so that they do not steal each other's time more than the collections beside it do.</summary>
 [CollectionDefinition(Name)]
 public sealed class BrowserCollection : ICollectionFixture<BrowserFixture>
 {
     public const string Name = "Browser";
+}
+
+/// <summary>The longest ones that do not mind how long they take.</summary>
+[CollectionDefinition(Name)]
+public sealed class LongCollection : ICollectionFixture<BrowserFixture>
+{
+    public const string Name = "Long";
 }
 
 /// <summary>Tests that mostly wait, beside the others.</summary>

@@ -44,6 +44,9 @@ internal static class EngineChoice
     private static readonly string[] Chosen =
         (Environment.GetEnvironmentVariable("DATASYNC_ENGINES") is { Length: > 0 } names ? names : "chromium,firefox,webkit").Split(',', StringSplitOptions.TrimEntries);
 
+    /// <summary>Held by whoever writes to the report.</summary>
+    public static readonly Lock Reporting = new();
+
     private static readonly bool AreRequired = Environment.GetEnvironmentVariable("DATASYNC_ENGINES_REQUIRED") == "1";
 
     /// <summary>Why the tests of an engine do not run; null when they do, or must fail.</summary>

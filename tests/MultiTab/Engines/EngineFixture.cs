@@ -45,7 +45,8 @@ public sealed class EngineFixture<TEngine> : IAsyncLifetime
         if (testCount > 0 && Environment.GetEnvironmentVariable("DATASYNC_ENGINES_REPORT") is { Length: > 0 } report)
         {
             var version = (await SharedBrowserAsync()).Version;
-            await File.AppendAllLinesAsync(report, [string.Create(CultureInfo.InvariantCulture, $"{Engine.Name} {version}: {testCount} tests in {testTime.TotalSeconds:0} s")]);
+            var line = string.Create(CultureInfo.InvariantCulture, $"{Engine.Name} {version}: {testCount} tests in {testTime.TotalSeconds:0} s");
+            lock (EngineChoice.Reporting) File.AppendAllLines(report, [line]); // the engines' fixtures end at the same time
         }
 
         if (shared is not null) await shared.DisposeAsync();
