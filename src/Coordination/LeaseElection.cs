@@ -314,7 +314,7 @@ internal static class LeaseElection
             var current = _s.Reading == LeaseReading.Valid && _s.Record == OwnRecord;
 
             // Two that claim the same epoch, until the store has decided, would otherwise write in turns as fast as they can.
-            var isContested = _s.StoreDecides && !_s.Granted && _s.Reading == LeaseReading.Valid && _s.Record.Holder != _s.Self && _s.Record.Epoch == _s.Own;
+            var isContested = !_s.Granted && _s.Reading == LeaseReading.Valid && _s.Record.Holder != _s.Self && _s.Record.Epoch == _s.Own && IsForStoreToDecide(_s.Record);
             if ((current || isContested) && now - _s.SentAt < _s.Heartbeat / 2)
                 return;
             _s = _s with { Renewal = _s.Renewal + 1 };

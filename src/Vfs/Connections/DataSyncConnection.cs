@@ -302,12 +302,13 @@ public sealed class DataSyncConnection : SqliteConnection
         base.Open();
         try
         {
-            _handle = PooledHandle.Take(this, database);
-            if (_handle is not null) return;
-            ClearPool(this);
-            base.Close();
-            base.Open();
-            _handle = PooledHandle.Take(this, database);
+            while ((_handle = PooledHandle.Take(this, database)) is null)
+            {
+                // With none left in the pool the next one is new, and taken.
+                ClearPool(this);
+                base.Close();
+                base.Open();
+            }
         }
         catch
         {
