@@ -57,7 +57,7 @@ internal static partial class Steps
 
         // By turns, so that what changes meanwhile meets all.
         var id = arguments.FirstId;
-        List<double> executed = [], saved = [], savedInMemory = [], ordinary = [], ordinaryInMemory = [];
+        List<double> executed = [], saved = [], savedInMemory = [], ordinary = [], ordinaryInMemory = [], called = [];
         for (var i = -arguments.Warm; i < arguments.Count; i++)
         {
             var row = Row.Make(id++);
@@ -68,6 +68,9 @@ internal static partial class Steps
             row = Row.Make(id++);
             Add(ordinary, i, await TimeAsync(() => SaveAsync(() => new RowContext(options!), row)));
             Add(ordinaryInMemory, i, await TimeAsync(() => SaveAsync(() => new RowContext(inMemory), row)));
+            await using var context = new RowContext(options!);
+            context.Add(Row.Make(id++));
+            Add(called, i, await TimeAsync(() => context.SaveChangesAsync()));
         }
 
         await CheckAsync(arguments.FirstId, id);
@@ -78,6 +81,7 @@ internal static partial class Steps
             [$"w12.memory.{arguments.Metric}"] = savedInMemory,
             [$"w12.ordinary.{arguments.Metric}"] = ordinary,
             [$"w12.ordinaryMemory.{arguments.Metric}"] = ordinaryInMemory,
+            [$"w12.call.{arguments.Metric}"] = called,
         });
     }
 

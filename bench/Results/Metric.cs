@@ -51,6 +51,7 @@ internal sealed record Metric(string Id, string Workload, string Title, string U
             new($"w12.memory.{role}", "w12", $"W12, {role}: the same, EF Core's provider in memory, a pooled context", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.execute.{role}", IsForAll: false),
             new($"w12.ordinary.{role}", "w12", $"W12, {role}: the same with SaveChangesAsync, a new context", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.execute.{role}", IsForAll: false),
             new($"w12.ordinaryMemory.{role}", "w12", $"W12, {role}: the same, EF Core's provider in memory, a new context", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.execute.{role}", IsForAll: false),
+            new($"w12.call.{role}", "w12", $"W12, {role}: SaveChangesAsync alone, a new context that was made before", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.execute.{role}", IsForAll: false),
             new($"w12.memory1000.{role}", "w12", $"W12, {role}: SaveChangesAsync of 1,000 entities, EF Core's provider in memory", IsForAll: false),
             new($"w12.save1000.{role}", "w12", $"W12, {role}: SaveChangesAsync of 1,000 entities", Limit: Library.EntityFrameworkId, LimitMetric: $"w12.memory1000.{role}", IsForAll: false),
         }),

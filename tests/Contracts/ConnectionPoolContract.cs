@@ -109,10 +109,40 @@ public abstract class ConnectionPoolContract : TwoTabsContract
             Assert.Equal("0 2", await ScalarAsync(other, "SELECT mine() || ' ' || mine(1, 2)"));
         }
 
+        // A function of the same name that is made otherwise, one that is taken away, and one that is asked to be before it is there.
+        await using (var other = Leader.CreateConnection())
+        {
+            other.CreateAggregate("mine", 0L, (long sum) => sum + 5);
+            other.CreateFunction("never", (Func<long>?)null);
+            await other.OpenAsync();
+            Assert.Equal(5L, await ScalarAsync(other, "SELECT mine()"));
+            other.CreateFunction("mine", (Func<long>?)null);
+            await Assert.ThrowsAsync<SqliteException>(() => ScalarAsync(other, "SELECT mine()"));
+            other.CreateFunction("mine", () => 6L);
+            Assert.Equal(6L, await ScalarAsync(other, "SELECT mine()"));
+        }
+
         connection.CreateFunction("late", () => 9L);
         await connection.OpenAsync();
         Assert.Equal("7 a! 9", await ScalarAsync(connection, "SELECT mine() || ' ' || upper('a') || ' ' || late()"));
         Assert.Equal(0L, await ScalarAsync(connection, "SELECT 'a' < 'b' COLLATE backwards"));
+    }
+
+    [Fact]
+    public async Task The_same_functions_of_one_connection_after_the_other_are_each_ones_own()
+    {
+        for (var i = 0L; i < 5; i++)
+        {
+            var mine = i;
+            await using var connection = Leader.CreateConnection();
+            connection.CreateFunction("mine", (long x) => x + mine, isDeterministic: i < 3);
+            connection.CreateAggregate("total", mine, (long sum, long x) => sum + x);
+            connection.CreateCollation("side", (a, b) => mine % 2 == 0 ? string.CompareOrdinal(a, b) : string.CompareOrdinal(b, a));
+            await connection.OpenAsync();
+            Assert.Equal(10 + i, await ScalarAsync(connection, "SELECT mine(10)"));
+            Assert.Equal(3 + i, await ScalarAsync(connection, "SELECT total(x) FROM (SELECT 1 AS x UNION ALL SELECT 2)"));
+            Assert.Equal(i % 2 == 0 ? 1L : 0L, await ScalarAsync(connection, "SELECT 'a' < 'b' COLLATE side"));
+        }
     }
 
     [Fact]

@@ -31,6 +31,14 @@ internal static unsafe partial class SqliteExports
         return Callbacks.Count - 1;
     }
 
+    /// <summary>Puts another one of its kind in a callback's place. False when there is none.</summary>
+    public static bool TryReplace(int id, object callback)
+    {
+        if (id <= 0 || Callbacks[id]?.GetType() != callback.GetType()) return false;
+        Callbacks[id] = callback;
+        return true;
+    }
+
     /// <summary>SQLite (or the provider) will not call it any more.</summary>
     [JSExport]
     internal static void Release(int id)

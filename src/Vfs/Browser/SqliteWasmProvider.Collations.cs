@@ -5,18 +5,17 @@ namespace DataSync.Vfs.Browser;
 // Collations. SQLite lets none say that it failed, so one that threw is noticed behind the call in which it did.
 internal sealed unsafe partial class SqliteWasmProvider
 {
-    int ISQLite3Provider.sqlite3_create_collation(sqlite3 db, byte[] name, object v, delegate_collation func)
-    {
-        using var nameText = new Argument(name);
-        NoticeFunction(Handle(db), name, CollationArity, func is not null);
-        var id = func is null ? 0 : SqliteExports.Register(new Collation(Handle(db), func, v));
-        var code = SqliteImports.CreateCollation(
-            Handle(db), nameText.At, Utf8, id, id == 0 ? 0 : SqliteImports.PointerOf("collate"), id == 0 ? 0 : SqliteImports.PointerOf("destroy"));
+    int ISQLite3Provider.sqlite3_create_collation(sqlite3 db, byte[] name, object v, delegate_collation func) =>
+        Register(Handle(db), name, CollationArity, Utf8, func is null ? null : new Collation(Handle(db), func, v), id =>
+        {
+            using var nameText = new Argument(name);
+            var code = SqliteImports.CreateCollation(
+                Handle(db), nameText.At, Utf8, id, id == 0 ? 0 : SqliteImports.PointerOf("collate"), id == 0 ? 0 : SqliteImports.PointerOf("destroy"));
 
-        // Unlike a function's, a collation's destructor is not called when it could not be made.
-        if (code != SqliteResult.Ok) SqliteExports.Release(id);
-        return Explain(Handle(db), code);
-    }
+            // Unlike a function's, a collation's destructor is not called when it could not be made.
+            if (code != SqliteResult.Ok) SqliteExports.Release(id);
+            return code;
+        });
 
     /// <summary>
     /// The code of a call that ran a statement: an error if a collation threw meanwhile, as what was read or written then rests on no

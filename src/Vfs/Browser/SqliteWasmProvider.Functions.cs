@@ -82,13 +82,9 @@ internal sealed unsafe partial class SqliteWasmProvider
         fixed (byte* at = value) SqliteImports.ResultBytes((int)context, kind, (int)at, value.Length);
     }
 
-    private int CreateFunction(sqlite3 db, byte[] name, int arguments, int flags, object? function, bool isAggregate)
-    {
-        NoticeFunction(Handle(db), name, arguments, function is not null);
-        fixed (byte* at = name)
+    private int CreateFunction(sqlite3 db, byte[] name, int arguments, int flags, object? function, bool isAggregate) =>
+        Register(Handle(db), name, arguments, flags, function, id =>
         {
-            var id = function is null ? 0 : SqliteExports.Register(function);
-            return Explain(Handle(db), SqliteImports.CreateFunction(Handle(db), (int)at, arguments, flags | Utf8, id, isAggregate));
-        }
-    }
+            fixed (byte* at = name) return SqliteImports.CreateFunction(Handle(db), (int)at, arguments, flags | Utf8, id, isAggregate);
+        });
 }

@@ -323,7 +323,7 @@ public sealed class DataSyncConnection : SqliteConnection
     {
         if (Transaction is { } transaction) DataSyncDatabase.End(transaction);
         this.RollBack();
-        if (PooledHandle.IsAltered(this)) ClearPool(this);
+        if (_handle?.TryHandOver(this) != true) ClearPool(this);
         _handle = null;
         base.Close();
     }

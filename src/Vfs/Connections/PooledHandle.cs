@@ -21,6 +21,8 @@ internal sealed class PooledHandle
     private static readonly ConditionalWeakTable<sqlite3, PooledHandle> Known = [];
     private static readonly ConcurrentDictionary<(string Name, bool HasFunctions), string> ConnectionStrings = new();
 
+    private bool _isHandedOver;
+
     private PooledHandle(DataSyncDatabase database) => Database = database;
 
     public DataSyncDatabase Database { get; }
@@ -58,16 +60,24 @@ internal sealed class PooledHandle
         database.Pools(connection.ConnectionString);
         var handle = connection.Handle!;
         var isNew = !Known.TryGetValue(handle, out var known);
-        if (!isNew && known!.Database != database) return null; // of one that was closed while somebody opened a connection
-        var isAltered = IsAltered(connection); // by a handler of StateChange
-        if (!isNew) connection.RollBack(); // what somebody began who left without closing
+
+        // Of a database that was closed while somebody opened a connection, or of a connection that nobody closed.
+        if (!isNew && (known!.Database != database || !known._isHandedOver)) return null;
+        var isAltered = IsPooled && SqliteWasmProvider.Instance.IsAltered(handle); // by a handler of StateChange
         database.SetUp(connection, isNew);
         if (isNew) Known.Add(handle, known = new PooledHandle(database));
-        else if (IsPooled && SqliteWasmProvider.Instance.HasGhosts(handle)) return null;
-        if (IsPooled && !isAltered) SqliteWasmProvider.Instance.Accept(handle);
+        known!._isHandedOver = false;
+        if (!IsPooled) return known;
+        if (!SqliteWasmProvider.Instance.TryTakeOver(handle) && !isNew) return null;
+        if (!isAltered) SqliteWasmProvider.Instance.Accept(handle);
         return known;
     }
 
-    /// <summary>Whether the one that an open connection stands on may differ from a new one: then it must not be used again.</summary>
-    public static bool IsAltered(SqliteConnection connection) => IsPooled && SqliteWasmProvider.Instance.IsAltered(connection.Handle!);
+    /// <summary>An open connection leaves it to the next one. False where that one would notice: then it must be closed.</summary>
+    public bool TryHandOver(SqliteConnection connection)
+    {
+        if (!IsPooled || SqliteWasmProvider.Instance.IsAltered(connection.Handle!)) return false;
+        SqliteWasmProvider.Instance.HandOver(connection.Handle!);
+        return _isHandedOver = true;
+    }
 }
