@@ -209,7 +209,6 @@ class Tab {
     this.#channel = new BroadcastChannel(this.#channelName);
     this.#channel.onmessage = ({ data }) =>
       this.#signal('message', typeof data === 'string' && data.length <= MAX_MESSAGE_LENGTH ? data : '');
-    this.#beat();
     this.#clock = new Clock(this.#heartbeatMs, () => this.#beat());
   }
 
@@ -262,6 +261,7 @@ class Tab {
     await this.#takeLock();
     if (this.#suspended || this.#closed) return;
     this.#listen();
+    this.#beat();
     this.#signal('resumed');
   }
 

@@ -1,9 +1,10 @@
-// SQLite for .NET in a browser: loads the official WebAssembly build, gives it a VFS and callbacks whose bodies are C#, and gives
+// SQLite for .NET in a browser: gives the official WebAssembly build a VFS and callbacks whose bodies are C#, and gives
 // C# the few calls that must move bytes. It decides nothing. Addresses whose name begins with "net" lie in .NET's memory, the
 // others in SQLite's. Growth of a memory detaches the views on it, so each use checks for that; nothing else is kept.
 
 import { copy, heap, ints, netHeap, netInts, share } from './memory.js';
 import { raw } from './rows.js';
+import { loadSqlite } from './sqlite.js';
 
 export { raw };
 export { run, step } from './rows.js';
@@ -14,17 +15,11 @@ const pointers = {};
 
 const text = pointer => pointer ? sqlite3.wasm.cstrToJs(pointer) : null;
 
-/** Loads SQLite and registers the VFS; once. Call it from the thread that .NET runs on. */
+/** Registers the VFS; once. Call it from the thread that .NET runs on. */
 export async function initialize(vfsName) {
-  globalThis.sqlite3ApiConfig ??= {
-    disable: { vfs: { kvvfs: true, opfs: true, 'opfs-vfs': true, 'opfs-sahpool': true, 'opfs-wl': true } },
-  };
   const runtime = globalThis.getDotnetRuntime(0);
-  const [{ default: load }, assembly] = await Promise.all([
-    import('./sqlite/sqlite3.js'),
-    runtime.getAssemblyExports('DataSync.Vfs.dll'),
-  ]);
-  sqlite3 = await load({ print: () => { }, printErr: message => console.warn(message) });
+  const [loaded, assembly] = await Promise.all([loadSqlite(), runtime.getAssemblyExports('DataSync.Vfs.dll')]);
+  sqlite3 = loaded;
   Object.assign(raw, sqlite3.wasm.exports);
   net = assembly.DataSync.Vfs.Browser.SqliteExports;
   share(sqlite3.wasm.memory, runtime);
