@@ -106,8 +106,11 @@ internal sealed partial class BlockStorage : IDisposable
     /// </summary>
     internal Lock Sync => _lock;
 
-    /// <summary>Whether anything may be applied or undone now.</summary>
-    internal bool IsIdle => (_readers == 0 || Sabotage.IsMissing(Guard.ApplyOnlyWhenIdle)) && _batch is null;
+    /// <summary>Whether anything may be applied or undone now. If not, <see cref="IBatchOwner.OnIdle"/> tells when.</summary>
+    internal bool IsIdle => _batch is null && (HaveReadersLeft() || Sabotage.IsMissing(Guard.ApplyOnlyWhenIdle));
+
+    /// <summary>Calls <see cref="Recede"/> for those who have done with reading and only did not say so, and has the others say so when they have.</summary>
+    internal Action? RecallReaders { get; set; }
 
     /// <summary>Begins to read: from here to <see cref="ExitRead"/> only this tab's own batches change the image.</summary>
     public void EnterRead()
@@ -121,10 +124,17 @@ internal sealed partial class BlockStorage : IDisposable
         lock (_lock)
         {
             if (_readers == 0) throw new InvalidOperationException("ExitRead without EnterRead.");
-            if (--_readers > 0 || _batch is not null) return;
+            _readers--;
+            if (!IsIdle) return;
         }
 
         _owner.OnIdle();
+    }
+
+    /// <summary>As <see cref="ExitRead"/>, when it was asked for.</summary>
+    internal void Recede()
+    {
+        lock (_lock) _readers--;
     }
 
     /// <summary>Copies bytes out; what lies beyond the end or was never written is zero.</summary>
@@ -329,6 +339,12 @@ internal sealed partial class BlockStorage : IDisposable
         undo.Keep(id, _image.GetOrAdd((int)(id / Extent.BlockCount)), (int)(id % Extent.BlockCount));
 
     private BlockUndo OpenBatch() => _batch ?? throw new InvalidOperationException("No batch is open.");
+
+    private bool HaveReadersLeft()
+    {
+        if (_readers > 0) RecallReaders?.Invoke();
+        return _readers == 0;
+    }
 
     private void ThrowUnlessIdle()
     {

@@ -175,7 +175,7 @@ internal sealed class BlockVfs
         }
     }
 
-    // A database whose own name looks like "x-journal" or "x-wal" to a quick look (vfs.js) counts as one.
+    // A database whose own name looks like "x-journal" or "x-wal" to a quick look (files.js) counts as one.
     private void CountSideFiles() => _sideFiles.Value = _files.Count + _databases.Keys.Count(IsSideName);
 
     private static bool IsSideName(string name) => Encoding.UTF8.GetBytes(name) is [.., (byte)'-', _, _, _] or [.., (byte)'-', _, _, _, _, _, _, _];
@@ -189,7 +189,7 @@ internal sealed class BlockVfs
     {
         public BlockStorage Storage { get; } = storage;
 
-        public VfsLock Locks { get; } = new();
+        public VfsLock Locks { get; } = new(storage);
 
         public int OpenFiles { get; set; }
     }

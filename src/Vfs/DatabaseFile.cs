@@ -28,6 +28,8 @@ internal sealed class DatabaseFile : VfsFile
     private readonly ILogger _logger;
     private readonly bool _isReadOnly;
     private readonly Action _onClose;
+    private readonly KeptShare _share = new();
+    private LockLevel _level;
     private bool _hasBatch, _isCacheOld, _isSchemaOld;
     private long _cacheGeneration, _schemaRetractions;
 
@@ -35,7 +37,14 @@ internal sealed class DatabaseFile : VfsFile
     {
         (_name, _storage, _locks, _isReadOnly, _logger, _onClose) = (name, storage, locks, isReadOnly, logger, onClose);
         (_cacheGeneration, _schemaRetractions) = (storage.Generation, storage.Retractions);
+        locks.Add(this);
     }
+
+    /// <inheritdoc/>
+    public override LockLevel Level => _share.IsInUse ? LockLevel.Shared : _level;
+
+    /// <inheritdoc/>
+    public override nint ShareAddress => _share.Address;
 
     /// <inheritdoc/>
     public override long Size => _storage.Size;
@@ -75,7 +84,7 @@ internal sealed class DatabaseFile : VfsFile
     /// <inheritdoc/>
     public override int TryLock(LockLevel level)
     {
-        if (level <= Level) return SqliteResult.Ok;
+        if (level <= Level || (level == LockLevel.Shared && _share.TryTake())) return SqliteResult.Ok;
         try
         {
             return level switch
@@ -94,9 +103,10 @@ internal sealed class DatabaseFile : VfsFile
     /// <inheritdoc/>
     public override int Unlock(LockLevel level)
     {
-        if (level >= Level) return SqliteResult.Ok;
+        if (level >= Level || (level == LockLevel.None && _share.TryKeep())) return SqliteResult.Ok;
         var result = SqliteResult.Ok;
-        Level = level;
+        _level = level;
+        _share.End();
         try
         {
             if (_hasBatch) Rollback();
@@ -136,9 +146,19 @@ internal sealed class DatabaseFile : VfsFile
     /// <inheritdoc/>
     public override int Close()
     {
+        Recall();
         var result = Unlock(LockLevel.None);
+        _locks.Remove(this);
         _onClose();
         return result;
+    }
+
+    /// <summary>Gives the SHARED lock back that SQLite does not hold any more. From any thread.</summary>
+    public void Recall()
+    {
+        if (!_share.TryRecall()) return;
+        _locks.ReleaseShare(this);
+        _storage.Recede();
     }
 
     protected override int ReadCore(long offset, Span<byte> destination)
@@ -188,7 +208,7 @@ internal sealed class DatabaseFile : VfsFile
     {
         if (!_locks.TryShare()) return VfsFailure.Report(SqliteResult.Busy, $"Another connection of this tab is writing to '{_name}'.");
         _storage.EnterRead();
-        Level = LockLevel.Shared;
+        _share.Begin();
         _isCacheOld = _storage.Generation != _cacheGeneration && !Sabotage.IsMissing(Guard.PageCache);
         _isSchemaOld = _storage.Retractions != _schemaRetractions;
         return SqliteResult.Ok;
@@ -209,7 +229,8 @@ internal sealed class DatabaseFile : VfsFile
         }
 
         if (refusal is not null) return VfsFailure.Report(SqliteResult.BusyRefused, refusal);
-        Level = LockLevel.Reserved;
+        _level = LockLevel.Reserved;
+        _share.End();
         return SqliteResult.Ok;
     }
 
@@ -217,7 +238,12 @@ internal sealed class DatabaseFile : VfsFile
     {
         if (Level < LockLevel.Shared) return VfsFailure.Report(SqliteResult.IoErrorLock, "EXCLUSIVE was asked for without SHARED.");
         var isExclusive = _locks.TryExclude(this, out var isPending);
-        if (isPending) Level = isExclusive ? LockLevel.Exclusive : LockLevel.Pending;
+        if (isPending)
+        {
+            _level = isExclusive ? LockLevel.Exclusive : LockLevel.Pending;
+            _share.End();
+        }
+
         return isExclusive
             ? SqliteResult.Ok
             : VfsFailure.Report(SqliteResult.Busy, $"Another connection of this tab is reading from '{_name}': close its readers first.");

@@ -21,7 +21,10 @@ internal abstract class VfsFile
     public abstract long Size { get; }
 
     /// <summary>The level of lock that this file holds.</summary>
-    public LockLevel Level { get; protected set; }
+    public virtual LockLevel Level => LockLevel.None;
+
+    /// <summary>Where the state of its <see cref="KeptShare"/> is; 0: it has none.</summary>
+    public virtual nint ShareAddress => 0;
 
     /// <summary>Reads; what lies beyond the end is zero, and the result then <c>SQLITE_IOERR_SHORT_READ</c>.</summary>
     public int Read(long offset, Span<byte> destination)

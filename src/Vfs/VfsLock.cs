@@ -1,3 +1,5 @@
+using DataSync.Storage;
+
 namespace DataSync.Vfs;
 
 /// <summary>
@@ -7,9 +9,12 @@ namespace DataSync.Vfs;
 internal sealed class VfsLock
 {
     private readonly Lock _gate = new();
+    private readonly List<DatabaseFile> _files = [];
     private object? _writer;
     private LockLevel _writerLevel;
     private int _readers;
+
+    public VfsLock(BlockStorage storage) => storage.RecallReaders = RecallShares;
 
     /// <summary>Whether any connection may be about to write.</summary>
     public bool IsReserved
@@ -25,8 +30,34 @@ internal sealed class VfsLock
     {
         get
         {
+            RecallShares();
             lock (_gate) return _readers;
         }
+    }
+
+    /// <summary>A file was opened.</summary>
+    public void Add(DatabaseFile file)
+    {
+        lock (_gate) _files.Add(file);
+    }
+
+    /// <summary>It is closed.</summary>
+    public void Remove(DatabaseFile file)
+    {
+        lock (_gate) _files.Remove(file);
+    }
+
+    /// <summary>Takes from the readers those that only keep their locks, and from the others the leave to do so.</summary>
+    public void RecallShares()
+    {
+        DatabaseFile[] files;
+        lock (_gate)
+        {
+            if (_readers == 0) return;
+            files = [.. _files];
+        }
+
+        foreach (var file in files) file.Recall();
     }
 
     /// <summary>Begins to read, unless a writer waits for the readers to leave, or writes.</summary>
@@ -57,6 +88,7 @@ internal sealed class VfsLock
     /// </summary>
     public bool TryExclude(object reader, out bool isPending)
     {
+        RecallShares(); // its own is in use
         lock (_gate)
         {
             isPending = false;

@@ -96,7 +96,7 @@ internal sealed partial class SimTab : ILogger
         try
         {
             await Pipeline.OpenAsync();
-            var locks = new VfsLock();
+            var locks = new VfsLock(Pipeline.Storage);
             (_reader, _writer) = (new SimConnection(World.Scope, Pipeline.Storage, locks, this), new SimConnection(World.Scope, Pipeline.Storage, locks, this));
             await Sync.StartAsync(default);
             Coordinator.Heartbeat += (_, _) => Sync.MaybeAutoSync();

@@ -77,6 +77,59 @@ public sealed class LockTests : IDisposable
     }
 
     [Fact]
+    public void A_lock_that_SQLite_gives_back_is_kept_until_somebody_needs_the_readers_gone()
+    {
+        var (reader, writer) = (_test.Open(), _test.Open());
+        reader.TryLock(LockLevel.Shared);
+        reader.Unlock(LockLevel.None);
+        Assert.Equal((2, LockLevel.None, 0), (ShareOf(reader), reader.Level, _test.Idle)); // nobody had asked
+        reader.TryLock(LockLevel.Shared);
+        Assert.Equal((1, LockLevel.Shared), (ShareOf(reader), reader.Level));
+        reader.Unlock(LockLevel.None);
+
+        writer.TryLock(LockLevel.Shared);
+        writer.TryLock(LockLevel.Reserved);
+        Assert.Equal(2, ShareOf(reader));
+        Assert.Equal(SqliteResult.Ok, writer.TryLock(LockLevel.Exclusive));
+        Assert.Equal((0, 0), (ShareOf(reader), ShareOf(writer)));
+        Assert.Equal(SqliteResult.Busy, reader.TryLock(LockLevel.Shared));
+        writer.Unlock(LockLevel.None);
+
+        reader.TryLock(LockLevel.Shared);
+        reader.Unlock(LockLevel.None);
+        Assert.True(_test.Storage.IsIdle);
+        Assert.Equal(0, ShareOf(reader));
+    }
+
+    [Fact]
+    public void Who_reads_when_the_readers_are_needed_gone_does_not_keep_its_lock()
+    {
+        var (first, second) = (_test.Open(), _test.Open());
+        first.TryLock(LockLevel.Shared);
+        Assert.False(_test.Storage.IsIdle);
+        second.TryLock(LockLevel.Shared); // came later, and so may keep it
+        second.Unlock(LockLevel.None);
+        Assert.Equal((3, 2), (ShareOf(first), ShareOf(second)));
+        var before = _test.Idle;
+        first.Unlock(LockLevel.None);
+        Assert.Equal((0, 0, before + 1), (ShareOf(first), ShareOf(second), _test.Idle));
+        Assert.True(_test.Storage.IsIdle);
+    }
+
+    [Fact]
+    public void A_file_that_is_closed_keeps_nothing()
+    {
+        var (a, b) = (_test.Open(), _test.Open());
+        a.TryLock(LockLevel.Shared);
+        a.Unlock(LockLevel.None);
+        a.Close();
+        _test.Storage.RecallReaders = null;
+        Assert.True(_test.Storage.IsIdle);
+        b.TryLock(LockLevel.Shared);
+        Assert.Equal(SqliteResult.Ok, b.TryLock(LockLevel.Exclusive));
+    }
+
+    [Fact]
     public void A_refused_writer_gets_the_reason_and_leaves_the_place_free()
     {
         var (a, b) = (_test.Open(), _test.Open());
@@ -105,4 +158,6 @@ public sealed class LockTests : IDisposable
         Assert.Equal(0, _test.Storage.Size);
         Assert.Equal(0, _test.Vfs.CountOpenFiles("app.db"));
     }
+
+    private static unsafe int ShareOf(VfsFile file) => *(int*)file.ShareAddress;
 }

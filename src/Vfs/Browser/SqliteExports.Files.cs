@@ -3,7 +3,7 @@ using System.Runtime.InteropServices.JavaScript;
 namespace DataSync.Vfs.Browser;
 
 /// <summary>
-/// What SQLite calls in C#, by way of <c>vfs.js</c>. No member throws: an exception must not unwind SQLite's frames. Files
+/// What SQLite calls in C#, by way of <c>files.js</c>. No member throws: an exception must not unwind SQLite's frames. Files
 /// are known by a number; addresses are ints of .NET's memory, offsets doubles (exact below 2^53).
 /// </summary>
 internal static unsafe partial class SqliteExports
@@ -78,6 +78,10 @@ internal static unsafe partial class SqliteExports
 
     [JSExport]
     internal static double GetSize(int id) => _files[id]!.Size;
+
+    /// <summary>Where the state of a file's kept SHARED lock is; 0: it keeps none.</summary>
+    [JSExport]
+    internal static int GetShareAddress(int id) => (int)_files[id]!.ShareAddress;
 
     [JSExport]
     internal static int Lock(int id, int level) => _files[id]!.TryLock((LockLevel)level);

@@ -11,7 +11,7 @@ namespace DataSync.Vfs.Browser;
 /// and more rows in one call.
 /// </summary>
 /// <remarks>
-/// Laid out by <c>vfs.js</c>: 8 bytes with the number of rows and how often SQLite
+/// Laid out by <c>rows.js</c>: 8 bytes with the number of rows and how often SQLite
 /// compiled the statement anew; for each row 8 bytes with its length and its number of columns, then 16
 /// bytes for each column (type, length, and a number or the address of bytes), then those bytes, each value's with a zero behind it.
 /// What did not fit has no address, and is of the last row of its call: SQLite still stands on that one, and can be asked.

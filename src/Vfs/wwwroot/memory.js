@@ -37,3 +37,6 @@ export function copy(target, to, source, from, size) {
   if (size > 24) target.set(source.subarray(from, from + size), to);
   else for (const end = from + size; from < end;) target[to++] = source[from++];
 }
+
+/** Of a text in SQLite's memory that ends with a zero. */
+export const textLength = at => heap().indexOf(0, at >>> 0) - (at >>> 0);

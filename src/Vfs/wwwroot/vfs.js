@@ -2,14 +2,16 @@
 // C# the few calls that must move bytes. It decides nothing. Addresses whose name begins with "net" lie in .NET's memory, the
 // others in SQLite's. Growth of a memory detaches the views on it, so each use checks for that; nothing else is kept.
 
-import { copy, heap, ints, netHeap, netInts, share } from './memory.js';
+import { registerVfs } from './files.js';
+import { copy, heap, ints, netHeap, share } from './memory.js';
 import { raw } from './rows.js';
 import { loadSqlite } from './sqlite.js';
 
 export { raw };
+export { textLength } from './memory.js';
 export { run, step } from './rows.js';
 
-const TRANSIENT = -1, LARGE = 65536, DASH = 45;
+const TRANSIENT = -1, LARGE = 65536;
 let sqlite3, net, netArguments, scratch, scratchSize = 0;
 const pointers = {};
 
@@ -26,7 +28,7 @@ export async function initialize(vfsName) {
   netArguments = net.GetArguments() >>> 0;
   reserve(LARGE);
   for (const [name, [signature, body]] of Object.entries(callbacks)) pointers[name] = sqlite3.wasm.installFunction(signature, body);
-  registerVfs(vfsName);
+  registerVfs(sqlite3, net, vfsName);
 }
 
 /** The number by which SQLite calls one of the callbacks below. */
@@ -63,7 +65,6 @@ export function copyIn(netAt, size) {
 }
 
 export const copyOut = (at, netAt, size) => copy(netHeap(), netAt >>> 0, heap(), at >>> 0, size);
-export const textLength = at => heap().indexOf(0, at >>> 0) - (at >>> 0);
 export const readInt = at => ints()[at >>> 2];
 
 // ---- statements
@@ -174,98 +175,3 @@ const callbacks = {
   }],
   log: ['v(pip)', (id, code, message) => net.CallLog(id, code, text(message))],
 };
-
-// ---- the VFS
-
-function registerVfs(name) {
-  const { capi, wasm } = sqlite3;
-  const io = new capi.sqlite3_io_methods(), vfs = new capi.sqlite3_vfs();
-  const idOf = file => ints()[(file + 4) >>> 2];
-  io.$iVersion = 1;
-  [vfs.$iVersion, vfs.$szOsFile, vfs.$mxPathname] = [2, 8, 512];
-  const characteristics = net.GetDeviceCharacteristics(), sectorSize = net.GetSectorSize(), sideFiles = net.GetSideFiles() >>> 0;
-  sqlite3.vfs.installVfs({
-    io: {
-      struct: io,
-      methods: {
-        xClose: file => net.Close(idOf(file)),
-        xRead: (file, at, size, offset) => {
-          const id = idOf(file), from = Number(offset);
-          const netAt = net.GetReadAddress(id, from, size) >>> 0;
-          if (netAt) {
-            heap().set(netHeap().subarray(netAt, netAt + size), at >>> 0);
-            return 0;
-          }
-          const netBuffer = net.GetBuffer(size) >>> 0, code = net.Read(id, from, size);
-          heap().set(netHeap().subarray(netBuffer, netBuffer + size), at >>> 0);
-          return code;
-        },
-        xWrite: (file, at, size, offset) => {
-          const id = idOf(file), to = Number(offset);
-          const netAt = net.GetWriteAddress(id, to, size) >>> 0;
-          const target = netAt || net.GetBuffer(size) >>> 0;
-          netHeap().set(heap().subarray(at >>> 0, (at >>> 0) + size), target);
-          return netAt ? 0 : net.Write(id, to, size);
-        },
-        xTruncate: (file, size) => net.Truncate(idOf(file), Number(size)),
-        xSync: () => 0,
-        xFileSize: (file, out) => {
-          wasm.poke64(out, BigInt(net.GetSize(idOf(file))));
-          return 0;
-        },
-        xLock: (file, level) => net.Lock(idOf(file), level),
-        xUnlock: (file, level) => net.Unlock(idOf(file), level),
-        xCheckReservedLock: (file, out) => {
-          ints()[out >>> 2] = net.IsReserved(idOf(file));
-          return 0;
-        },
-        xFileControl: (file, operation) => net.Control(idOf(file), operation),
-        xSectorSize: () => sectorSize,
-        xDeviceCharacteristics: () => characteristics,
-      },
-    },
-    vfs: {
-      struct: vfs,
-      name,
-      asDefault: true,
-      methods: {
-        xOpen: (self, path, file, flags, outFlags) => {
-          const id = net.Open(text(path), flags);
-          ints()[file >>> 2] = id < 0 ? 0 : io.pointer;
-          if (id < 0) return -id;
-          ints()[(file + 4) >>> 2] = id;
-          if (outFlags) ints()[outFlags >>> 2] = flags;
-          return 0;
-        },
-        xDelete: (self, path) => net.Delete(text(path)),
-        xAccess: (self, path, flags, out) => {
-          // Asked twice before each read: is there a "-journal", is there a "-wal"? Mostly there are no files beside the databases.
-          const end = heap().indexOf(0, path >>>= 0), isSide = heap()[end - 8] === DASH || heap()[end - 4] === DASH;
-          ints()[out >>> 2] = isSide && netInts()[sideFiles >>> 2] === 0 ? 0 : net.Exists(text(path));
-          return 0;
-        },
-        xFullPathname: (self, path, room, out) => {
-          const size = textLength(path) + 1;
-          if (size > room) return capi.SQLITE_CANTOPEN;
-          heap().copyWithin(out >>> 0, path >>> 0, (path >>> 0) + size);
-          return 0;
-        },
-        xRandomness: (self, size, out) => {
-          crypto.getRandomValues(heap().subarray(out >>> 0, (out >>> 0) + size));
-          return size;
-        },
-        // Nothing can be waited for on the only thread. SQLite counts its attempts, so a busy timeout still ends.
-        xSleep: (self, microseconds) => microseconds,
-        xCurrentTime: (self, out) => {
-          wasm.poke64f(out, net.GetJulianDayMs() / 86400000);
-          return 0;
-        },
-        xCurrentTimeInt64: (self, out) => {
-          wasm.poke64(out, BigInt(net.GetJulianDayMs()));
-          return 0;
-        },
-        xGetLastError: () => 0,
-      },
-    },
-  });
-}
