@@ -5,7 +5,7 @@ let fetching, loading;
 
 /**
  * Has it fetched, so that it is here when it is loaded. It is not compiled yet: in 3 of 240 tabs of WebKit .NET crashed ("Out of bounds memory
- * access") while it started and SQLite was compiled beside it, in none of 140 without.
+ * access") while it started and SQLite was compiled beside it, in none of 210 without.
  */
 export function prefetchSqlite() {
   fetching ??= fetch(URL_OF_WASM, { credentials: 'same-origin' });
