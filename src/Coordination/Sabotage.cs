@@ -23,6 +23,7 @@ internal enum Guard
     RerunsFirst = 1 << 16,
     LeaderByHead = 1 << 17,
     TakeBack = 1 << 18,
+    RecallReaders = 1 << 19,
 }
 
 /// <summary>Which guards are missing on this thread: none, but in tests.</summary>

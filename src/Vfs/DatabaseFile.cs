@@ -207,8 +207,8 @@ internal sealed class DatabaseFile : VfsFile
     private int Share()
     {
         if (!_locks.TryShare()) return VfsFailure.Report(SqliteResult.Busy, $"Another connection of this tab is writing to '{_name}'.");
+        _share.Begin(); // before it counts as a reader: who asks whether there are any tells it that it was asked
         _storage.EnterRead();
-        _share.Begin();
         _isCacheOld = _storage.Generation != _cacheGeneration && !Sabotage.IsMissing(Guard.PageCache);
         _isSchemaOld = _storage.Retractions != _schemaRetractions;
         return SqliteResult.Ok;

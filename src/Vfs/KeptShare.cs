@@ -37,8 +37,11 @@ internal sealed unsafe class KeptShare
     /// <summary>Ends the lock if it is only kept, and sees to it that it is not kept if it is in use. True: the file is to be taken off the readers.</summary>
     public bool TryRecall()
     {
-        if (Interlocked.CompareExchange(ref *_state, None, Kept) == Kept) return true;
-        _ = Interlocked.CompareExchange(ref *_state, Recalled, InUse);
+        do
+        {
+            if (Interlocked.CompareExchange(ref *_state, None, Kept) == Kept) return true;
+        }
+        while (Interlocked.CompareExchange(ref *_state, Recalled, InUse) == Kept); // it was given back in between
         return false;
     }
 }

@@ -116,6 +116,39 @@ public sealed class LockTests : IDisposable
         Assert.True(_test.Storage.IsIdle);
     }
 
+    /// <summary>Nobody else asks, so a question that got lost between two steps of the reader would be answered never.</summary>
+    [Fact]
+    public void Whoever_waits_for_a_reader_of_another_thread_to_leave_is_told()
+    {
+        using var told = new AutoResetEvent(false);
+        _test.WhenIdle = () => told.Set();
+        var hasEnded = false;
+        var reader = new Thread(() =>
+        {
+            var file = _test.Open();
+            while (!Volatile.Read(ref hasEnded))
+            {
+                file.TryLock(LockLevel.Shared);
+                file.Unlock(LockLevel.None);
+            }
+        });
+        reader.Start();
+        try
+        {
+            for (var i = 0; i < 500_000; i++)
+            {
+                bool isIdle;
+                lock (_test.Storage.Sync) isIdle = _test.Storage.IsIdle;
+                if (!isIdle) Assert.True(told.WaitOne(TimeSpan.FromMinutes(1)), $"Nobody told, question {i}.");
+            }
+        }
+        finally
+        {
+            Volatile.Write(ref hasEnded, true);
+            reader.Join();
+        }
+    }
+
     [Fact]
     public void A_file_that_is_closed_keeps_nothing()
     {

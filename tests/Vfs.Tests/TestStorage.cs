@@ -26,6 +26,8 @@ internal sealed class TestStorage : IBatchOwner, IDisposable
 
     public int Idle { get; private set; }
 
+    public Action? WhenIdle { get; set; }
+
     public VfsFile Open(string name = "app.db", SqliteOpenFlags flags = SqliteOpenFlags.MainDatabase | SqliteOpenFlags.ReadWrite) =>
         Vfs.Open(name, flags, out _) ?? throw new InvalidOperationException(VfsFailure.Last);
 
@@ -54,7 +56,11 @@ internal sealed class TestStorage : IBatchOwner, IDisposable
 
     void IBatchOwner.OnBatchEnded() => Ended++;
 
-    void IBatchOwner.OnIdle() => Idle++;
+    void IBatchOwner.OnIdle()
+    {
+        Idle++;
+        WhenIdle?.Invoke();
+    }
 
     public void Dispose() => Storage.Dispose();
 }

@@ -52,6 +52,31 @@ public abstract partial class EngineTests<TEngine>
         Assert.Equal(0, await page.ScalarAsync<int>("SELECT count(*) FROM sqlite_master"));
     }
 
+    /// <summary>Some browsers evict IndexedDB alone; the lease that a killed tab left says that it leads.</summary>
+    [EngineFact(Timeout = Limits.LongTest_ms)]
+    public async Task A_store_that_was_evicted_while_the_lease_stayed_is_begun_anew_also_without_navigator_storage()
+    {
+        var page = await OpenAsync();
+        await page.ExecuteAsync("CREATE TABLE t(v)");
+        await EngineTab.AgreeAsync(page);
+        var before = await page.StatusAsync();
+        var process = await page.FindProcessAsync();
+        var other = await (await engine.SharedBrowserAsync()).OpenTabAsync(engine.Server.Url + "/lab/"); // has no database open
+        tabs.Add(other);
+        Lose(page);
+        process.Kill();
+        await other.CallAsync<object?>(
+            "await new Promise((done, failed) => Object.assign(indexedDB.deleteDatabase(arg), { onsuccess: done, onerror: failed }));", "datasync:" + Database);
+        Assert.Contains(before.Id, await other.CallAsync<string>($"return localStorage.getItem('datasync:{Database}:lease');"), StringComparison.Ordinal);
+
+        var again = await OpenAsync(script: "Object.defineProperty(Navigator.prototype, 'storage', { get: () => undefined });");
+        await EngineTab.AgreeAsync(again);
+        Assert.Equal(0, await again.ScalarAsync<int>("SELECT count(*) FROM sqlite_master"));
+        await again.ExecuteAsync("CREATE TABLE t(v)");
+        Assert.True((await again.StatusAsync()).Epoch > before.Epoch, "It leads under an epoch that was another tab's.");
+        await again.WaitUntilAsync("document.querySelector('[aria-labelledby=storage] .hint')");
+    }
+
     [EngineFact(Timeout = Limits.LongTest_ms)]
     public async Task A_tab_that_comes_back_from_another_page_goes_on_and_has_all_that_was_written()
     {
