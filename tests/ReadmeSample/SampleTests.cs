@@ -74,8 +74,9 @@ public sealed class SampleTests : IAsyncLifetime, IDisposable
     private static async Task AddAsync(IRenderedComponent<Sample> page, string text)
     {
         await UntilAsync(page, () => !page.Find("button").HasAttribute("disabled"));
-        await page.Find("input").ChangeAsync(text);
-        await page.Find("button").ClickAsync(new());
+        // Found and used in one step of the renderer: a commit that arrives between the two renders again, with new event handlers.
+        await page.InvokeAsync(() => page.Find("input").ChangeAsync(text));
+        await page.InvokeAsync(() => page.Find("button").ClickAsync(new()));
     }
 
     private static Task ShowsAsync(IRenderedComponent<Sample> page, params string[] notes) =>
