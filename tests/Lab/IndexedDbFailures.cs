@@ -196,11 +196,24 @@ public sealed class IndexedDbFailures : StoreSuite
     public async Task Another_error_is_passed_on_and_the_store_stays_open()
     {
         var (store, fence) = await LeadAsync();
-        IndexedDbSource.AbortWith("UnknownError");
+        IndexedDbSource.AbortWith("DataError");
         var error = await Assert.ThrowsAsync<StorageException>(async () => await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None));
         IndexedDbSource.StopAborting();
-        Assert.Equal((StorageErrorCode.Other, "UnknownError"), (error.Code, error.PlatformName));
+        Assert.Equal((StorageErrorCode.Other, "DataError"), (error.Code, error.PlatformName));
         Assert.Empty((await StoreContent.ReadAsync(store)).Log);
+    }
+
+    /// <summary>Seen in WebKit: the server had completed the append when it ended, and the page heard of an internal error.</summary>
+    [Fact]
+    public async Task An_error_without_a_reason_leaves_open_whether_an_append_was_completed()
+    {
+        var (store, fence) = await LeadAsync();
+        IndexedDbSource.AbortWith("UnknownError", "An internal error was encountered in the Indexed Database server");
+        var error = await Assert.ThrowsAsync<StorageClosedException>(async () => await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None));
+        IndexedDbSource.StopAborting();
+        Assert.Equal((StoreClosedReason.Lost, "UnknownError"), (error.Reason, error.PlatformName));
+        Assert.Equal(fence.Incarnation, (await store.OpenAsync(None)).Incarnation);
+        await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None);
     }
 
     [Fact]

@@ -85,8 +85,7 @@ internal sealed class IndexedDbBlockStore : IBlockStore
     {
         StoreRules.CheckCommits(fence, commits);
         if (FindRefusal(cancellationToken) is { } refusal) return ValueTask.FromException(refusal);
-        var request = AddRequest(new((outcome, number, name, message) =>
-            outcome == IndexedDbOutcome.Fenced ? new FencedException(fence.Epoch, new Epoch(number)) : OnFailed(outcome, number, name, message)));
+        var request = AddRequest(new((outcome, number, name, message) => OnWriteFailed(fence, outcome, number, name, message)));
         IndexedDbInterop.BeginAppend(
             _connection, request.Number, fence.Incarnation.ToString("D"), fence.Epoch.Value, commits[0].Marker, commits.Count, IsStrict);
         for (var i = 0; i < commits.Count; i++) IndexedDbInterop.Add(commits[i].Id.ToString(), commits[i].Segment);
@@ -108,8 +107,7 @@ internal sealed class IndexedDbBlockStore : IBlockStore
     {
         StoreRules.CheckCheckpoint(fence, checkpoint);
         if (FindRefusal(cancellationToken) is { } refusal) return ValueTask.FromException(refusal);
-        var request = AddRequest(new((outcome, number, name, message) =>
-            outcome == IndexedDbOutcome.Fenced ? new FencedException(fence.Epoch, new Epoch(number)) : OnFailed(outcome, number, name, message)));
+        var request = AddRequest(new((outcome, number, name, message) => OnWriteFailed(fence, outcome, number, name, message)));
         IndexedDbInterop.BeginCheckpoint(
             _connection, request.Number, fence.Incarnation.ToString("D"), fence.Epoch.Value, checkpoint.Head.Checkpoint.Marker,
             Encoding.UTF8.GetString(HeadCodec.Encode(checkpoint.Head)), checkpoint.DropFrom ?? 0, checkpoint.Damaged is not null, IsStrict);
@@ -231,19 +229,26 @@ internal sealed class IndexedDbBlockStore : IBlockStore
         IndexedDbInterop.Close(connection);
     }
 
-    private Exception OnFailed(IndexedDbOutcome outcome, long number, string name, string message)
+    private Exception OnWriteFailed(Fence fence, IndexedDbOutcome outcome, long number, string name, string message) => outcome switch
     {
-        if (outcome == IndexedDbOutcome.Failed && IndexedDbErrors.IsLost(name, message))
-        {
-            // Nothing comes from this connection any more, whether or not the browser says so with a close event.
-            OnClosed(StoreClosedReason.Lost);
-            var text = IndexedDbErrors.IsFull(name, message)
-                ? "The browser closed the database's storage because there is no room left. Free disk space, then open the database again."
-                : null;
-            return new StorageClosedException(_reason, text) { PlatformName = name };
-        }
+        IndexedDbOutcome.Fenced => new FencedException(fence.Epoch, new Epoch(number)),
+        IndexedDbOutcome.Failed when IndexedDbErrors.LeavesUnknown(name, message) => OnLost(name, message), // what was written is found out by reading
+        _ => OnFailed(outcome, number, name, message),
+    };
 
-        return IndexedDbErrors.Make(outcome, number, name, message);
+    private Exception OnFailed(IndexedDbOutcome outcome, long number, string name, string message) =>
+        outcome == IndexedDbOutcome.Failed && IndexedDbErrors.IsLost(name, message)
+            ? OnLost(name, message)
+            : IndexedDbErrors.Make(outcome, number, name, message);
+
+    // Nothing comes from this connection any more, whether or not the browser says so with a close event.
+    private StorageClosedException OnLost(string name, string message)
+    {
+        OnClosed(StoreClosedReason.Lost);
+        var text = IndexedDbErrors.IsFull(name, message)
+            ? "The browser closed the database's storage because there is no room left. Free disk space, then open the database again."
+            : null;
+        return new StorageClosedException(_reason, text) { PlatformName = name };
     }
 
     private Exception? FindRefusal(CancellationToken cancellationToken)

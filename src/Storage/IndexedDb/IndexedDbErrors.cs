@@ -17,6 +17,12 @@ internal static class IndexedDbErrors
     public static bool IsLost(string name, string message) =>
         name is "AbortError" or "InvalidStateError" || (name == "UnknownError" && message.Contains("onnection", StringComparison.Ordinal));
 
+    /// <summary>
+    /// Whether nobody can tell if a transaction that wrote was completed: the browser gives no reason for its end. WebKit says so ("An internal
+    /// error was encountered in the Indexed Database server") when the process that has the database ends between its commit and the answer (2.50).
+    /// </summary>
+    public static bool LeavesUnknown(string name, string message) => name == "UnknownError" && !IsFull(name, message) && !IsTooLarge(message);
+
     /// <summary>Whether there is no room: the quota is used up, or the disk is full.</summary>
     public static bool IsFull(string name, string message) =>
         FullTexts.Any(text => name.Contains(text, StringComparison.OrdinalIgnoreCase) || message.Contains(text, StringComparison.OrdinalIgnoreCase));
@@ -32,11 +38,13 @@ internal static class IndexedDbErrors
             "NotFoundError" => new CorruptStoreException(
                 null, "The browser database is not laid out as DataSync's. Delete it, or choose another name.") { PlatformName = name },
 
-            // Chromium takes 127 MB at most in one value, and has no name for this error alone.
-            _ when message.Contains("too large", StringComparison.Ordinal) => new CommitTooLargeException() { PlatformName = name },
+            _ when IsTooLarge(message) => new CommitTooLargeException() { PlatformName = name },
             _ => new StorageException($"The browser's storage failed ({name}: {message}). Nothing was written; try again.") { PlatformName = name },
         },
     };
+
+    // Chromium takes 127 MB at most in one value, and has no name for this error alone.
+    private static bool IsTooLarge(string message) => message.Contains("too large", StringComparison.Ordinal);
 
     /// <summary>What went wrong with opening.</summary>
     public static Exception OnOpen(IndexedDbOutcome outcome, long number, string name, string message) => name switch
