@@ -24,6 +24,8 @@ internal enum Guard
     LeaderByHead = 1 << 17,
     TakeBack = 1 << 18,
     RecallReaders = 1 << 19,
+    StatementOnce = 1 << 20,
+    StatementEpoch = 1 << 21,
 }
 
 /// <summary>Which guards are missing on this thread: none, but in tests.</summary>

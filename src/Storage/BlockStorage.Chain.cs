@@ -70,12 +70,15 @@ internal sealed partial class BlockStorage
         lock (_lock) return _chain.Exists(c => c.Commit.Id == id);
     }
 
-    /// <summary>The first of the commits at the end of the chain that are none of this tab's own; null when the last one is its own.</summary>
+    /// <summary>
+    /// The first of the commits at the end of the chain that are none of this tab's own; null when the last one is its own. What a leader
+    /// made of statements is nobody's own: a tab sees that when it is durable.
+    /// </summary>
     internal CommitId? FindForeignTail()
     {
         lock (_lock)
         {
-            var first = _chain.FindLastIndex(c => c.Commit.Writer == _writer) + 1;
+            var first = _chain.FindLastIndex(c => c.Commit.Writer == _writer && c.Commit.Result is null) + 1;
             return first < _chain.Count ? _chain[first].Commit.Id : null;
         }
     }

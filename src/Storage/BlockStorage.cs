@@ -18,6 +18,12 @@ internal interface IBatchOwner
     void OnIdle();
 }
 
+/// <summary>What a commit says of itself.</summary>
+/// <param name="Id">Its id.</param>
+/// <param name="Writer">Whose it is; null for this tab's.</param>
+/// <param name="Result">What the statements did that it is made of; null for one that is made of blocks.</param>
+internal sealed record SealAs(CommitId Id, TabId? Writer = null, StatementResult? Result = null);
+
 /// <summary>
 /// The database's bytes as the VFS sees them: read, write and truncate over the image, in batches that are published all
 /// or nothing. Every call is synchronous and touches memory only.
@@ -94,8 +100,8 @@ internal sealed partial class BlockStorage : IDisposable
     /// <summary>Blocks that the open batch has touched.</summary>
     public int DirtyBlocks => _batch?.Blocks.Count ?? 0;
 
-    /// <summary>The id of the next commit that is sealed, where it has to say something; null for one of its own.</summary>
-    internal CommitId? NextCommit { get; set; }
+    /// <summary>What the next commit that is sealed is to say of itself; null for an ordinary one of this tab.</summary>
+    internal SealAs? NextCommit { get; set; }
 
     /// <summary>How many commits the image holds that are not durable yet.</summary>
     internal int ChainLength => _chain.Count;
@@ -323,10 +329,11 @@ internal sealed partial class BlockStorage : IDisposable
         written.Sort();
         freed.Sort();
         var commit = CommitRecord.Seal(
-            NextCommit ?? _newCommitId(), batch.Position, _writer, _time.GetUtcNow().ToUnixTimeMilliseconds(), _size, _checksum,
+            NextCommit?.Id ?? _newCommitId(), batch.Position, NextCommit?.Writer ?? _writer, _time.GetUtcNow().ToUnixTimeMilliseconds(), _size, _checksum,
             System.Runtime.InteropServices.CollectionsMarshal.AsSpan(written),
             System.Runtime.InteropServices.CollectionsMarshal.AsSpan(freed),
-            id => _image.GetOrAdd((int)(id / Extent.BlockCount)).BlockAddress((int)(id % Extent.BlockCount)));
+            id => _image.GetOrAdd((int)(id / Extent.BlockCount)).BlockAddress((int)(id % Extent.BlockCount)),
+            NextCommit?.Result);
         for (var i = 0; i < written.Count; i++) SetMetadata(written[i], new(commit.Marker, commit.BlockChecksum(i), commit.TimeMs, true));
         foreach (var id in freed) SetMetadata(id, new(commit.Marker, 0, commit.TimeMs, false));
         return commit;

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using DataSync.Coordination;
+
 namespace DataSync.Storage;
 
 /// <summary>
@@ -12,6 +15,25 @@ public readonly record struct CommitId(Guid Value)
 
     /// <summary>Makes a new random id.</summary>
     public static CommitId New() => new(Guid.NewGuid());
+
+    /// <summary>
+    /// The request that a commit made by <see cref="Under"/> answers: its id without the epoch. (Of another commit: of no meaning.)
+    /// </summary>
+    internal CommitId Request => WithEpoch(0);
+
+    /// <summary>The id of the commit that a leadership makes of a request, at most once in its epoch.</summary>
+    /// <remarks>
+    /// Two leaderships may both run it, of which one is never durable. Under one id they could be taken for each other: statements need
+    /// not do the same twice (<c>random()</c>), and a position must tell what the database holds.
+    /// </remarks>
+    internal CommitId Under(Epoch epoch) => WithEpoch((ulong)epoch.Value);
+
+    // The last six bytes; the ten before are the request's own.
+    private CommitId WithEpoch(ulong epoch)
+    {
+        var (high, low) = Unsafe.BitCast<Guid, (ulong, ulong)>(Value);
+        return new(Unsafe.BitCast<(ulong, ulong), Guid>((high, (low & 0xFFFF) | epoch << 16)));
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Value.ToString("N");

@@ -14,16 +14,18 @@ namespace DataSync.Storage;
 ///    8  i64 marker   16  i64 epoch   24  16 bytes incarnation
 ///   40  16 bytes commit id   56  16 bytes id of the commit before   72  16 bytes writer (tab id)
 ///   88  i64 time (Unix ms)   96  i64 file size after   104  i32 blocks   108  i32 freed blocks
-///  112  u64 checksum of the body   120  u64 xxHash64 of bytes 0–119
-///  128  body: blocks × u32 block id, freed × u32 block id, padding to 8, blocks × u64 checksum, blocks × 4096 bytes
+///  112  u64 checksum of the body   120  i64 rows that statements changed (-1: no statements)   128  i64 last row id (minimum: none)
+///  136  u64 xxHash64 of bytes 0–135
+///  144  body: blocks × u32 block id, freed × u32 block id, padding to 8, blocks × u64 checksum, blocks × 4096 bytes
 /// </code>
+/// Format 1 has no statements: its header's hash is at 120, its body begins at 128.
 /// The body's checksum covers ids and block checksums; the block checksums cover the bytes.
 /// Instances are immutable but for the first <see cref="Stamp"/>; the array given to <see cref="Parse"/> must not be changed.
 /// </remarks>
 internal sealed class CommitRecord
 {
-    /// <summary>Bytes before the body.</summary>
-    public const int HeaderSize = 128;
+    /// <summary>The fewest bytes that a record can have.</summary>
+    public const int MinSize = OldHeaderSize;
 
     /// <summary>
     /// The most that one commit may write, in bytes of blocks: the browser stores no more in one record (Chromium: 127 MiB with all that is
@@ -32,8 +34,9 @@ internal sealed class CommitRecord
     internal static readonly long MaxBytes = OperatingSystem.IsBrowser() ? 120 << 20 : 1 << 30;
 
     private const uint Magic = 0x31435344;
+    private const int HeaderSize = 144, OldHeaderSize = 128;
     private const int MarkerOffset = 8, EpochOffset = 16, IncarnationOffset = 24, CommitOffset = 40, BaseOffset = 56, WriterOffset = 72,
-        TimeOffset = 88, FileSizeOffset = 96, BlockCountOffset = 104, FreedCountOffset = 108, BodyChecksumOffset = 112, HeaderHashOffset = 120;
+        TimeOffset = 88, FileSizeOffset = 96, BlockCountOffset = 104, FreedCountOffset = 108, BodyChecksumOffset = 112, ChangesOffset = 120, RowIdOffset = 128;
 
     private readonly byte[] _bytes;
 
@@ -72,6 +75,16 @@ internal sealed class CommitRecord
     /// <summary>Size of the database in bytes after it.</summary>
     public long FileSize => ReadInt64(FileSizeOffset);
 
+    /// <summary>What the statements did that it was made of; null where it was made of the writer's blocks.</summary>
+    public StatementResult? Result
+    {
+        get
+        {
+            if (HeaderEnd == OldHeaderSize || ReadInt64(ChangesOffset) is not (>= 0 and var changes)) return null;
+            return new((int)changes, ReadInt64(RowIdOffset) is var row and not long.MinValue ? row : null);
+        }
+    }
+
     /// <summary>How many blocks it writes.</summary>
     public int BlockCount => BinaryPrimitives.ReadInt32LittleEndian(_bytes.AsSpan(BlockCountOffset));
 
@@ -82,28 +95,28 @@ internal sealed class CommitRecord
     public ChecksumKind Checksum => (ChecksumKind)BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(6));
 
     /// <summary>The blocks it writes, in rising order.</summary>
-    public ReadOnlySpan<uint> BlockIds => MemoryMarshal.Cast<byte, uint>(_bytes.AsSpan(HeaderSize, BlockCount * 4));
+    public ReadOnlySpan<uint> BlockIds => MemoryMarshal.Cast<byte, uint>(_bytes.AsSpan(HeaderEnd, BlockCount * 4));
 
     /// <summary>The blocks it frees, in rising order.</summary>
-    public ReadOnlySpan<uint> FreedIds => MemoryMarshal.Cast<byte, uint>(_bytes.AsSpan(HeaderSize + BlockCount * 4, FreedCount * 4));
+    public ReadOnlySpan<uint> FreedIds => MemoryMarshal.Cast<byte, uint>(_bytes.AsSpan(HeaderEnd + BlockCount * 4, FreedCount * 4));
 
     /// <summary>The checksum of the <paramref name="index"/>-th block in <see cref="BlockIds"/>.</summary>
     public ulong BlockChecksum(int index) =>
-        BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(ChecksumsAt(BlockCount, FreedCount) + index * 8));
+        BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(ChecksumsAt(HeaderEnd, BlockCount, FreedCount) + index * 8));
 
     /// <summary>The 4096 bytes of the <paramref name="index"/>-th block in <see cref="BlockIds"/>.</summary>
     public ReadOnlySpan<byte> BlockData(int index) =>
-        _bytes.AsSpan(DataAt(BlockCount, FreedCount) + index * Extent.BlockSize, Extent.BlockSize);
+        _bytes.AsSpan(DataAt(HeaderEnd, BlockCount, FreedCount) + index * Extent.BlockSize, Extent.BlockSize);
 
     /// <summary>Seals a batch. Blocks and freed blocks are in rising order; <paramref name="block"/> gives each block's bytes.</summary>
     internal static CommitRecord Seal(
         CommitId id, Position position, TabId writer, long timeMs, long fileSize, ChecksumKind kind,
-        ReadOnlySpan<uint> blocks, ReadOnlySpan<uint> freed, Func<uint, nint> block)
+        ReadOnlySpan<uint> blocks, ReadOnlySpan<uint> freed, Func<uint, nint> block, StatementResult? result = null)
     {
-        var dataAt = DataAt(blocks.Length, freed.Length);
+        var dataAt = DataAt(HeaderSize, blocks.Length, freed.Length);
         var bytes = GC.AllocateUninitializedArray<byte>(checked(dataAt + blocks.Length * Extent.BlockSize));
         bytes.AsSpan(0, dataAt).Clear();
-        var checksumsAt = ChecksumsAt(blocks.Length, freed.Length);
+        var checksumsAt = ChecksumsAt(HeaderSize, blocks.Length, freed.Length);
         MemoryMarshal.AsBytes(blocks).CopyTo(bytes.AsSpan(HeaderSize));
         MemoryMarshal.AsBytes(freed).CopyTo(bytes.AsSpan(HeaderSize + blocks.Length * 4));
         for (var i = 0; i < blocks.Length; i++)
@@ -126,6 +139,8 @@ internal sealed class CommitRecord
         BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(BlockCountOffset), blocks.Length);
         BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(FreedCountOffset), freed.Length);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(BodyChecksumOffset), record.HashBody());
+        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(ChangesOffset), result?.Changes ?? -1);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(RowIdOffset), result?.LastInsertRowId ?? long.MinValue);
         record.SealHeader();
         return record;
     }
@@ -162,10 +177,11 @@ internal sealed class CommitRecord
     internal static bool TryReadHeader(ReadOnlySpan<byte> bytes, out long marker, out CommitId id, out long length)
     {
         (marker, id, length) = (0, default, 0);
-        if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic) return false;
-        if (BinaryPrimitives.ReadUInt64LittleEndian(bytes[HeaderHashOffset..]) != Storage.Checksum.Compute(ChecksumKind.FastHash, bytes[..HeaderHashOffset])) return false;
+        if (bytes.Length < OldHeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic) return false;
+        var header = HeaderEndOf(bytes);
+        if (bytes.Length < header || !IsHeaderSound(bytes, header)) return false;
         var (blocks, freed) = (BinaryPrimitives.ReadInt32LittleEndian(bytes[BlockCountOffset..]), BinaryPrimitives.ReadInt32LittleEndian(bytes[FreedCountOffset..]));
-        length = ((HeaderSize + ((long)blocks + freed) * 4 + 7) & ~7) + blocks * (8L + Extent.BlockSize);
+        length = ((header + ((long)blocks + freed) * 4 + 7) & ~7) + blocks * (8L + Extent.BlockSize);
         if (blocks < 0 || freed < 0 || length > int.MaxValue) return false;
         (marker, id) = (BinaryPrimitives.ReadInt64LittleEndian(bytes[MarkerOffset..]), new(new Guid(bytes.Slice(CommitOffset, 16))));
         return true;
@@ -174,10 +190,10 @@ internal sealed class CommitRecord
     /// <summary>Whether these are the first bytes of a record, but not all of them.</summary>
     internal static bool IsCutShort(byte[] bytes)
     {
-        if (bytes.Length < HeaderSize) return true;
+        if (bytes.Length < OldHeaderSize || bytes.Length < HeaderEndOf(bytes)) return true;
         var record = new CommitRecord(bytes);
-        return BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(HeaderHashOffset)) == record.HashHeader()
-            && bytes.Length < (long)DataAt(record.BlockCount, record.FreedCount) + (long)record.BlockCount * Extent.BlockSize;
+        return IsHeaderSound(bytes, record.HeaderEnd)
+            && bytes.Length < (long)DataAt(record.HeaderEnd, record.BlockCount, record.FreedCount) + (long)record.BlockCount * Extent.BlockSize;
     }
 
     /// <summary>The blocks whose bytes fail their checksums, of a record that holds otherwise; none of any other.</summary>
@@ -202,14 +218,14 @@ internal sealed class CommitRecord
 
     private string? Check(bool verifyBlocks)
     {
-        if (_bytes.Length < HeaderSize) return $"it has only {_bytes.Length} bytes";
+        if (_bytes.Length < OldHeaderSize || _bytes.Length < HeaderEnd) return $"it has only {_bytes.Length} bytes";
         if (BinaryPrimitives.ReadUInt32LittleEndian(_bytes) != Magic) return "it has no commit header";
         if (BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(4)) > Head.CurrentFormat) return "it has a newer format";
         if (Checksum is not (ChecksumKind.FastHash or ChecksumKind.Crc32)) return "it names an unknown checksum";
-        if (BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(HeaderHashOffset)) != HashHeader()) return "its header fails its checksum";
+        if (!IsHeaderSound(_bytes, HeaderEnd)) return "its header fails its checksum";
         if (BlockCount < 0 || FreedCount < 0 || Marker < 1 || FileSize < 0) return "its header holds negative numbers";
         var expected = (long)BlockCount * (4 + 8 + Extent.BlockSize) + (long)FreedCount * 4;
-        if (expected > int.MaxValue || _bytes.Length != DataAt(BlockCount, FreedCount) + BlockCount * Extent.BlockSize)
+        if (expected > int.MaxValue || _bytes.Length != DataAt(HeaderEnd, BlockCount, FreedCount) + BlockCount * Extent.BlockSize)
             return "its length does not match its block count";
         if (BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(BodyChecksumOffset)) != HashBody()) return "its body fails its checksum";
         if (!IsRising(BlockIds) || !IsRising(FreedIds)) return "its block ids are not in order";
@@ -236,16 +252,24 @@ internal sealed class CommitRecord
         return true;
     }
 
-    private static int ChecksumsAt(int blocks, int freed) => (HeaderSize + (blocks + freed) * 4 + 7) & ~7;
+    private static int HeaderEndOf(ReadOnlySpan<byte> bytes) => BinaryPrimitives.ReadUInt16LittleEndian(bytes[4..]) == 1 ? OldHeaderSize : HeaderSize;
 
-    private static int DataAt(int blocks, int freed) => ChecksumsAt(blocks, freed) + blocks * 8;
+    private static int ChecksumsAt(int header, int blocks, int freed) => (header + (blocks + freed) * 4 + 7) & ~7;
+
+    private static int DataAt(int header, int blocks, int freed) => ChecksumsAt(header, blocks, freed) + blocks * 8;
+
+    private static ulong HashHeader(ReadOnlySpan<byte> bytes, int header) => Storage.Checksum.Compute(ChecksumKind.FastHash, bytes[..(header - 8)]);
+
+    private static bool IsHeaderSound(ReadOnlySpan<byte> bytes, int header) =>
+        BinaryPrimitives.ReadUInt64LittleEndian(bytes[(header - 8)..]) == HashHeader(bytes, header);
+
+    /// <summary>Where the body begins, behind the header and its hash.</summary>
+    private int HeaderEnd => HeaderEndOf(_bytes);
 
     private ulong HashBody() => Storage.Checksum.Compute(
-        ChecksumKind.FastHash, _bytes.AsSpan(HeaderSize, DataAt(BlockCount, FreedCount) - HeaderSize));
+        ChecksumKind.FastHash, _bytes.AsSpan(HeaderEnd, DataAt(HeaderEnd, BlockCount, FreedCount) - HeaderEnd));
 
-    private ulong HashHeader() => Storage.Checksum.Compute(ChecksumKind.FastHash, _bytes.AsSpan(0, HeaderHashOffset));
-
-    private void SealHeader() => BinaryPrimitives.WriteUInt64LittleEndian(_bytes.AsSpan(HeaderHashOffset), HashHeader());
+    private void SealHeader() => BinaryPrimitives.WriteUInt64LittleEndian(_bytes.AsSpan(HeaderEnd - 8), HashHeader(_bytes, HeaderEnd));
 
     private long ReadInt64(int offset) => BinaryPrimitives.ReadInt64LittleEndian(_bytes.AsSpan(offset));
 

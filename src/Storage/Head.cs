@@ -6,7 +6,7 @@ namespace DataSync.Storage;
 internal sealed record Head
 {
     /// <summary>The format version that this code writes.</summary>
-    public const int CurrentFormat = 1;
+    public const int CurrentFormat = 2;
 
     /// <summary>How many commit ids the head keeps, so that a commit sent again after a checkpoint is recognised.</summary>
     public const int RecentCommitCount = 256;
@@ -40,6 +40,9 @@ internal sealed record Head
     /// commit at <see cref="Checkpoint"/>.
     /// </summary>
     public IReadOnlyList<CommitId> RecentCommits { get; init; } = [];
+
+    /// <summary>What statements did, of those <see cref="RecentCommits"/> that a leader made of them.</summary>
+    public IReadOnlyDictionary<CommitId, StatementResult> RecentResults { get; init; } = new Dictionary<CommitId, StatementResult>();
 
     /// <summary>
     /// The last commit of each tab that wrote lately, newest last, at most <see cref="RecentWriterCount"/>: with it a tab

@@ -34,6 +34,10 @@ internal static class HeadCodec
             json.WriteStartObject("recentWriters");
             foreach (var (writer, last) in head.RecentWriters) json.WriteString(writer.Value, $"{last.Commit}{last.Marker}");
             json.WriteEndObject();
+            json.WriteStartObject("recentResults");
+            foreach (var (commit, result) in head.RecentResults)
+                json.WriteString(commit.ToString(), string.Create(CultureInfo.InvariantCulture, $"{result.Changes} {result.LastInsertRowId}"));
+            json.WriteEndObject();
             json.WriteEndObject();
         }
 
@@ -91,6 +95,7 @@ internal static class HeadCodec
                 Checksum = (ChecksumKind)json.GetProperty("checksum").GetInt32(),
                 RecentWriters = [.. json.GetProperty("recentWriters").EnumerateObject().Select(ToWriter)],
                 RecentCommits = ToIds(recent),
+                RecentResults = json.TryGetProperty("recentResults", out var results) ? results.EnumerateObject().ToDictionary(r => ToId(r.Name), ToResult) : [],
             };
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
@@ -119,6 +124,15 @@ internal static class HeadCodec
         var text = entry.Value.GetString() ?? "";
         if (text.Length <= IdLength) throw new FormatException("A writer's commit is cut short.");
         return new(TabId.Parse(entry.Name), new(long.Parse(text.AsSpan(IdLength), CultureInfo.InvariantCulture), ToId(text.AsSpan(0, IdLength))));
+    }
+
+    private static StatementResult ToResult(JsonProperty entry)
+    {
+        var text = entry.Value.GetString()!.AsSpan();
+        var space = text.IndexOf(' ');
+        if (space < 0) throw new FormatException("A statement's result is cut short.");
+        long? row = space + 1 < text.Length ? long.Parse(text[(space + 1)..], CultureInfo.InvariantCulture) : null;
+        return new(int.Parse(text[..space], CultureInfo.InvariantCulture), row);
     }
 
     private static CommitId[] ToIds(ReadOnlySpan<char> text)

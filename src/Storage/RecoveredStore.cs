@@ -15,6 +15,9 @@ internal sealed record RecoveredStore
     /// </summary>
     public required IReadOnlyList<CommitId> RecentCommits { get; init; }
 
+    /// <summary>What statements did, of those of <see cref="RecentCommits"/> that were made of them.</summary>
+    public required IReadOnlyDictionary<CommitId, StatementResult> RecentResults { get; init; }
+
     /// <summary>Who committed what, oldest first; a later entry of a tab replaces an earlier one.</summary>
     public required IReadOnlyList<WriterCommit> RecentWriters { get; init; }
 

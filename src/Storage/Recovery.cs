@@ -81,11 +81,13 @@ internal static class Recovery
         if (recovered.Head.Epoch != fence.Epoch || recovered.Head.Incarnation != fence.Incarnation)
             throw new InvalidOperationException("Load the store again: it was read before this leadership began.");
         var image = recovered.Image;
+        CommitId[] recent = [.. recovered.RecentCommits.TakeLast(Head.RecentCommitCount)];
         var head = recovered.Head with
         {
             Checkpoint = image.Position,
             FileSize = image.FileSize,
-            RecentCommits = [.. recovered.RecentCommits.TakeLast(Head.RecentCommitCount)],
+            RecentCommits = recent,
+            RecentResults = recovered.RecentResults.Where(r => recent.Contains(r.Key)).ToDictionary(),
             RecentWriters = WriterCommit.Latest(recovered.RecentWriters),
         };
         var extents = new List<Extent>();

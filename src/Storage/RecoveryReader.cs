@@ -55,7 +55,8 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
         _image.Position = Head.Checkpoint;
         _image.FileSize = Head.FileSize;
         var recent = new List<CommitId>(Head.RecentCommits);
-        var (records, bytes, rolledBack) = ApplyLog(recent);
+        var results = new Dictionary<CommitId, StatementResult>(Head.RecentResults);
+        var (records, bytes, rolledBack) = ApplyLog(recent, results);
         foreach (var extent in keepsImage ? _image.Extents : _ahead)
         {
             if (ExtentVerifier.VerifyVersions(extent, _image.Position) is not { } finding) continue;
@@ -70,6 +71,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
             Head = Head,
             Image = _image,
             RecentCommits = recent,
+            RecentResults = results,
             RecentWriters = [.. Head.RecentWriters, .. _writers],
             Report = report,
             DropFrom = rolledBack > 0 ? _image.Position.Marker + 1 : null,
@@ -88,7 +90,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
 
     private Head Head => _head ?? throw new InvalidOperationException("The store handed over no head.");
 
-    private (int Records, long Bytes, int RolledBack) ApplyLog(List<CommitId> recent)
+    private (int Records, long Bytes, int RolledBack) ApplyLog(List<CommitId> recent, Dictionary<CommitId, StatementResult> results)
     {
         var verifier = new LogVerifier(Head, Head.Checkpoint, options.Mode != RecoveryMode.Skip);
         var (records, bytes) = (0, 0L);
@@ -108,6 +110,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
             foreach (var id in commit.BlockIds) _dirty.Add((int)(id / Extent.BlockCount));
             foreach (var id in commit.FreedIds) _dirty.Add((int)(id / Extent.BlockCount));
             recent.Add(commit.Id);
+            if (commit.Result is { } result) results[commit.Id] = result;
             _writers.Add(new(commit.Writer, commit.Position));
             records++;
             bytes += log[i].Bytes.Length;

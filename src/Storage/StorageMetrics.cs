@@ -30,6 +30,7 @@ internal sealed class StorageMetrics : IDisposable
     private readonly Histogram<double> _syncs;
     private readonly Counter<long> _reruns;
     private readonly UpDownCounter<long> _backpressure;
+    private readonly Counter<long> _statements;
 
     public StorageMetrics(string scope)
     {
@@ -51,6 +52,7 @@ internal sealed class StorageMetrics : IDisposable
         _dirtyBytes = _meter.CreateGauge<long>("datasync.dirty.bytes", "By", "Bytes of those writes.");
         _syncs = _meter.CreateHistogram<double>("datasync.sync.duration", "ms", "Syncs: their count and how long they took; tags trigger and outcome (ok, failed).");
         _reruns = _meter.CreateCounter<long>("datasync.reruns", "{write}", "Deferred writes that were run again after another tab's commit.");
+        _statements = _meter.CreateCounter<long>("datasync.statements", "{write}", "Writes of this tab that were sent to the leader as statements; tag outcome (committed, refused).");
         _backpressure = _meter.CreateUpDownCounter<long>("datasync.backpressure", "{tab}", "1 while deferred writes wait because too much is not durable.");
     }
 
@@ -96,6 +98,13 @@ internal sealed class StorageMetrics : IDisposable
     }
 
     public void OnRerun() => _reruns.Add(1, _tags);
+
+    public void OnStatements(bool isRefused)
+    {
+        var tags = _tags;
+        tags.Add("outcome", isRefused ? "refused" : "committed");
+        _statements.Add(1, tags);
+    }
 
     public void OnBackpressure(bool isOn) => _backpressure.Add(isOn ? 1 : -1, _tags);
 

@@ -17,7 +17,7 @@ internal static class StoreRules
         if (head.Incarnation != incarnation) throw new StoreReplacedException();
         if (head.Epoch == proposed && proposed.Value > 0)
             return head.Holder == holder ? head : throw new FencedException(proposed, head.Epoch, $"Another tab was granted epoch {proposed} first.") { Holder = head.Holder };
-        return head with { Epoch = Epoch.Max(proposed, head.Epoch.Next), Holder = holder, Damage = null };
+        return head with { Format = Head.CurrentFormat, Epoch = Epoch.Max(proposed, head.Epoch.Next), Holder = holder, Damage = null };
     }
 
     public static void CheckFence(Head head, Fence fence)

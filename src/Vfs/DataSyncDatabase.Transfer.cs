@@ -113,7 +113,7 @@ public sealed partial class DataSyncDatabase
             Require(file.TryLock(LockLevel.Shared));
             Require(file.TryLock(LockLevel.Reserved));
             Require(file.TryLock(LockLevel.Exclusive));
-            _pipeline.Storage.NextCommit = commit;
+            _pipeline.Storage.NextCommit = commit is { } id ? new(id) : null;
             long at = 0;
             var present = new byte[ImportedFile.HeaderSize];
             file.Read(0, present);

@@ -172,6 +172,12 @@ internal sealed class Operation(int number, SimTab tab, double startMs, StoreLif
 
     public bool IsProbe { get; init; }
 
+    /// <summary>Statements of it were sent to a leader: whatever else is said, they may be run until they are refused.</summary>
+    public bool WasSent { get; set; }
+
+    /// <summary>What a tab that is sent its statements does.</summary>
+    public WritePlan? Statements { get; set; }
+
     /// <summary>Its place among all beginnings and early acknowledgements of the run.</summary>
     public required long StartOrder { get; init; }
 

@@ -16,6 +16,7 @@ public sealed class SabotageTests(ITestOutputHelper output)
         [Guard.CheckpointFailure] = ActionKind.StoreFault,
         [Guard.LeaderDeadline] = ActionKind.Hang,
         [Guard.LeaderByHead] = ActionKind.ForgeMessage,
+        [Guard.StatementEpoch] = ActionKind.Hang,
     };
 
     public static TheoryData<string> Guards => new(Enum.GetNames<Guard>().Except([nameof(Guard.None)]));

@@ -38,6 +38,7 @@ internal sealed partial class SimTab : ILogger
         Sync = new AutoSyncManager(
             Pipeline, World.Scope, deferred is null ? Durability.Immediate : Durability.Deferred, Policy, Triggers, this, MaxAttempts);
         WatchSyncs();
+        Pipeline.StatementRunner = RunStatements;
     }
 
     public int Slot { get; }
@@ -127,7 +128,7 @@ internal sealed partial class SimTab : ILogger
         }
         catch (StorageException error) when (error is NoLeaderException or StorageClosedException || Fault is not null)
         {
-            _world.End(operation, operation.Commits.Exists(c => !c.IsDead) ? OperationState.Unknown : OperationState.Failed, error.GetType().Name);
+            _world.End(operation, operation.WasSent || operation.Commits.Exists(c => !c.IsDead) ? OperationState.Unknown : OperationState.Failed, error.GetType().Name);
         }
         catch (StorageException error)
         {
@@ -143,7 +144,7 @@ internal sealed partial class SimTab : ILogger
         }
         catch (ObjectDisposedException error) when (error.ObjectName?.Contains("Extent", StringComparison.Ordinal) != true)
         {
-            _world.End(operation, operation.Commits.Exists(c => !c.IsDead) ? OperationState.Unknown : OperationState.Failed, "disposed");
+            _world.End(operation, operation.WasSent || operation.Commits.Exists(c => !c.IsDead) ? OperationState.Unknown : OperationState.Failed, "disposed");
         }
         catch (Exception error)
         {
@@ -154,6 +155,7 @@ internal sealed partial class SimTab : ILogger
     private async Task WriteAsync(Operation operation, WritePlan plan, CancellationToken cancellationToken)
     {
         using var admission = Sync.Admit();
+        if (plan.AsStatements && !IsDeferred && await TrySendAsync(operation, plan, cancellationToken)) return;
         for (var attempt = 1; attempt <= MaxAttempts; attempt++)
         {
             var turn = await Sync.BeginWriteAsync(plan.IsExclusive || attempt > 2, cancellationToken);

@@ -38,7 +38,7 @@ internal sealed partial class World
     public void OnSealed(SimTab tab, CommitId id, int number, Operation? operation, Position on, ModelImage image)
     {
         var commit = new ModelCommit(id, $"c{_commits.Count + 1}", on, image, operation, tab, number);
-        _commits.Add(id, commit);
+        _commits[id] = commit;
         operation?.Commits.Add(commit);
         tab.Trace($"op {operation?.Number} seals {commit.Name} on {Describe(on)}");
     }

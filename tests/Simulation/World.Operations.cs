@@ -30,13 +30,14 @@ internal sealed partial class World
         else if (operation.Tab.Fault is null && operation.Tab.Pipeline.Position.Marker < at.Marker) Fail("S5", $"Operation {operation.Number} was acknowledged at {at.Marker}, and its tab shows {operation.Tab.Pipeline.Position.Marker}.");
     }
 
+    public Operation FindOperation(int number) => _operations.Find(o => o.Number == number)!;
+
     /// <summary>Its last commit was reported stale: it must never become durable.</summary>
     public void OnStale(Operation operation)
     {
         Coverage.Hit("state stale");
-        var commit = operation.Commits[^1];
-        commit.IsDead = true;
-        if (operation.Durable is not null) Fail("S7", $"{commit.Name} of operation {operation.Number} was reported stale, and it is durable.");
+        foreach (var made in operation.Commits) made.IsDead = true; // one, unless statements were run by several leaders
+        if (operation.Durable is { } commit) Fail("S7", $"{commit.Name} of operation {operation.Number} was reported stale, and it is durable.");
     }
 
     public void End(Operation operation, OperationState state, string outcome)

@@ -20,6 +20,7 @@ internal sealed class WritePlan
         CancelAfterMs = dice.Chance(0.05) ? dice.From(0.1, dice.Pick(2, 50, 700.0)) : 0;
         _seed = dice.Next();
         FailsLate = dice.Chance(0.06);
+        AsStatements = dice.Chance(0.35);
     }
 
     public bool IsExclusive { get; init; }
@@ -28,6 +29,9 @@ internal sealed class WritePlan
 
     /// <summary>The work throws behind its own commit, as a statement with OR FAIL does.</summary>
     public bool FailsLate { get; init; }
+
+    /// <summary>It is first sent to the leader as statements.</summary>
+    public bool AsStatements { get; init; }
 
     public double HoldMs { get; init; }
 
@@ -82,6 +86,14 @@ internal sealed class WritePlan
                     break;
             }
         }
+    }
+
+    /// <summary>What differs from run to run, as <c>random()</c> does.</summary>
+    public static void AtRandom(SimConnection connection, ModelImage image, long run)
+    {
+        Span<byte> number = stackalloc byte[8];
+        BinaryPrimitives.WriteInt64LittleEndian(number, run);
+        Write(connection, image, Extent.BlockSize + 128, number);
     }
 
     private static byte[] Pattern(int operation, int salt, int length)

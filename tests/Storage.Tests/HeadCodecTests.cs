@@ -15,6 +15,7 @@ public sealed class HeadCodecTests
         FileSize = 1L << 50,
         Checksum = ChecksumKind.Crc32,
         RecentCommits = [CommitId.New(), CommitId.New()],
+        RecentResults = new Dictionary<CommitId, StatementResult> { [CommitId.New()] = new(3, long.MinValue + 1), [CommitId.New()] = new(0, null), [CommitId.New()] = new(int.MaxValue, 7) },
         RecentWriters = [new(TabId.New(TimeProvider.System), new(7, CommitId.New()))],
     };
 
@@ -26,8 +27,20 @@ public sealed class HeadCodecTests
             var decoded = HeadCodec.Decode(HeadCodec.Encode(head));
             Assert.Equal(head.RecentCommits, decoded.RecentCommits);
             Assert.Equal(head.RecentWriters, decoded.RecentWriters);
-            Assert.Equal(head, decoded with { RecentCommits = head.RecentCommits, RecentWriters = head.RecentWriters });
+            Assert.Equal(head.RecentResults, decoded.RecentResults);
+            Assert.Equal(head, decoded with { RecentCommits = head.RecentCommits, RecentResults = head.RecentResults, RecentWriters = head.RecentWriters });
         }
+    }
+
+    /// <summary>Written by DataSync before it kept what statements did.</summary>
+    [Fact]
+    public void A_head_of_the_first_format_is_read()
+    {
+        const string Text = """{"format":1,"incarnation":"00000000-0000-0000-0000-0000000000ff","epoch":7,"holder":null,"marker":1,"commit":"0000000000000000000000000000000a","fileSize":4096,"checksum":0,"recentCommits":"0000000000000000000000000000000a","recentWriters":{}""";
+        var check = Checksum.Compute(ChecksumKind.FastHash, Encoding.UTF8.GetBytes(Text));
+        var head = HeadCodec.Decode(Encoding.UTF8.GetBytes($"{Text},\"check\":\"{check:x16}\"}}"));
+        Assert.Equal((1, 7), (head.Format, head.Epoch.Value));
+        Assert.Empty(head.RecentResults);
     }
 
     [Fact]

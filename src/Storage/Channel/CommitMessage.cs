@@ -36,6 +36,9 @@ internal enum CommitMessageKind : byte
 
     /// <summary>Leader to writer: it never came; send it again.</summary>
     Missing = 10,
+
+    /// <summary>Writer to leader: run these statements, each as a commit of mine, behind the commit that is named.</summary>
+    Statements = 11,
 }
 
 /// <summary>One message between the tabs of one database, and its binary form.</summary>
@@ -50,7 +53,11 @@ internal enum CommitMessageKind : byte
 /// </remarks>
 internal sealed record CommitMessage
 {
-    public const byte ProtocolVersion = 3;
+    public const byte ProtocolVersion = 4;
+
+    /// <summary>Of what a record of <see cref="CommitMessageKind.Statements"/> begins with: the request's id. The statements follow.</summary>
+    public const int RequestIdSize = 16;
+
     private const uint Magic = 0x314D5344;
     private const int HeaderSize = 120;
     private const int HashOffset = 116;
@@ -127,7 +134,7 @@ internal sealed record CommitMessage
         if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic || bytes[4] != ProtocolVersion) return null;
         if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[HashOffset..]) != Hash(bytes)) return null;
         var kind = (CommitMessageKind)bytes[5];
-        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.Missing) return null;
+        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.Statements) return null;
         var textLength = BinaryPrimitives.ReadInt32LittleEndian(bytes[108..]);
         var recordCount = BinaryPrimitives.ReadInt32LittleEndian(bytes[112..]);
         if (textLength < 0 || textLength > bytes.Length - HeaderSize || recordCount is < 0 or > MaxRecords) return null;

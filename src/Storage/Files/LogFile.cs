@@ -48,7 +48,7 @@ internal sealed class LogFile(long first, byte[] bytes)
     private static (long Marker, int Skip) FindNext(long damaged, ReadOnlySpan<byte> rest)
     {
         // Records are a multiple of eight bytes long.
-        for (var skip = 8; skip <= rest.Length - CommitRecord.HeaderSize; skip += 8)
+        for (var skip = 8; skip <= rest.Length - CommitRecord.MinSize; skip += 8)
         {
             if (CommitRecord.TryReadHeader(rest[skip..], out var marker, out _, out _) && marker > damaged) return (marker, skip);
         }

@@ -14,6 +14,7 @@ internal sealed class CommitLedger
     private readonly Dictionary<CommitId, long> _markers = [];
     private readonly Queue<CommitId> _order = new();
     private readonly Dictionary<TabId, Position> _writers = [];
+    private readonly Dictionary<CommitId, StatementCommit> _statements = []; // by request
     private readonly HashSet<int> _dirtyExtents = [];
 
     public CommitLedger(RecoveredStore recovered)
@@ -24,7 +25,13 @@ internal sealed class CommitLedger
         LogBytes = recovered.LogBytes;
         _dirtyExtents.UnionWith(recovered.DirtyExtents);
         var first = End.Marker - recovered.RecentCommits.Count + 1;
-        for (var i = 0; i < recovered.RecentCommits.Count; i++) Remember(recovered.RecentCommits[i], first + i);
+        for (var i = 0; i < recovered.RecentCommits.Count; i++)
+        {
+            var id = recovered.RecentCommits[i];
+            Remember(id, first + i);
+            if (recovered.RecentResults.TryGetValue(id, out var result)) _statements[id.Request] = new(new(first + i, id), result);
+        }
+
         foreach (var writer in recovered.RecentWriters) _writers[writer.Writer] = writer.Last;
     }
 
@@ -44,6 +51,9 @@ internal sealed class CommitLedger
     /// <summary>The marker of a durable commit, or null when it is not known to be one.</summary>
     public long? Find(CommitId id) => _markers.TryGetValue(id, out var marker) ? marker : null;
 
+    /// <summary>The durable commit that answers a request to run statements; null when none is known.</summary>
+    public StatementCommit? FindRequest(CommitId request) => _statements.TryGetValue(request, out var commit) ? commit : null;
+
     /// <summary>A tab's last durable commit, as far as it is known.</summary>
     public Position? LastOf(TabId writer) => _writers.TryGetValue(writer, out var last) ? last : null;
 
@@ -55,6 +65,7 @@ internal sealed class CommitLedger
         LogRecords++;
         LogBytes += commit.Bytes.Length;
         Remember(commit.Id, commit.Marker);
+        if (commit.Result is { } result) _statements[commit.Id.Request] = new(commit.Position, result);
         _writers[commit.Writer] = commit.Position;
         foreach (var id in commit.BlockIds) _dirtyExtents.Add((int)(id / Extent.BlockCount));
         foreach (var id in commit.FreedIds) _dirtyExtents.Add((int)(id / Extent.BlockCount));
@@ -63,12 +74,14 @@ internal sealed class CommitLedger
     /// <summary>The head that a checkpoint at <see cref="End"/> writes.</summary>
     public Head NextHead(Fence fence, TabId holder, long fileSize) => Head with
     {
+        Format = Head.CurrentFormat,
         Incarnation = fence.Incarnation,
         Epoch = fence.Epoch,
         Holder = holder,
         Checkpoint = End,
         FileSize = fileSize,
         RecentCommits = [.. _order.TakeLast(Head.RecentCommitCount)],
+        RecentResults = ResultsOf(_order.TakeLast(Head.RecentCommitCount)),
         RecentWriters = WriterCommit.Latest(_writers.Select(w => new WriterCommit(w.Key, w.Value))),
     };
 
@@ -93,6 +106,18 @@ internal sealed class CommitLedger
     {
         _markers[id] = marker;
         _order.Enqueue(id);
-        while (_order.Count > KeptIds) _markers.Remove(_order.Dequeue());
+        while (_order.Count > KeptIds)
+        {
+            var oldest = _order.Dequeue();
+            _markers.Remove(oldest);
+            if (_statements.TryGetValue(oldest.Request, out var commit) && commit.Position.Commit == oldest) _statements.Remove(oldest.Request);
+        }
+    }
+
+    private Dictionary<CommitId, StatementResult> ResultsOf(IEnumerable<CommitId> commits)
+    {
+        var results = new Dictionary<CommitId, StatementResult>();
+        foreach (var id in commits) if (_statements.TryGetValue(id.Request, out var commit) && commit.Position.Commit == id) results.Add(id, commit.Result);
+        return results;
     }
 }

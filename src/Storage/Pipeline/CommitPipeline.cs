@@ -15,7 +15,7 @@ namespace DataSync.Storage;
 /// settles what is unknown by looking at the marker that the commit hoped for. Members may be called from any thread; in the
 /// browser there is one. Continuations and events run outside of all locks, and never inside a call of SQLite.
 /// </remarks>
-internal sealed class CommitPipeline : IAsyncDisposable
+internal sealed partial class CommitPipeline : IAsyncDisposable
 {
     private readonly IBlockStore _store;
     private readonly ICommitChannel _channel;
@@ -57,6 +57,7 @@ internal sealed class CommitPipeline : IAsyncDisposable
             MaySeeAccepted = () => _slots!.HasTurn,
             GapFound = () => _link!.StartCatchUp(),
             Shown = Raise,
+            CommitShown = commit => _outbox!.Statements.OnShown(commit),
             Confirmed = commit => _outbox!.OnConfirmed(commit),
             Superseded = () => _outbox!.OnSuperseded(),
             Reloaded = marker => _leadership!.OnReloaded(marker),
@@ -81,6 +82,7 @@ internal sealed class CommitPipeline : IAsyncDisposable
             Began = () => _outbox!.StartAnew(),
             Refused = (commit, code, text) => _outbox!.OnRefused(commit, code, text, _image.Ledger.End.Marker),
             TurnGranted = grant => _slots!.OnTurnGranted(grant),
+            BeginForOthers = () => _slots!.BeginAsync(new(_slots) { IsForOthers = true }, exclusive: true, _core.Closing),
             Failed = FaultNow,
         };
         var route = new LeaderRoute(_core, _leadership, _peers);
@@ -88,6 +90,7 @@ internal sealed class CommitPipeline : IAsyncDisposable
         {
             Overtaken = () => _slots!.OnOvertaken(),
             DoubtRaised = _link.StartCatchUp,
+            StatementsEnded = () => _slots!.PassOn(),
         };
         _reads = new ReadChecks(_core, _image);
         _slots = new WriteSlots(_core, _image, _link, route, _outbox, _reads);
@@ -331,45 +334,6 @@ internal sealed class CommitPipeline : IAsyncDisposable
         _restingAt = null;
         _link.Rehearse();
         _outbox.Rehearse();
-    }
-
-    private void Handle(CommitMessage message)
-    {
-        switch (message.Kind)
-        {
-            case CommitMessageKind.Commit or CommitMessageKind.TurnRequest or CommitMessageKind.TurnRelease or CommitMessageKind.Question:
-                _leadership.Handle(message);
-                break;
-            case CommitMessageKind.Leading:
-                _peers.HearOfLeader(message);
-                if (message.Durable > _image.Ledger.End.Marker) _link.StartCatchUp();
-                break;
-            case CommitMessageKind.WhoLeads:
-                _leadership.Announce(hasJustBegun: false);
-                break;
-            case CommitMessageKind.Committed:
-                OnCommittedMessage(message);
-                break;
-            case CommitMessageKind.Refused when _peers.IsFromLeader(message):
-                _outbox.OnRefused(message.Position.Commit, message.Code, message.Text, message.Durable);
-                break;
-            case CommitMessageKind.TurnGrant when _peers.IsFromLeader(message) && message.ReadCommits(verifyBlocks: false) is { } accepted:
-                _slots.OnTurnGranted(new TurnGrant(message.Turn, message.Position, message.Durable, accepted));
-                break;
-            case CommitMessageKind.Missing when _peers.IsFromLeader(message):
-                _outbox.SendBytes(message.Position);
-                break;
-        }
-    }
-
-    // Taken at its word only from the leader that this tab knows: what anybody else says, the log tells.
-    private void OnCommittedMessage(CommitMessage message)
-    {
-        if (message.Position.Marker <= _image.Ledger.End.Marker) return;
-        var commit = !_peers.IsFromLeader(message) ? null
-            : _outbox.Find(message.Position)?.Commit ?? (message.ReadCommits(verifyBlocks: false) is [var sent] ? sent : null);
-        if (commit?.Position == message.Position) _image.OnDurable(commit);
-        else _link.StartCatchUp();
     }
 
     /// <summary>Stops for good.</summary>

@@ -20,6 +20,7 @@ internal sealed class ImageFollower(PipelineCore core)
     private CommitLedger? _ledger;
     private CommitId? _undoFrom;
     private RecoveredStore? _reload;
+    private long _lastForeign = long.MinValue / 2;
 
     /// <summary>Whether this tab has the write turn, and so may see what is accepted and not durable.</summary>
     public required Func<bool> MaySeeAccepted { private get; init; }
@@ -29,6 +30,9 @@ internal sealed class ImageFollower(PipelineCore core)
 
     /// <summary>The image shows a durable commit, of any tab.</summary>
     public required Action<CommittedEventArgs> Shown { private get; init; }
+
+    /// <summary>The same, as the commit itself.</summary>
+    public required Action<CommitRecord> CommitShown { private get; init; }
 
     /// <summary>A commit that the image held is durable.</summary>
     public required Action<CommitRecord> Confirmed { private get; init; }
@@ -49,6 +53,9 @@ internal sealed class ImageFollower(PipelineCore core)
     public required Action Advanced { private get; init; }
 
     public bool IsOpen => _storage is not null;
+
+    /// <summary>How many commits of this tab were the last ones, as far as this tab has seen others' since it began.</summary>
+    public long OwnInARow => Ledger.End.Marker - _lastForeign;
 
     public BlockStorage Storage => _storage ?? throw new InvalidOperationException("The pipeline is not open.");
 
@@ -90,6 +97,7 @@ internal sealed class ImageFollower(PipelineCore core)
         }
 
         _ledger.Add(commit);
+        if (commit.Writer != core.Self) _lastForeign = commit.Marker;
         _toApply.Enqueue(commit);
         Advance();
     }
@@ -107,6 +115,7 @@ internal sealed class ImageFollower(PipelineCore core)
         _reload?.Image.Dispose();
         _reload = recovered;
         _ledger = new CommitLedger(recovered);
+        _lastForeign = _ledger.End.Marker;
         _toApply.Clear();
         Advance();
     }
@@ -166,7 +175,7 @@ internal sealed class ImageFollower(PipelineCore core)
         foreach (var commit in grant.Accepted)
         {
             if (commit.Marker <= Storage.Durable.Marker || Storage.IsInChain(commit.Id)) continue;
-            if (commit.Writer == core.Self) return Alignment.Impossible; // it failed since the turn was granted
+            if (commit.Writer == core.Self && commit.Result is null) return Alignment.Impossible; // it failed since the turn was granted
             lock (Storage.Sync)
             {
                 if (!Storage.IsIdle) return Alignment.MustWait;
@@ -261,6 +270,7 @@ internal sealed class ImageFollower(PipelineCore core)
     private void Show(CommitRecord commit)
     {
         core.Metrics.OnCommitted(commit);
+        CommitShown(commit);
         Shown(new CommittedEventArgs(commit.Position, commit.Writer, commit.Writer == core.Self, commit.BlockCount, commit.Bytes.Length));
     }
 }

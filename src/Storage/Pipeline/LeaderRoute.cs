@@ -35,6 +35,13 @@ internal sealed class LeaderRoute(PipelineCore core, Leadership leadership, Peer
         peers.Post(CommitMessageKind.Commit, m => m with { Position = pending.Commit.Position, Records = [pending.Commit.Segment.Array!] });
     }
 
+    /// <summary>Sends a group of this tab's statements, to be run behind its last commit.</summary>
+    public void SendStatements(CommitId previous, StatementRequest[] group)
+    {
+        if (leadership.IsHere) leadership.Take(new LeaderRequest.Statements(core.Self, previous, group));
+        else peers.Post(CommitMessageKind.Statements, m => m with { Position = new(0, previous), Records = [.. group.Select(one => (byte[])[.. one.Id.Value.ToByteArray(), .. one.Body])] });
+    }
+
     /// <summary>Asks for the write turn, or asks again.</summary>
     public void AskTurn(long number)
     {

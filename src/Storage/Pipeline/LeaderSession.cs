@@ -24,6 +24,12 @@ internal static class LeaderSession
 
     private const string OtherTabFirst = "Another tab committed first.";
 
+    /// <summary>Says of statements that they failed here and may not elsewhere.</summary>
+    private const string NotRun = "The statements were not run in the leader's tab.";
+
+    /// <summary>Says of statements that they are nothing for another tab, however often they come.</summary>
+    internal const string Unfit = "The statements use what only their own tab has.";
+
     /// <summary>How long no checkpoint is tried after the store had no room: it needs room itself, and a full disk is not pushed further.</summary>
     private static readonly TimeSpan FullPause = TimeSpan.FromSeconds(30);
 
@@ -37,7 +43,7 @@ internal static class LeaderSession
     }
 
     /// <summary>Ends a leadership: what was not appended is forgotten here (whoever sent it sends it to the next leader).</summary>
-    public static LeaderState End(LeaderState state) => state with { IsOver = true, Waiting = [], TurnQueue = [], Turn = null };
+    public static LeaderState End(LeaderState state) => state with { IsOver = true, Waiting = [], TurnQueue = [], Turn = null, Statements = [] };
 
     /// <summary>Whether the store says that another tab leads, or cannot be reached.</summary>
     public static bool EndsLeadership(StorageException error) =>
@@ -56,6 +62,15 @@ internal static class LeaderSession
             {
                 case LeaderRequest.Commit(var from, var commits):
                     TakeCommits(from, commits);
+                    break;
+                case LeaderRequest.Statements(var from, var previous, var group):
+                    TakeStatements(from, previous, group);
+                    break;
+                case LeaderRequest.Ran(var id, var commit, var isUnfit):
+                    OnRan(id, commit, isUnfit);
+                    break;
+                case LeaderRequest.RunEnded(var hasFailed):
+                    OnRunEnded(hasFailed);
                     break;
                 case LeaderRequest.Question(var from, var position):
                     Answer(from, position);
@@ -101,7 +116,7 @@ internal static class LeaderSession
                 var isMisplaced = commit.Base != _s.Accepted && !Sabotage.IsMissing(Guard.Base);
                 if (foreignTurn || isMisplaced || IsRefused(commit.Id))
                 {
-                    Refuse(from, commit, StorageErrorCode.Stale, OtherTabFirst);
+                    Refuse(from, commit.Position, StorageErrorCode.Stale, OtherTabFirst);
                     continue;
                 }
 
@@ -117,6 +132,77 @@ internal static class LeaderSession
             // A writer here that was just given the turn goes first, and shares the append.
             if (from == _s.Self) Pump();
             else _effects.Add(new LeaderEffect.ContinueSoon());
+        }
+
+        private void TakeStatements(TabId from, CommitId previous, StatementRequest[] group)
+        {
+            foreach (var known in _s.Statements) if (known.From == from) return; // the same group once more
+            var last = LastOf(from);
+            var done = Array.FindLastIndex(group, one => one.Id == last?.Commit.Request || IsRun(one.Id));
+            var isOld = done < 0 && last is { } other && other.Commit != previous;
+            if (Sabotage.IsMissing(Guard.StatementOnce)) (done, isOld) = (-1, false);
+            var isRefused = isOld;
+            for (var i = done + 1; i < group.Length; i++)
+            {
+                // In order: what was sent behind one that failed is run again behind it, too.
+                isRefused |= IsRefused(group[i].Id);
+                if (isRefused) Refuse(from, new(0, group[i].Id), StorageErrorCode.Stale, NotRun);
+                else _s.Statements = Join(_s.Statements, [group[i]]);
+            }
+
+            if (done >= 0 && view.Ledger.LastOf(from) is { } durable) _effects.Add(new LeaderEffect.AnswerCommitted(from, durable));
+            StartRun();
+        }
+
+        private void StartRun()
+        {
+            if (_s.IsRunning || _s.Statements.Length == 0) return;
+            _s.IsRunning = true;
+            _effects.Add(new LeaderEffect.RunStatements());
+        }
+
+        private void OnRan(CommitId id, CommitRecord? commit, bool isUnfit)
+        {
+            if (_s.Statements.Length == 0 || _s.Statements[0].Id != id) return;
+            var request = _s.Statements[0];
+            var hasTurn = _s.Turn is { } turn && turn.Tab == _s.Self;
+            if (commit is not null && hasTurn && (commit.Base == _s.Accepted || Sabotage.IsMissing(Guard.Base)))
+            {
+                _s.Statements = _s.Statements[1..];
+                commit = commit.Stamp(_s.Fence);
+                (_s.Waiting, _s.Accepted) = (Join(_s.Waiting, [commit]), commit.Position);
+                if (Sabotage.IsMissing(Guard.DurableBeforeAnswer)) _effects.Add(new LeaderEffect.Announce(commit));
+                _effects.Add(new LeaderEffect.ContinueSoon());
+                return;
+            }
+
+            RefuseStatements(one => one.From == request.From, isUnfit ? Unfit : NotRun);
+        }
+
+        private void OnRunEnded(bool hasFailed)
+        {
+            _s.IsRunning = false;
+            if (hasFailed) RefuseStatements(_ => true, NotRun);
+            StartRun();
+        }
+
+        private void RefuseStatements(Predicate<StatementRequest> which, string text)
+        {
+            var refused = Array.FindAll(_s.Statements, which);
+            _s.Statements = Array.FindAll(_s.Statements, one => !which(one));
+            for (var i = 0; i < refused.Length; i++) Refuse(refused[i].From, new(0, refused[i].Id), StorageErrorCode.Stale, i == 0 ? text : NotRun);
+        }
+
+        // By what is remembered here; a forged message may name any commit as the one before.
+        private bool IsRun(CommitId request) =>
+            view.Ledger.FindRequest(request) is not null || Array.Exists(_s.Waiting, c => c.Id.Request == request) || Array.Exists(_s.Appending, c => c.Id.Request == request);
+
+        // Durable or not.
+        private Position? LastOf(TabId from)
+        {
+            for (var i = _s.Waiting.Length - 1; i >= 0; i--) if (_s.Waiting[i].Writer == from) return _s.Waiting[i].Position;
+            for (var i = _s.Appending.Length - 1; i >= 0; i--) if (_s.Appending[i].Writer == from) return _s.Appending[i].Position;
+            return view.Ledger.LastOf(from);
         }
 
         private void Answer(TabId from, Position position)
@@ -194,12 +280,12 @@ internal static class LeaderSession
         private void AnswerTurn(TabId tab, long number) =>
             _effects.Add(new LeaderEffect.Grant(tab, new(number, _s.Accepted, view.Ledger.End.Marker, Join(_s.Appending, _s.Waiting))));
 
-        private void Refuse(TabId to, CommitRecord commit, StorageErrorCode code, string text)
+        private void Refuse(TabId to, Position position, StorageErrorCode code, string text)
         {
             // A copy of this message may still come, when the history has been put back to where it would fit again.
-            if (!IsRefused(commit.Id))
+            if (!IsRefused(position.Commit))
             {
-                (_s.Refused, _s.RefusedOrder) = (_s.Refused.Add(commit.Id), _s.RefusedOrder.Enqueue(commit.Id));
+                (_s.Refused, _s.RefusedOrder) = (_s.Refused.Add(position.Commit), _s.RefusedOrder.Enqueue(position.Commit));
                 if (_s.Refused.Count > MaxRefused)
                 {
                     _s.RefusedOrder = _s.RefusedOrder.Dequeue(out var oldest);
@@ -207,7 +293,7 @@ internal static class LeaderSession
                 }
             }
 
-            _effects.Add(new LeaderEffect.AnswerRefused(to, commit.Position, code, text));
+            _effects.Add(new LeaderEffect.AnswerRefused(to, position, code, text));
         }
 
         /// <summary>Looks for a turn that was held too long, and folds the log when nothing was written since the last heartbeat.</summary>
@@ -235,11 +321,14 @@ internal static class LeaderSession
 
                 var failed = Join(group, _s.Waiting);
                 (_s.Waiting, _s.Accepted) = ([], view.Ledger.End);
-                foreach (var commit in failed) Refuse(commit.Writer, commit, error.Code, error.Message);
+                foreach (var commit in failed) Refuse(commit.Writer, NameOf(commit), error.Code, error.Message);
             }
 
             Pump();
         }
+
+        // As its writer knows it.
+        private static Position NameOf(CommitRecord commit) => commit.Result is null ? commit.Position : new(0, commit.Id.Request);
 
         private void OnCheckpointed(StorageException? error)
         {

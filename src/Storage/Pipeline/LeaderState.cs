@@ -16,6 +16,12 @@ internal sealed record TurnGrant(long Number, Position Base, long Durable, IRead
 /// <param name="Since">When the turn began; zero while it is waited for.</param>
 internal readonly record struct TurnHolder(TabId Tab, long Number, TimeSpan Since);
 
+/// <summary>Statements that a tab wants run as one transaction.</summary>
+/// <param name="From">The tab.</param>
+/// <param name="Id">Its name for them: see <see cref="CommitId.Request"/>.</param>
+/// <param name="Body">The statements, in a form that only the runner reads.</param>
+internal readonly record struct StatementRequest(TabId From, CommitId Id, byte[] Body);
+
 /// <summary>Everything that one leadership remembers. Times are readings of the tab's monotonic clock.</summary>
 /// <remarks>
 /// <see cref="LeaderSession"/> alone sets anything, in a copy of its own, and never changes what a list holds. With immutable collections and a
@@ -61,6 +67,12 @@ internal sealed record LeaderState
     /// <summary>Who waits for it, in order; each tab once.</summary>
     public TurnHolder[] TurnQueue { get; set; } = [];
 
+    /// <summary>Statements of other tabs that are to be run here, in the order in which they came.</summary>
+    public StatementRequest[] Statements { get; set; } = [];
+
+    /// <summary>Whether they are being run, or the leave to do so is waited for.</summary>
+    public bool IsRunning { get; set; }
+
     /// <summary>Whether an append or a checkpoint is under way.</summary>
     public bool IsBusy { get; set; }
 
@@ -98,6 +110,18 @@ internal abstract record LeaderRequest
 {
     /// <summary>A tab sends commits of its own, each built on the one before.</summary>
     public sealed record Commit(TabId From, CommitRecord[] Commits) : LeaderRequest;
+
+    /// <summary>
+    /// A tab sends a group of statements, each to be a commit of its own, in order. It sends nothing else until each has an outcome, so
+    /// its last commit here is either <paramref name="Previous"/> (none of them was run) or says how many were.
+    /// </summary>
+    public sealed record Statements(TabId From, CommitId Previous, StatementRequest[] Group) : LeaderRequest;
+
+    /// <summary>The first of <see cref="LeaderState.Statements"/> was run, with the write turn. Null: it failed, or there was nothing to commit.</summary>
+    public sealed record Ran(CommitId Id, CommitRecord? Made, bool IsUnfit) : LeaderRequest;
+
+    /// <summary>No more statements are run for now; what is left waits for the next run, or cannot be run here.</summary>
+    public sealed record RunEnded(bool HasFailed) : LeaderRequest;
 
     /// <summary>A tab asks what became of a commit.</summary>
     public sealed record Question(TabId From, Position Position) : LeaderRequest;
@@ -138,6 +162,9 @@ internal abstract record LeaderEffect
 
     /// <summary>Say <see cref="LeaderRequest.Continue"/> when the code that runs now is done.</summary>
     public sealed record ContinueSoon : LeaderEffect;
+
+    /// <summary>Run <see cref="LeaderState.Statements"/> with the write turn, one after another, then say <see cref="LeaderRequest.RunEnded"/>.</summary>
+    public sealed record RunStatements : LeaderEffect;
 
     /// <summary>Tell every tab that a commit is durable.</summary>
     public sealed record Announce(CommitRecord Commit) : LeaderEffect;

@@ -6,7 +6,7 @@ namespace DataSync.Storage;
 /// This tab's own leaderships: taking over when elected, and doing what <see cref="LeaderSession"/> decides, on the store and towards
 /// the tabs. Guarded by the gate.
 /// </summary>
-internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, StoreLink link, ImageFollower image, Peers peers)
+internal sealed partial class Leadership(PipelineCore core, TabCoordinator coordinator, StoreLink link, ImageFollower image, Peers peers)
 {
     /// <summary>The one that was granted last; it begins when the election says so.</summary>
     private Term? _elected;
@@ -124,6 +124,7 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
         if (_term is not { } term || term.State.Fence.Epoch != message.Epoch) return;
         if (message.Kind == CommitMessageKind.TurnRequest) Run(term, new LeaderRequest.AskTurn(message.Sender, message.Turn));
         else if (message.Kind == CommitMessageKind.TurnRelease) Run(term, new LeaderRequest.ReleaseTurn(message.Sender, message.Turn));
+        else if (message.Kind == CommitMessageKind.Statements) TakeStatements(term, message);
         else if (message.Kind == CommitMessageKind.Question) Run(term, new LeaderRequest.Question(message.Sender, message.Position));
         else if (message.ReadCommits(verifyBlocks: true) is [var commit] && commit.Writer == message.Sender)
         {
@@ -233,6 +234,9 @@ internal sealed class Leadership(PipelineCore core, TabCoordinator coordinator, 
                 break;
             case LeaderEffect.ContinueSoon:
                 core.Gate.Defer(() => core.Gate.Run(() => Run(term, new LeaderRequest.Continue())));
+                break;
+            case LeaderEffect.RunStatements:
+                core.Gate.Defer(() => _ = RunStatementsAsync(term));
                 break;
             case LeaderEffect.Announce(var commit):
                 OnAppended(commit);

@@ -1,6 +1,5 @@
 using DataSync.Coordination;
 using Polly;
-using Polly.Timeout;
 
 namespace DataSync.Storage;
 
@@ -9,7 +8,7 @@ namespace DataSync.Storage;
 /// again until it is answered, or given up when it took too long; settles each commit once, when the image shows its outcome. Guarded
 /// by the gate.
 /// </summary>
-internal sealed class Outbox
+internal sealed partial class Outbox
 {
     /// <summary>Failures that nobody has asked for; an app that never flushes must not fill the memory with them.</summary>
     private const int MaxUnobserved = 256;
@@ -36,7 +35,14 @@ internal sealed class Outbox
         (_core, _image, _leader) = (core, image, leader);
         (_flushed, _answered, _reruns) = (new(core), new(core), new(core));
         _resend = new(MakeResendPolicy);
+        Statements = new StatementOutbox(core, image, leader) { LastOwn = () => LastOwn, Emptied = OnStatementsEnded };
     }
+
+    /// <summary>What the leader is to run for this tab.</summary>
+    public StatementOutbox Statements { get; }
+
+    /// <summary>No statements of this tab are on their way any more.</summary>
+    public required Action StatementsEnded { private get; init; }
 
     /// <summary>Another tab's commit came before one of this tab.</summary>
     public required Action Overtaken { private get; init; }
@@ -118,12 +124,14 @@ internal sealed class Outbox
         if (Sabotage.IsMissing(Guard.Resend)) return;
         Send(0);
         if (_turnRequest is { } request) _leader.AskTurn(request.Number);
+        Statements.SendAgain();
     }
 
     /// <summary>This tab leads: what waited for a leader has one, so that it is not given up in the middle of its append.</summary>
     public void StartAnew()
     {
         foreach (var pending in _pending) pending.Since = _core.Now;
+        Statements.StartAnew();
         SendAgain();
     }
 
@@ -177,7 +185,7 @@ internal sealed class Outbox
             var (waiter, error) = _core.Gate.Run(() =>
             {
                 SendBuffered();
-                if (_pending.Count > 0) return (_flushed.Add(), null);
+                if (_pending.Count > 0 || !Statements.IsEmpty) return (_flushed.Add(), null);
                 var failed = _unobserved.FirstOrDefault();
                 _unobserved.Clear();
                 return ((Task?)null, failed?.Error);
@@ -226,7 +234,11 @@ internal sealed class Outbox
     public void OnRefused(CommitId commit, StorageErrorCode code, string text, long durable)
     {
         var index = _pending.FindIndex(p => p.Commit.Id == commit);
-        if (index < 0) return;
+        if (index < 0)
+        {
+            Statements.OnRefused(commit, code, text);
+            return;
+        }
 
         // The marker that it hoped for is taken: by whom, the log tells (it may be this very commit, sent twice).
         if (durable >= _pending[index].Commit.Marker)
@@ -251,6 +263,7 @@ internal sealed class Outbox
     public void OnReinstalling(Position? last, IReadOnlyList<CommitRecord> kept)
     {
         var taken = last is null ? -1 : _pending.FindIndex(p => p.Commit.Id == last.Value.Commit);
+        Statements.OnReinstalling(last);
         for (var i = 0; i <= taken; i++) SetCommitted(_pending[i]);
         _pending.RemoveRange(0, taken + 1);
         WakeAnswered();
@@ -300,19 +313,18 @@ internal sealed class Outbox
         var overdue = _pending.FindIndex(p => !p.IsBuffered && _core.IsOverdue(p.Since));
         if (overdue >= 0) FailFrom(overdue, NoLeaderException.OutcomeUnknown(_core.Options.WriteTimeout));
         if (_turnRequest is { } request && _core.IsOverdue(request.Since)) FailTurnRequest(new NoLeaderException());
+        Statements.OnHeartbeat();
         var isLate = _pending.Exists(p => !p.IsBuffered && _core.IsLate(p.Since)) || (_turnRequest is { } asked && _core.IsLate(asked.Since));
         if (!isLate || _resending) return;
         _resending = true;
         _core.Gate.Defer(() => _ = ResendAsync());
     }
 
-    /// <summary>Makes what is made when first used, in a moment in which nobody waits for it.</summary>
-    public void Rehearse() => _ = _resend.Value;
-
     public void Stop(StorageException error)
     {
         foreach (var pending in _pending) Settle(pending, error);
         _pending.Clear();
+        Statements.Stop(error);
         FailTurnRequest(error);
         WakeAnswered();
     }
@@ -350,39 +362,15 @@ internal sealed class Outbox
         return await request.Grant.Task.ConfigureAwait(false);
     }
 
-    private ResiliencePipeline MakeResendPolicy()
+    private void OnStatementsEnded()
     {
-        var policy = _core.MakeRetry(int.MaxValue, FirstResendDelay);
-        policy.ShouldHandle = new PredicateBuilder().Handle<TimeoutRejectedException>();
-        policy.MaxDelay = _core.Options.ResendAfter * 2;
-        return new ResiliencePipelineBuilder { TimeProvider = _core.Time }.AddRetry(policy).AddTimeout(_core.Options.ResendAfter).Build();
-    }
-
-    // Runs while something is unanswered; the ordinary write never gets here.
-    private async Task ResendAsync()
-    {
-        try
-        {
-            await _resend.Value.ExecuteAsync(
-                async token =>
-                {
-                    _core.Gate.Run(SendAgain);
-                    if (_core.Gate.Run(() => IsAnswered ? null : _answered.Add()) is { } waiter) await waiter.WaitAsync(token).ConfigureAwait(false);
-                },
-                _core.Closing).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException) when (_core.IsClosed)
-        {
-        }
-        finally
-        {
-            _core.Gate.Run(() => _resending = false);
-        }
+        WakeAnswered();
+        StatementsEnded();
     }
 
     private void WakeAnswered()
     {
-        if (_pending.TrueForAll(p => p.IsBuffered)) _flushed.Release();
+        if (_pending.TrueForAll(p => p.IsBuffered) && Statements.IsEmpty) _flushed.Release();
         if (IsAnswered) _answered.Release();
     }
 

@@ -44,6 +44,12 @@ internal sealed class WriteSlot : IDisposable
 
     internal bool IsEnded { get; set; }
 
+    /// <summary>It runs statements of other tabs. What is committed in it is theirs.</summary>
+    internal bool IsForOthers { get; init; }
+
+    /// <summary>The last commit that was made in it of another tab's statements.</summary>
+    internal CommitRecord? Made { get; set; }
+
     /// <summary>The work is kept and run again in the background if its commit is stale; everything else waits for that.</summary>
     internal bool IsDeferred { get; init; }
 

@@ -32,6 +32,10 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
     /// <summary>How many transactions that could write have ended in the current slot, committed or rolled back.</summary>
     public int EndedTransactions => _current?.Ends ?? 0;
 
+    /// <summary>Whether nothing else of this tab is being written or on its way, so that its statements are the next in its history.</summary>
+    public bool MaySendStatements =>
+        _ended is null && _current is null or { IsForOthers: true } && _queue.Count == 0 && _implicitTurn == 0 && outbox.PendingCount == 0 && outbox.OvertakenCount == 0 && link.ReadOnlyReason is null;
+
     /// <summary>Another tab's commit came before one of this tab.</summary>
     public void OnOvertaken() => _isContended = true;
 
@@ -145,6 +149,12 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
 
     void IBatchOwner.OnSealed(CommitRecord commit) => core.Gate.RunInsideSqlite(() =>
     {
+        if (_current is { IsForOthers: true } ours)
+        {
+            ours.Made = commit;
+            return;
+        }
+
         var pending = new PendingCommit(commit, core.Gate.NewCompletion<CommitOutcome>(), core.Now);
         if (_implicitTurn == 0 && _current is { } slot)
         {
@@ -172,14 +182,16 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
         core.ThrowIfUnusable();
         if (_ended is not null) throw PipelineCore.ClosedError();
         if (link.ReadOnlyReason is { } reason) throw reason;
-        if (_current is null && _queue.Count == 0)
+        if (_current is null && (slot.IsForOthers || (_queue.Count == 0 && outbox.Statements.IsEmpty)))
         {
             _current = slot;
             return null;
         }
 
+        // Work of this tab waits for its statements, which may wait for a slot here: if they came to the end of the queue, for ever.
         var ready = core.Gate.NewCompletion();
-        _queue.AddLast((slot, ready));
+        if (slot.IsForOthers) _queue.AddFirst((slot, ready));
+        else _queue.AddLast((slot, ready));
         return ready;
     }
 
@@ -194,9 +206,10 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
         await ready.Task.ConfigureAwait(false);
     }
 
-    private void PassOn()
+    /// <summary>The next piece of work begins, if it may.</summary>
+    public void PassOn()
     {
-        if (_current is not null || _queue.First is not { } next) return;
+        if (_current is not null || _queue.First is not { } next || (!outbox.Statements.IsEmpty && !next.Value.Slot.IsForOthers)) return;
         _queue.RemoveFirst();
         _current = next.Value.Slot;
         core.Gate.Defer(() => next.Value.Ready.TrySetResult());
@@ -211,6 +224,7 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
     private bool TryGoAhead(WriteSlot slot, bool exclusive)
     {
         core.ThrowIfUnusable();
+        if (slot.IsForOthers && !leader.IsHere) throw new StaleCommitException(1); // who leads now runs them
         if (TryGoOnBuffering(slot, exclusive)) return true;
         outbox.SendBuffered();
         if (leader.IsHere || exclusive || _isContended || !leader.IsKnown || image.IsBehind) return TryTakeOwnTurn(slot);
@@ -278,7 +292,7 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
         if (core.Fault is { } fault) return fault.Message;
         if (link.ReadOnlyReason is not null) return "The store is damaged and was opened with CorruptionAction.Report, so it can only be read. Open it with CorruptionAction.Repair to write.";
         if (image.IsBeingPutBack) return "Other tabs' changes are waiting to be shown here. Finish reading, then try again.";
-        if (outbox.OvertakenCount > 0 && _current is not { IsRerun: true }) return "Deferred writes that another tab's commit came before are being run again. Try again.";
+        if (outbox.OvertakenCount > 0 && _current is not ({ IsRerun: true } or { IsForOthers: true })) return "Deferred writes that another tab's commit came before are being run again. Try again.";
         if (_current is { IsReady: true }) return null;
         if (!leader.IsKnown)
         {
@@ -292,6 +306,7 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
                 + "only the leader's tab may write synchronously.";
         }
 
+        if (!outbox.Statements.IsEmpty) return "Statements of this tab are on their way. Try again, or write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for them.";
         outbox.SendBuffered();
         var number = outbox.NextTurnNumber();
         if (leader.TryTakeTurn(number) is not { } grant) return "Another tab holds the write turn. Try again, or write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for it.";

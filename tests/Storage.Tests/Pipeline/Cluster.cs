@@ -99,6 +99,7 @@ internal sealed class ClusterTab
         // Before and after each store operation the tab's own clock passes: a tab that is gone never comes back from it.
         Store.Before = Store.After = _ => _rig.Delay(0.2);
         Pipeline.Committed += (_, e) => Seen.Add(e.Position.Marker);
+        Pipeline.StatementRunner = Run;
     }
 
     public InMemoryTabPlatform Platform => _rig.Platform;
@@ -112,6 +113,12 @@ internal sealed class ClusterTab
     public bool IsAlive { get; private set; } = true;
 
     public List<long> Seen { get; } = [];
+
+    /// <summary>How statements end here; null: they are run.</summary>
+    public StatementEnd? RunsEnd { get; set; }
+
+    /// <summary>How often statements were run here.</summary>
+    public int Runs { get; private set; }
 
     public void Crash()
     {
@@ -141,11 +148,23 @@ internal sealed class ClusterTab
         }
     }
 
+    /// <summary>Has the leader append a tag. Fails where this tab has something else to write first.</summary>
+    public Task<StatementOutcome> SendAsync(ulong tag, CancellationToken cancellationToken = default) =>
+        Pipeline.TrySendStatements(BitConverter.GetBytes(tag), cancellationToken) ?? throw new InvalidOperationException("Something else comes first.");
+
+    private StatementEnd Run(byte[] body, Action<StatementResult> committing)
+    {
+        Runs++;
+        if (RunsEnd is { } end) return end;
+        var tag = BitConverter.ToUInt64(body);
+        return TryAppend(Pipeline.Storage, tag, () => committing(new((int)tag, (long)tag * 2))) is null ? StatementEnd.Committed : StatementEnd.Failed;
+    }
+
     /// <summary>Appends a tag at once, as SQLite would from a synchronous call; returns why not.</summary>
     public string? TryAppend(ulong tag) => TryAppend(Pipeline.Storage, tag);
 
     /// <inheritdoc cref="TryAppend(ulong)"/>
-    public static string? TryAppend(BlockStorage storage, ulong tag)
+    public static string? TryAppend(BlockStorage storage, ulong tag, Action? committing = null)
     {
         storage.EnterRead();
         var refusal = storage.TryBeginBatch();
@@ -158,6 +177,7 @@ internal sealed class ClusterTab
             storage.Write(ListStart + count * 8, number);
             BinaryPrimitives.WriteInt64LittleEndian(number, count + 1);
             storage.Write(0, number);
+            committing?.Invoke();
             storage.CommitBatch();
         }
 

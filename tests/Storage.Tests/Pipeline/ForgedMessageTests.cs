@@ -197,6 +197,7 @@ public sealed class ForgedMessageTests : IDisposable
         var tabs = _cluster.Open(3);
         var writes = Enumerable.Range(0, 12).Select(i => _cluster.Start(() => tabs[i % 3].AppendAsync(++_lastTag, exclusive: i % 2 == 0))).ToList();
         writes.ForEach(write => _cluster.Wait(write));
+        _cluster.Wait(_cluster.Start(() => tabs[1].SendAsync(++_lastTag)));
         Post(Message(CommitMessageKind.WhoLeads));
         var held = tabs[0].Store.HoldAt(StoreOperation.Append);
         var slow = _cluster.Start(() => tabs[1].AppendAsync(++_lastTag));

@@ -9,6 +9,7 @@ public sealed class LeaderSessionTests : IDisposable
 {
     private static readonly Fence Fence = new(Guid.Parse("00000000-0000-0000-0000-0000000000ff"), new(7));
     private readonly Dictionary<char, CommitRecord> _commits = [];
+    private readonly Dictionary<char, CommitId> _previous = [];
     private readonly PipelineOptions _options = new() { CheckpointLogRecords = 4 };
     private readonly CommitLedger _ledger;
     private readonly BlockImage _image;
@@ -28,11 +29,14 @@ public sealed class LeaderSessionTests : IDisposable
     /// <summary>
     /// A script of requests, and the effects that its last one must have, in order. Requests: <c>A:ab</c> (A sends commits a and b, each
     /// built on the one before; <c>A:c/a</c>: c is built on a, <c>/0</c> on the empty database), <c>A?a</c> (what became of it), <c>A+1</c>
-    /// (asks for the turn, as its request 1), <c>L!1</c> (takes it), <c>A-1</c> (gives it back), <c>gone:A</c>, <c>beat</c>, <c>go</c>
+    /// (asks for the turn, as its request 1), <c>L!1</c> (takes it), <c>A-1</c> (gives it back), <c>gone:A</c>, <c>beat</c>,
+    /// <c>A=ab</c> (a group of statements, behind A's last commit that is known here; <c>A=ab/c</c>: behind c, <c>/0</c>: behind none), <c>ran:a</c>, <c>fail:a</c>, <c>unfit:a</c> (how they ended), <c>idle</c>
+    /// and <c>stuck</c> (no more are run for now, or cannot be), <c>go</c>
     /// (continue), <c>ok</c>, <c>full</c>, <c>fenced</c>, <c>lost</c> (how the store's transaction ended); <c>@t</c> sets the time,
     /// <c>behind</c> the image behind the log, <c>void</c> the lease out of time, <c>held</c> in time again, <c>end</c> ends it. Effects: <c>write:ab</c>, <c>fold</c>,
     /// <c>soon</c>, <c>has:A:a</c> (it is durable), <c>no:A:a</c> (refused), <c>full:A:a</c> (refused for that), <c>send:A:a</c> (the bytes
-    /// never came), <c>turn:A1=a+bc</c> (the turn of request 1, built on a; b and c are accepted and not durable), <c>over:why</c>.
+    /// never came), <c>turn:A1=a+bc</c> (the turn of request 1, built on a; b and c are accepted and not durable), <c>over:why</c>, <c>run</c>
+    /// (statements).
     /// </summary>
     [Theory]
     // Commits.
@@ -106,6 +110,26 @@ public sealed class LeaderSessionTests : IDisposable
     [InlineData("L:abcd ok full @31 beat", "fold", "but then")]
     [InlineData("L:abcd ok full @20 L:e full @31 beat", "fold", "also when writes were refused meanwhile")]
     [InlineData("L:abc ok @1 beat @2 beat", "", "a short log stays, however quiet it is")]
+    // Statements.
+    [InlineData("A=a", "run", "statements are run")]
+    [InlineData("A=a B=b", "", "one run at a time")]
+    [InlineData("A=a B=b L!1 ran:a ran:b go", "write:ab", "those of several tabs are appended together")]
+    [InlineData("A=a ran:a", "no:A:a", "nothing is taken that was run without the turn")]
+    [InlineData("A=a L!1 ran:a A=a", "", "a copy of what was run and is not durable changes nothing")]
+    [InlineData("A=a A=a", "", "nor does one of what waits")]
+    [InlineData("A=a L!1 ran:a go ok A=a", "has:A:a", "of what is durable: the answer again")]
+    [InlineData("A=a L!1 ran:a L-1 idle A=ab", "run", "of a group that was run in part the rest is run")]
+    [InlineData("A=ab L!1 fail:a", "no:A:a no:A:b", "what was sent behind one that failed is run by its tab, behind it")]
+    [InlineData("A=ab L!1 fail:a idle A=ab", "no:A:a no:A:b", "and never here, however often it comes")]
+    [InlineData("A=a B=b L!1 unfit:a ran:b go", "write:b", "others' are run all the same")]
+    [InlineData("A=a stuck", "no:A:a", "what cannot be run is run by its tab")]
+    [InlineData("A=a L!1 ran:a go ok L-1 idle A=b/a L!2 ran:b go ok L-2 idle A=a/0", "has:A:b", "a copy of an older group, which has its outcome, is not run again")]
+    [InlineData("A:a go ok A=b/0", "no:A:b", "nor is one that is too old to be remembered")]
+    [InlineData("A:a go ok A=b/a", "run", "behind a commit of blocks")]
+    [InlineData("A=b/a", "run", "also when that is so old that nobody here knows it")]
+    [InlineData("A=a L!1 ran:a go full", "full:A:a", "an append without room fails them")]
+    [InlineData("A=a B+1 L!2 L+2 B-1 ran:a", "soon", "statements wait for the turn as others do")]
+    [InlineData("A=a end ran:a", "", "a leadership that is over takes nothing")]
     public void Row(string script, string expected, string why)
     {
         var effects = (IReadOnlyList<LeaderEffect>)[];
@@ -186,6 +210,11 @@ public sealed class LeaderSessionTests : IDisposable
             case "full": return Ended(new StorageQuotaException());
             case "fenced": return Ended(new FencedException(Fence.Epoch, new(9)));
             case "lost": return Ended(new StorageClosedException(StoreClosedReason.Lost));
+            case "idle": return new LeaderRequest.RunEnded(false);
+            case "stuck": return new LeaderRequest.RunEnded(true);
+            case ['r', 'a', 'n', ':', var ran]: return new LeaderRequest.Ran(RequestOf(ran), Made(ran), false);
+            case ['f', 'a', 'i', 'l', ':', var failed]: return new LeaderRequest.Ran(RequestOf(failed), null, false);
+            case ['u', 'n', 'f', 'i', 't', ':', var unfit]: return new LeaderRequest.Ran(RequestOf(unfit), null, true);
             case ['g', 'o', 'n', 'e', ':', var gone]: return new LeaderRequest.TabGone(Tab(gone));
         }
 
@@ -193,6 +222,7 @@ public sealed class LeaderSessionTests : IDisposable
         return token[1] switch
         {
             ':' => new LeaderRequest.Commit(Tab(tab), Chain(tab, rest)),
+            '=' => new LeaderRequest.Statements(Tab(tab), PreviousOf(tab, rest), [.. rest.Split('/')[0].Select(name => new StatementRequest(Tab(tab), RequestOf(name), []))]),
             '?' => new LeaderRequest.Question(Tab(tab), PositionOf(rest[0])),
             '+' => new LeaderRequest.AskTurn(Tab(tab), long.Parse(rest, CultureInfo.InvariantCulture)),
             '-' => new LeaderRequest.ReleaseTurn(Tab(tab), long.Parse(rest, CultureInfo.InvariantCulture)),
@@ -229,6 +259,16 @@ public sealed class LeaderSessionTests : IDisposable
         return [.. chain];
     }
 
+    // Known from here on, as if by its writer.
+    private CommitRecord Made(char name)
+    {
+        var from = Array.Find(_state.Statements, one => one.Id == RequestOf(name)).From;
+        return _commits[name] = CommitRecord.Seal(RequestOf(name).Under(Fence.Epoch), _state.Accepted, from, 0, 0, ChecksumKind.FastHash, [], [], _ => 0, new(1, null));
+    }
+
+    private CommitId PreviousOf(char tab, string text) =>
+        text.Contains('/', StringComparison.Ordinal) ? PositionOf(text[^1]).Commit : _previous[tab] = _previous.GetValueOrDefault(tab, _ledger.LastOf(Tab(tab))?.Commit ?? CommitId.None);
+
     private CommitRecord Large(char name)
     {
         var ids = Enumerable.Range(0, 1200).Select(i => (uint)i).ToArray();
@@ -247,7 +287,9 @@ public sealed class LeaderSessionTests : IDisposable
     private Position PositionOf(char name) =>
         name == '0' ? Position.Start : _commits.TryGetValue(name, out var commit) ? commit.Position : new(1, IdOf(name));
 
-    private static char NameOf(CommitId id) => id == Position.Start.Commit ? '0' : (char)id.Value.ToByteArray()[15];
+    private static CommitId RequestOf(char name) => new(new Guid(name, 0, 0, new byte[8]));
+
+    private static char NameOf(CommitId id) => id.Value.ToByteArray()[0] is > 0 and var request ? (char)request : id == Position.Start.Commit ? '0' : (char)id.Value.ToByteArray()[15];
 
     private static char NameOf(TabId id) => (char)id.ToGuid().ToByteArray()[15];
 
@@ -256,6 +298,7 @@ public sealed class LeaderSessionTests : IDisposable
         LeaderEffect.Append(var group) => $"write:{Names(group)}",
         LeaderEffect.Fold => "fold",
         LeaderEffect.ContinueSoon => "soon",
+        LeaderEffect.RunStatements => "run",
         LeaderEffect.AnswerCommitted(var to, var position) => $"has:{NameOf(to)}:{NameOf(position.Commit)}",
         LeaderEffect.AnswerRefused(var to, var position, var code, _) => $"{(code == StorageErrorCode.Stale ? "no" : "full")}:{NameOf(to)}:{NameOf(position.Commit)}",
         LeaderEffect.AskForCommit(var from, var position) => $"send:{NameOf(from)}:{NameOf(position.Commit)}",
