@@ -1,5 +1,7 @@
 using System.Text;
 using DataSync.Storage;
+using DataSync.Vfs.Browser;
+using DataSync.Vfs.Native;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
@@ -46,7 +48,20 @@ internal sealed class CachedConnection : IDisposable
     /// <summary>Runs a text's statements to their ends; made once, since each write takes it.</summary>
     public Action<string> RunText { get; }
 
-    public long LastInsertRowId => raw.sqlite3_last_insert_rowid(Connection.Handle);
+    /// <summary>What <c>last_insert_rowid()</c> gives.</summary>
+    public long LastInsertRowId
+    {
+        get => raw.sqlite3_last_insert_rowid(Connection.Handle);
+        set
+        {
+            var db = Connection.Handle!.DangerousGetHandle();
+            if (OperatingSystem.IsBrowser()) SqliteImports.SetLastInsertRowId((int)db, value);
+            else NativeVfs.SetLastInsertRowId(db, value);
+        }
+    }
+
+    /// <summary>What SQLite has a type for of what it has none for.</summary>
+    public object? ToSqlite(object value) => _parameters.Convert(value);
 
     public int TotalChanges => raw.sqlite3_total_changes(Connection.Handle);
 

@@ -10,17 +10,27 @@ public sealed partial class DataSyncDatabase
 
     private readonly AsyncLocal<WorkScope?> _scope = new();
 
-    private async Task<ExecuteResult> RunAsync(Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, CancellationToken cancellationToken)
+    /// <param name="statements">The same as text, where the leader may run it; none where it is work of the app's own.</param>
+    /// <param name="work">Runs it here.</param>
+    /// <param name="needsTransaction">Whether it is to be made one.</param>
+    /// <param name="cancellationToken">Stops waiting for leave to write.</param>
+    private async Task<ExecuteResult> RunAsync(
+        TravellingStatement[] statements, Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, CancellationToken cancellationToken)
     {
+        if (statements.Length > 0 && await TrySendAsync(statements, cancellationToken).ConfigureAwait(false) is { } sent) return sent;
         var (result, marker) = await CommitAsync(
             writer =>
             {
-                var before = writer.TotalChanges;
-                return Transact(writer, needsTransaction(writer), () =>
+                var (changes, top) = (writer.TotalChanges, _pipeline.Storage.Top);
+                var hasSeveral = needsTransaction(writer);
+                if (statements.Length != 1 || (hasSeveral && !statements[0].IsMany)) _traits = null; // it can do anything to the connection
+                var done = Transact(writer, hasSeveral, () =>
                 {
                     work(writer);
-                    return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+                    return new ExecuteResult(writer.TotalChanges - changes, writer.LastInsertRowId, 0);
                 });
+                NoteTraits(writer, hasCommitted: _pipeline.Storage.Top != top);
+                return done;
             },
             cancellationToken).ConfigureAwait(false);
         return result with { Marker = marker };
@@ -241,6 +251,7 @@ public sealed partial class DataSyncDatabase
         SqliteTransaction? transaction = null;
         try
         {
+            _traits = null; // it can do anything to the connection
             transaction = begin(writer);
             BeginWork(writer.Schema, writer.RunText);
             _scope.Value = scope;

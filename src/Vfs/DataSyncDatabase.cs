@@ -141,7 +141,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(sql);
 
         // One statement is a transaction of its own (and some, such as VACUUM, refuse to be in another).
-        return RunAsync(writer => writer.Execute(sql, parameters), writer => writer.HasSeveral(sql), cancellationToken);
+        return RunAsync([new(sql, parameters, IsMany: false)], writer => writer.Execute(sql, parameters), writer => writer.HasSeveral(sql), cancellationToken);
     }
 
     /// <summary>Runs several statements, each with parameters of its own, as one transaction: all or nothing.</summary>
@@ -152,6 +152,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(statements);
         return RunAsync(
+            [.. statements.Select(statement => new TravellingStatement(statement.Sql, statement.Parameters, IsMany: false))],
             writer =>
             {
                 foreach (var (sql, parameters) in statements) writer.Execute(sql, parameters);
@@ -172,7 +173,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(sql);
         ArgumentNullException.ThrowIfNull(parameterSets);
-        return RunAsync(writer => writer.ExecuteMany(sql, parameterSets), NeedsTransaction, cancellationToken);
+        return RunAsync([new(sql, parameterSets, IsMany: true)], writer => writer.ExecuteMany(sql, parameterSets), NeedsTransaction, cancellationToken);
     }
 
     /// <summary>
@@ -185,7 +186,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public Task<ExecuteResult> WriteAsync(Action<SqliteConnection> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        return RunAsync(writer => Scoped(writer, () => work(writer.Connection)), NeedsTransaction, cancellationToken);
+        return RunAsync([], writer => Scoped(writer, () => work(writer.Connection)), NeedsTransaction, cancellationToken);
     }
 
     /// <remarks>
@@ -196,7 +197,13 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public async Task<ExecuteResult> WriteAsync(Action<SqliteConnection, SqliteTransaction> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        var (result, marker) = await CommitAsync(writer => TransactWith(writer, work), cancellationToken).ConfigureAwait(false);
+        var (result, marker) = await CommitAsync(
+            writer =>
+            {
+                _traits = null; // it can do anything to the connection
+                return TransactWith(writer, work);
+            },
+            cancellationToken).ConfigureAwait(false);
         return result with { Marker = marker };
     }
 
@@ -302,6 +309,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
 
         AutoSync.Dispose();
         _writer?.Dispose();
+        _host?.Dispose();
         lock (_readLock) _reader?.Dispose();
         ClearPools();
         if (_writer is not null) BlockVfs.Shared.Unregister(Name);
@@ -313,6 +321,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     {
         _writer = new CachedConnection(Name, _options.ConfigureConnection);
         _reader = new CachedConnection(Name, _options.ConfigureConnection, isReader: true);
+        ServeStatements();
     }
 
     private void ThrowIfUnusable()

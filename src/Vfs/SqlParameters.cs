@@ -144,7 +144,8 @@ internal sealed class SqlParameters(SqliteConnection connection) : IDisposable
         if (!statement.TryBind(index, value)) statement.TryBind(index, Convert(value!));
     }
 
-    private object? Convert(object value)
+    /// <summary>What Microsoft.Data.Sqlite makes of a value that SQLite has no type for.</summary>
+    public object? Convert(object value)
     {
         var parameter = value as SqliteParameter ?? new SqliteParameter("$v", value);
         var name = parameter.ParameterName;
@@ -166,7 +167,7 @@ internal sealed class SqlParameters(SqliteConnection connection) : IDisposable
     [UnconditionalSuppressMessage("Trimming", "IL2070", Justification =
         "A parameter object's properties are read where the caller made it, which keeps them; under full trimming pass a dictionary (docs/VFS.md).")]
     [UnconditionalSuppressMessage("Trimming", "IL2111", Justification = "As above.")]
-    private static PropertyInfo[] PropertiesOf(object parameters) =>
+    internal static PropertyInfo[] PropertiesOf(object parameters) =>
         Properties.GetOrAdd(parameters.GetType(), static type => [.. type.GetProperties().Where(property => property.GetIndexParameters().Length == 0)]);
 
     private sealed record ParameterPlan(Type Type, (PropertyInfo Property, int Index)[] Properties, bool IsComplete);

@@ -127,6 +127,7 @@ internal static partial class SqliteImports
     [JSImport(Raw + "rollback_hook", Module)] public static partial int RollbackHook(int db, int callback, int id);
     [JSImport(Raw + "update_hook", Module)] public static partial int UpdateHook(int db, int callback, int id);
     [JSImport(Raw + "progress_handler", Module)] public static partial void ProgressHandler(int db, int instructions, int callback, int id);
+    [JSImport(Raw + "set_last_insert_rowid", Module)] public static partial void SetLastInsertRowId(int db, [JSMarshalAs<JSType.BigInt>] long id);
     [JSImport(Raw + "set_authorizer", Module)] public static partial int SetAuthorizer(int db, int callback, int id);
     [JSImport(Raw + "trace_v2", Module)] public static partial int Trace(int db, int mask, int callback, int id);
 }

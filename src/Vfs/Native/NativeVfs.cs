@@ -177,6 +177,10 @@ internal static unsafe partial class NativeVfs
     [UnmanagedCallersOnly]
     private static int DeviceCharacteristics(NativeFile* file) => VfsFile.DeviceCharacteristics;
 
+    // SQLitePCLRaw has none.
+    [LibraryImport(Library, EntryPoint = "sqlite3_set_last_insert_rowid")]
+    internal static partial void SetLastInsertRowId(nint db, long id);
+
     [LibraryImport(Library, EntryPoint = "sqlite3_vfs_find")]
     private static partial NativeVfsStruct* Find(byte* name);
 
