@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using DataSync.Coordination;
 
 namespace DataSync.Storage;
@@ -5,6 +6,9 @@ namespace DataSync.Storage;
 // The pipeline's side: commits that come into the image, are confirmed in it, or are taken out of it.
 internal sealed partial class BlockStorage
 {
+    /// <summary>In SQLite's file format: https://www.sqlite.org/fileformat2.html#schema_cookie.</summary>
+    internal const int SchemaCookieOffset = 40;
+
     /// <summary>A commit of another tab became durable, and the image holds nothing that is not. Only when idle.</summary>
     internal void ApplyDurable(CommitRecord commit)
     {
@@ -91,13 +95,17 @@ internal sealed partial class BlockStorage
             ThrowUnlessIdle();
             var index = _chain.FindIndex(c => c.Commit.Id == first);
             if (index < 0) return;
+            var schema = SchemaCookie;
             for (var i = _chain.Count - 1; i >= index && !Sabotage.IsMissing(Guard.UndoAfterFailure); i--) _chain[i].Undo.Restore(_image);
             _chain.RemoveRange(index, _chain.Count - index);
             _size = _image.FileSize;
             Generation++;
-            Retractions++;
+            if (SchemaCookie != schema) Retractions++;
         }
     }
+
+    // SQLite's number of the schema, 0 in an empty database. It rises with each change of the schema, so commits that leave it as it is changed none.
+    private int SchemaCookie => _image.Find(0) is { } first && first.IsPresent(0) ? BinaryPrimitives.ReadInt32BigEndian(first.Block(0)[SchemaCookieOffset..]) : 0;
 
     /// <summary>Takes every commit that is not durable out of the image. Only when idle.</summary>
     internal void UndoAll()

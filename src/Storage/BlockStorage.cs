@@ -89,8 +89,8 @@ internal sealed partial class BlockStorage : IDisposable
     public long Generation { get; private set; }
 
     /// <summary>
-    /// Rises whenever commits that the image held were taken back: the next ones may carry the same numbers (change
-    /// counter, schema cookie) for something else.
+    /// Rises whenever commits were taken back that had changed the schema: the next ones may carry the same schema cookie for another schema. Whoever
+    /// prepared statements for it prepares them again, which costs far more than a transaction, so nothing else counts.
     /// </summary>
     public long Retractions { get; private set; }
 

@@ -20,7 +20,7 @@ namespace DataSync.Storage;
 /// </code>
 /// Format 1 has no statements: its header's hash is at 120, its body begins at 128.
 /// The body's checksum covers ids and block checksums; the block checksums cover the bytes.
-/// Instances are immutable but for the first <see cref="Stamp"/>; the array given to <see cref="Parse"/> must not be changed.
+/// Instances are immutable but for <see cref="SetResult"/> and the first <see cref="Stamp"/>; the array given to <see cref="Parse"/> must not be changed.
 /// </remarks>
 internal sealed class CommitRecord
 {
@@ -143,6 +143,14 @@ internal sealed class CommitRecord
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(RowIdOffset), result?.LastInsertRowId ?? long.MinValue);
         record.SealHeader();
         return record;
+    }
+
+    /// <summary>Says what the statements did that it was made of; before anybody else has it.</summary>
+    internal void SetResult(StatementResult result)
+    {
+        BinaryPrimitives.WriteInt64LittleEndian(_bytes.AsSpan(ChangesOffset), result.Changes);
+        BinaryPrimitives.WriteInt64LittleEndian(_bytes.AsSpan(RowIdOffset), result.LastInsertRowId ?? long.MinValue);
+        SealHeader();
     }
 
     /// <summary>

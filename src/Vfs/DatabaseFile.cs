@@ -16,9 +16,6 @@ namespace DataSync.Vfs;
 /// </remarks>
 internal sealed class DatabaseFile : VfsFile
 {
-    /// <summary>Page 1: the schema cookie.</summary>
-    internal const int CookieOffset = 40;
-
     /// <summary>Page 1: the change counter that the pager compares, the two bytes that say WAL.</summary>
     private const int VersionOffset = 24, VersionLength = 16, FormatOffset = 18, MinPageSize = 512;
 
@@ -177,7 +174,7 @@ internal sealed class DatabaseFile : VfsFile
         if (_isSchemaOld && offset == 0 && available >= MinPageSize)
         {
             // A commit was taken back: another one may have used the same schema cookie for another schema.
-            BinaryPrimitives.WriteInt32BigEndian(destination[CookieOffset..], RandomNumberGenerator.GetInt32(int.MaxValue));
+            BinaryPrimitives.WriteInt32BigEndian(destination[BlockStorage.SchemaCookieOffset..], RandomNumberGenerator.GetInt32(int.MaxValue));
             (_isSchemaOld, _schemaRetractions) = (false, _storage.Retractions);
         }
 

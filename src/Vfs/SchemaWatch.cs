@@ -15,7 +15,7 @@ internal sealed class SchemaWatch
     public void Check(BlockStorage storage, Action<string> execute)
     {
         Span<byte> cookie = stackalloc byte[4];
-        storage.Read(DatabaseFile.CookieOffset, cookie);
+        storage.Read(BlockStorage.SchemaCookieOffset, cookie);
         var schema = (BinaryPrimitives.ReadInt32BigEndian(cookie), storage.Retractions);
         if (schema == _seen) return;
         execute("SELECT 1 FROM sqlite_schema LIMIT 1");

@@ -31,7 +31,7 @@ internal sealed partial class SimTab
         return true;
     }
 
-    private StatementEnd RunStatements(byte[] body, Action<StatementResult> committing)
+    private StatementRun RunStatements(byte[] body)
     {
         var operation = _world.FindOperation(BitConverter.ToInt32(body));
         var plan = operation.Statements!;
@@ -39,7 +39,7 @@ internal sealed partial class SimTab
         if (_readers > 0 || storage.InBatch || _writer!.TryBegin() is not null)
         {
             _world.Coverage.Hit("statements find this tab busy");
-            return StatementEnd.Failed;
+            return new(StatementEnd.Failed);
         }
 
         _world.CheckImage(this, "at the start of statements");
@@ -51,16 +51,15 @@ internal sealed partial class SimTab
         if (plan.RollsBack)
         {
             _writer.Rollback();
-            return plan.IsExclusive ? StatementEnd.Unfit : StatementEnd.Failed;
+            return new(plan.IsExclusive ? StatementEnd.Unfit : StatementEnd.Failed);
         }
 
-        committing(ResultOf(operation));
         _world.OnSealed(operation.Tab, storage.NextCommit!.Id, ++operation.Tab._commits, operation, storage.Top, image);
         _writer.Commit();
         _world.Coverage.Hit(operation.Tab == this ? "statements run in their own tab" : "statements run");
-        if (!plan.FailsLate) return StatementEnd.Committed;
+        if (!plan.FailsLate) return new(StatementEnd.Committed, ResultOf(operation));
         _world.Coverage.Hit("statements failed behind their commit");
-        return StatementEnd.Failed;
+        return new(StatementEnd.Failed);
     }
 
     private static StatementResult ResultOf(Operation operation) => new(operation.Number, operation.Number % 3 == 0 ? null : operation.Number * 7L);

@@ -59,11 +59,11 @@ internal sealed partial class Leadership
         var storage = image.Storage;
         slot.Made = null;
         var id = Sabotage.IsMissing(Guard.StatementEpoch) ? request.Id : request.Id.Under(term.State.Fence.Epoch);
-        var end = StatementEnd.Unfit;
+        var run = new StatementRun(StatementEnd.Unfit);
+        storage.NextCommit = new(id, request.From, default(StatementResult)); // from the beginning: what is made of statements is nobody's own
         try
         {
-            if (Runner is { } runner)
-                end = runner(request.Body, result => storage.NextCommit = new(id, request.From, result));
+            if (Runner is { } runner) run = runner(request.Body);
         }
         finally
         {
@@ -72,7 +72,8 @@ internal sealed partial class Leadership
 
         return core.Gate.Run(() =>
         {
-            Run(term, new LeaderRequest.Ran(request.Id, end == StatementEnd.Committed ? slot.Made : null, end == StatementEnd.Unfit));
+            if (run.End == StatementEnd.Committed) slot.Made?.SetResult(run.Result);
+            Run(term, new LeaderRequest.Ran(request.Id, run.End == StatementEnd.Committed ? slot.Made : null, run.End == StatementEnd.Unfit));
             return slot.Made is null || term.State.Accepted == slot.Made.Position;
         });
     }
@@ -80,8 +81,12 @@ internal sealed partial class Leadership
 
 /// <summary>Runs statements as one transaction on a connection of this tab, within a write slot; never throws.</summary>
 /// <param name="body">What their tab sent.</param>
-/// <param name="committing">To be called once, right before the transaction is committed: what the statements did.</param>
-internal delegate StatementEnd StatementRunner(byte[] body, Action<StatementResult> committing);
+internal delegate StatementRun StatementRunner(byte[] body);
+
+/// <summary>What became of statements of another tab here.</summary>
+/// <param name="End">How they ended.</param>
+/// <param name="Result">What they did, if they were committed.</param>
+internal readonly record struct StatementRun(StatementEnd End, StatementResult Result = default);
 
 /// <summary>How statements of another tab ended here.</summary>
 internal enum StatementEnd

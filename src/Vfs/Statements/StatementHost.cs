@@ -33,55 +33,62 @@ internal sealed class StatementHost(string name, BlockStorage storage, Action<Sq
     public int Runs { get; private set; }
 
     /// <inheritdoc cref="StatementRunner"/>
-    public StatementEnd Run(byte[] body, Action<StatementResult> committing)
+    public StatementRun Run(byte[] body)
     {
         try
         {
             var (traits, statements) = StatementBody.Decode(body);
             var connection = _connection ??= Open();
-            if (!_isGuarded || traits != _traits!.Hash) return StatementEnd.Unfit;
+            if (!_isGuarded || traits != _traits!.Hash) return new(StatementEnd.Unfit);
             (_wasDenied, _instructions) = (false, 0);
             try
             {
-                Run(connection, statements, committing);
+                var result = Run(connection, statements);
                 Runs++;
-                return StatementEnd.Committed;
+                return new(StatementEnd.Committed, result);
             }
             catch (Exception error) when (error is SqliteException or InvalidOperationException or ArgumentException)
             {
                 AsOwn(() => connection.Connection.RollBack());
-                return _wasDenied || _instructions > MaxInstructions ? StatementEnd.Unfit : StatementEnd.Failed;
+                return new(_wasDenied || _instructions > MaxInstructions ? StatementEnd.Unfit : StatementEnd.Failed);
             }
         }
 #pragma warning disable CA1031 // Whatever it is, their own tab runs them and meets it there.
         catch (Exception)
 #pragma warning restore CA1031
         {
-            return StatementEnd.Unfit;
+            return new(StatementEnd.Unfit);
         }
     }
 
     public void Dispose() => _connection?.Dispose();
 
-    private void Run(CachedConnection connection, List<TravellingStatement> statements, Action<StatementResult> committing)
+    private StatementResult Run(CachedConnection connection, List<TravellingStatement> statements)
     {
         connection.LastInsertRowId = NoRow;
         var before = connection.TotalChanges;
-        AsOwn(() =>
+        connection.CheckSchema(storage);
+
+        // One statement is a transaction of its own. What it commits although it fails (OR FAIL) is not kept: its tab is told that it failed.
+        if (statements is [{ IsMany: false } only] && !connection.HasSeveral(only.Sql))
         {
-            connection.Execute(Begin);
-            connection.CheckSchema(storage);
-        });
-        foreach (var (sql, parameters, isMany) in statements)
+            connection.Execute(only.Sql, only.Parameters);
+        }
+        else
         {
-            if (isMany) connection.ExecuteMany(sql, (object?[])parameters!);
-            else connection.Execute(sql, parameters);
+            AsOwn(() => connection.Execute(Begin));
+            foreach (var (sql, parameters, isMany) in statements)
+            {
+                if (isMany) connection.ExecuteMany(sql, (object?[])parameters!);
+                else connection.Execute(sql, parameters);
+            }
+
+            if (!connection.Connection.InTransaction()) throw new InvalidOperationException("They ended their transaction.");
+            AsOwn(() => connection.Execute(Commit));
         }
 
-        if (!connection.Connection.InTransaction()) throw new InvalidOperationException("They ended their transaction.");
         var row = connection.LastInsertRowId;
-        committing(new(connection.TotalChanges - before, row == NoRow ? null : row));
-        AsOwn(() => connection.Execute(Commit));
+        return new(connection.TotalChanges - before, row == NoRow ? null : row);
     }
 
     private void AsOwn(Action work)

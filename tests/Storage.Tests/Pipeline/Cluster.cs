@@ -152,19 +152,19 @@ internal sealed class ClusterTab
     public Task<StatementOutcome> SendAsync(ulong tag, CancellationToken cancellationToken = default) =>
         Pipeline.TrySendStatements(BitConverter.GetBytes(tag), cancellationToken) ?? throw new InvalidOperationException("Something else comes first.");
 
-    private StatementEnd Run(byte[] body, Action<StatementResult> committing)
+    private StatementRun Run(byte[] body)
     {
         Runs++;
-        if (RunsEnd is { } end) return end;
+        if (RunsEnd is { } end) return new(end);
         var tag = BitConverter.ToUInt64(body);
-        return TryAppend(Pipeline.Storage, tag, () => committing(new((int)tag, (long)tag * 2))) is null ? StatementEnd.Committed : StatementEnd.Failed;
+        return TryAppend(tag) is null ? new(StatementEnd.Committed, new((int)tag, (long)tag * 2)) : new(StatementEnd.Failed);
     }
 
     /// <summary>Appends a tag at once, as SQLite would from a synchronous call; returns why not.</summary>
     public string? TryAppend(ulong tag) => TryAppend(Pipeline.Storage, tag);
 
     /// <inheritdoc cref="TryAppend(ulong)"/>
-    public static string? TryAppend(BlockStorage storage, ulong tag, Action? committing = null)
+    public static string? TryAppend(BlockStorage storage, ulong tag)
     {
         storage.EnterRead();
         var refusal = storage.TryBeginBatch();
@@ -177,7 +177,6 @@ internal sealed class ClusterTab
             storage.Write(ListStart + count * 8, number);
             BinaryPrimitives.WriteInt64LittleEndian(number, count + 1);
             storage.Write(0, number);
-            committing?.Invoke();
             storage.CommitBatch();
         }
 
