@@ -1,8 +1,10 @@
 namespace DataSync.Vfs;
 
 /// <summary>What a write did.</summary>
-/// <param name="Changes">Rows inserted, updated or deleted, triggers included.</param>
-/// <param name="LastInsertRowId">The rowid of the last insert of this connection; 0 before the first.</param>
+/// <param name="Changes">
+/// Rows inserted, updated or deleted, triggers included; -1 where a tab that was stopped in the middle of a write, for more than 256 commits of others, can only tell that it is durable.
+/// </param>
+/// <param name="LastInsertRowId">The rowid of the last insert of this tab's writes; 0 before the first.</param>
 /// <param name="Marker">The marker at which it is durable.</param>
 public readonly record struct ExecuteResult(int Changes, long LastInsertRowId, long Marker);
 

@@ -152,7 +152,7 @@ public abstract class ConnectionContract : TwoTabsContract
         await Leader.ExecuteAsync("CREATE TABLE t(n); INSERT INTO t VALUES (0)");
         await SeeAsync(Follower, Leader.Marker);
         await Task.WhenAll(CountAsync(Leader), CountAsync(Follower), CountAsync(Follower));
-        await Leader.SyncAsync();
+        await SeeAsync(Leader, Follower.Marker); // it tells the follower of its commits before it shows them
         Assert.Equal(3L * Steps, (await Leader.QueryAsync<long>("SELECT n FROM t"))[0]);
 
         async Task CountAsync(DataSyncDatabase database)

@@ -12,7 +12,7 @@ public sealed class SabotageTests(ITestOutputHelper output)
     /// <summary>Guards that few seeds put to the test, and the fault that does.</summary>
     private static readonly Dictionary<Guard, ActionKind> Focus = new()
     {
-        [Guard.CatchUpBeforeLeading] = ActionKind.NetStorm,
+        [Guard.CatchUpBeforeLeading] = ActionKind.StoreFault,
         [Guard.CheckpointFailure] = ActionKind.StoreFault,
         [Guard.LeaderDeadline] = ActionKind.Hang,
         [Guard.LeaderByHead] = ActionKind.ForgeMessage,

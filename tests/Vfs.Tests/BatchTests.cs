@@ -147,12 +147,12 @@ public sealed class BatchTests : IDisposable
     }
 
     [Fact]
-    public void Only_the_version_read_is_altered_and_a_taken_back_commit_also_changes_the_schema_cookie_once()
+    public void Only_the_version_read_is_altered_and_a_taken_back_change_of_the_schema_also_changes_its_cookie_once()
     {
         var page = Bytes(4096, 3);
         _test.Write(0, page);
         var file = _test.Open();
-        _test.Write(4096, Bytes(4096, 1));
+        _test.Write(0, [.. page[..40], 3, 3, 3, 4, .. page[44..]]);
         _test.Storage.UndoFrom(_test.Sealed[1].Id);
 
         file.TryLock(LockLevel.Shared);
@@ -172,6 +172,21 @@ public sealed class BatchTests : IDisposable
         file.Read(0, first);
         Assert.Equal(page, first);
         Assert.NotEqual(0, file.GetReadAddress(0, 4096));
+    }
+
+    [Fact]
+    public void A_taken_back_commit_that_left_the_schema_as_it_was_prepares_nothing_again()
+    {
+        var page = Bytes(4096, 3);
+        _test.Write(0, page);
+        var file = _test.Open();
+        _test.Write(4096, Bytes(4096, 1));
+        _test.Storage.UndoFrom(_test.Sealed[1].Id);
+        Assert.NotEqual(page[24..40], Version(file)); // the pages are read again
+        file.TryLock(LockLevel.Shared);
+        var first = new byte[4096];
+        file.Read(0, first);
+        Assert.Equal(page, first);
     }
 
     [Fact]

@@ -59,11 +59,11 @@ internal sealed partial class Leadership
         var storage = image.Storage;
         slot.Made = null;
         var id = Sabotage.IsMissing(Guard.StatementEpoch) ? request.Id : request.Id.Under(term.State.Fence.Epoch);
-        var run = new StatementRun(StatementEnd.Unfit);
+        var run = new StatementRun(StatementEnd.Failed); // also where this tab is not ready for them, or somebody reads, who could keep them from their end
         storage.NextCommit = new(id, request.From, default(StatementResult)); // from the beginning: what is made of statements is nobody's own
         try
         {
-            if (Runner is { } runner) run = runner(request.Body);
+            if (core.Gate.Run(() => storage.IsIdle) && Runner is { } runner) run = runner(request.Body);
         }
         finally
         {

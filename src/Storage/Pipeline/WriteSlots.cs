@@ -47,10 +47,12 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
         {
             for (var attempt = 1; !core.Gate.Run(() => TryGoAhead(slot, exclusive)); attempt++)
             {
+                if (slot.IsForOthers && image.IsBehind) throw new StaleCommitException(1); // somebody reads here, for who knows how long
                 slot.IsBuffered = false; // somebody else writes: what is buffered then only grows stale
                 var grant = await outbox.AskForTurnAsync(cancellationToken).ConfigureAwait(false);
                 slot.Turn = grant.Number;
-                if (await AlignAsync(grant, cancellationToken).ConfigureAwait(false)) break;
+                if (await AlignAsync(grant, mayWait: !slot.IsForOthers, cancellationToken).ConfigureAwait(false)) break;
+                if (slot.IsForOthers) throw new StaleCommitException(1);
                 core.Gate.Run(() =>
                 {
                     ReturnTurn(slot);
@@ -258,12 +260,12 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
     }
 
     // Brings the image to where the turn starts. False: it cannot be done (a message was missed, a leader changed).
-    private async Task<bool> AlignAsync(TurnGrant grant, CancellationToken cancellationToken)
+    private async Task<bool> AlignAsync(TurnGrant grant, bool mayWait, CancellationToken cancellationToken)
     {
         for (var attempt = 1; attempt <= MaxAlignAttempts; attempt++)
         {
             var alignment = core.Gate.Run(() => TryAlign(grant));
-            if (alignment != Alignment.MustWait) return alignment == Alignment.Aligned;
+            if (alignment != Alignment.MustWait || !mayWait) return alignment == Alignment.Aligned;
             if (core.Gate.Run(() => image.Ledger.End.Marker < grant.Durable)) await link.CatchUpAsync().ConfigureAwait(false);
             await image.WaitUntilShownAsync(cancellationToken).ConfigureAwait(false);
         }

@@ -15,7 +15,7 @@ public sealed class ChaosTests(BrowserFixture browser, ITestOutputHelper output)
 {
     private static readonly int Seeds = Setting("SEEDS", 4);
     private static readonly int From = Setting("FROM", 0);
-    private static readonly TimeSpan Duration = TimeSpan.FromSeconds(Setting("SECONDS", 20));
+    private static readonly TimeSpan Duration = TimeSpan.FromSeconds(Setting("SECONDS", 15));
     private static readonly string? Report = Environment.GetEnvironmentVariable("DATASYNC_CHAOS_REPORT");
 
     [Fact(Timeout = 4 * 60 * 60 * 1000)]
