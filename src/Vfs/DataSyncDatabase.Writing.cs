@@ -17,7 +17,7 @@ public sealed partial class DataSyncDatabase
     private async Task<ExecuteResult> RunAsync(
         TravellingStatement[] statements, Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, CancellationToken cancellationToken)
     {
-        if (statements.Length > 0 && await TrySendAsync(statements, cancellationToken).ConfigureAwait(false) is { } sent) return sent;
+        if (_traits is not null && statements.Length > 0 && await TrySendAsync(statements, cancellationToken).ConfigureAwait(false) is { } sent) return sent;
         var (result, marker) = await CommitAsync(
             writer =>
             {

@@ -70,13 +70,12 @@ internal sealed class StatementOutbox(PipelineCore core, ImageFollower image, Le
         }
     }
 
-    /// <summary>The leader did not run statements, or they did not become durable, and never will. False: they are none of this tab's.</summary>
-    public bool OnRefused(CommitId id, StorageErrorCode code, string text)
+    /// <summary>The leader did not run statements, or they did not become durable, and never will.</summary>
+    public void OnRefused(CommitId id, StorageErrorCode code, string text)
     {
-        if (image.Ledger.FindRequest(id) is not null || Take(id) is not { } refused) return false;
+        if (image.Ledger.FindRequest(id) is not null || Take(id) is not { } refused) return;
         if (code == StorageErrorCode.Stale) Settle(refused, new(true, text == LeaderSession.Unfit, default, null));
         else Fail(refused, StorageException.FromCode(code, text));
-        return true;
     }
 
     /// <summary>At each heartbeat: gives up what was never answered, and asks again what is late.</summary>
