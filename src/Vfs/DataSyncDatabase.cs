@@ -8,8 +8,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace DataSync.Vfs;
 
 /// <summary>
-/// A SQLite database that several tabs have open at once. Reads are local; a write runs here, travels to the leader as the
-/// blocks that it changed, and returns when it is durable and shown here (under <see cref="Durability.Deferred"/>, when it
+/// A SQLite database that several tabs have open at once. Reads are local; a write runs here and travels to the leader as the
+/// blocks that it changed (plain SQL runs there while other tabs write as well), and returns when it is durable and shown here (under <see cref="Durability.Deferred"/>, when it
 /// is shown here; its <see cref="ExecuteResult.Marker"/> is then only hoped for, and its work may be run again later).
 /// </summary>
 /// <remarks>
