@@ -13,6 +13,9 @@ public sealed partial class RendererProcess
     private const int StopSignalMac = 17;
     private const int ContinueSignalMac = 19;
 
+    /// <summary>On a busy machine a renderer may begin to trace after it was asked for its mark.</summary>
+    private const int MaxTraces = 5;
+
     private static readonly string[] TraceCategories = ["blink.user_timing"];
 
     /// <summary>What tells one mark in the trace from any other.</summary>
@@ -28,9 +31,18 @@ public sealed partial class RendererProcess
     /// </summary>
     public static async Task<RendererProcess> OfAsync(IPage page)
     {
+        for (var attempt = 1; ; attempt++)
+        {
+            if (await TryFindAsync(page) is { } id) return new RendererProcess(id);
+            if (attempt == MaxTraces) throw new InvalidOperationException($"No trace holds the page's mark ({page.Url}).");
+        }
+    }
+
+    private static async Task<int?> TryFindAsync(IPage page)
+    {
         var mark = $"datasync-renderer-{Interlocked.Increment(ref markCount)}";
         var session = await page.Context.NewCDPSessionAsync(page);
-        var found = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var found = new TaskCompletionSource<int?>(TaskCreationOptions.RunContinuationsAsynchronously);
         session.Event("Tracing.dataCollected").OnEvent += (_, data) =>
         {
             if (data is { } json && FindMark(json, mark) is { } id)
@@ -38,8 +50,7 @@ public sealed partial class RendererProcess
                 found.TrySetResult(id);
             }
         };
-        session.Event("Tracing.tracingComplete").OnEvent += (_, _) =>
-            found.TrySetException(new InvalidOperationException($"The trace does not hold the page's mark ({page.Url})."));
+        session.Event("Tracing.tracingComplete").OnEvent += (_, _) => found.TrySetResult(null);
         await session.SendAsync("Tracing.start", new Dictionary<string, object>
         {
             ["transferMode"] = "ReportEvents",
@@ -47,9 +58,9 @@ public sealed partial class RendererProcess
         });
         await page.EvaluateAsync("name => void performance.mark(name)", mark);
         await session.SendAsync("Tracing.end");
-        var process = new RendererProcess(await found.Task.WaitAsync(Limits.Step));
+        var id = await found.Task.WaitAsync(Limits.Step);
         await session.DetachAsync();
-        return process;
+        return id;
     }
 
     /// <summary>Finds the processes of several pages and makes sure that each page has its own.</summary>

@@ -11,6 +11,9 @@ public static class EngineTab
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>A question that came while a page was being replaced may have no answer (seen in WebKit).</summary>
+    private static readonly TimeSpan AskAgain = TimeSpan.FromSeconds(30);
+
     /// <summary>Runs the body of an async function, whose argument is called <c>arg</c>, and reads what it returns as JSON.</summary>
     public static async Task<T> CallAsync<T>(this IEngineTab tab, string body, object? arg = null)
     {
@@ -58,10 +61,10 @@ public static class EngineTab
         {
             try
             {
-                if (await tab.CallAsync<bool>($"return !!(await ({condition}));")) return;
+                if (await tab.CallAsync<bool>($"return !!(await ({condition}));").WaitAsync(AskAgain, time)) return;
                 if (time.GetElapsedTime(start) > (limit ?? Limits.EngineStep)) throw new TimeoutException($"This does not hold: {condition}");
             }
-            catch (Exception error) when (error is PageException or InvalidOperationException && time.GetElapsedTime(start) < (limit ?? Limits.EngineStep))
+            catch (Exception error) when (error is PageException or InvalidOperationException or TimeoutException && time.GetElapsedTime(start) < (limit ?? Limits.EngineStep))
             {
                 // While a page is being replaced there may be nothing to ask.
             }
