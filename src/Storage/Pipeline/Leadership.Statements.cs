@@ -57,7 +57,7 @@ internal sealed partial class Leadership
     private bool RunOne(Term term, WriteSlot slot, StatementRequest request)
     {
         var storage = image.Storage;
-        slot.Made = null;
+        (slot.Made, slot.RunsOn) = (null, Environment.CurrentManagedThreadId);
         var id = Sabotage.IsMissing(Guard.StatementEpoch) ? request.Id : request.Id.Under(term.State.Fence.Epoch);
         var run = new StatementRun(StatementEnd.Failed); // also where this tab is not ready for them, or somebody reads, who could keep them from their end
         storage.NextCommit = new(id, request.From, default(StatementResult)); // from the beginning: what is made of statements is nobody's own
@@ -67,7 +67,7 @@ internal sealed partial class Leadership
         }
         finally
         {
-            storage.NextCommit = null;
+            (storage.NextCommit, slot.RunsOn) = (null, 0);
         }
 
         return core.Gate.Run(() =>

@@ -47,6 +47,9 @@ internal sealed class WriteSlot : IDisposable
     /// <summary>It runs statements of other tabs. What is committed in it is theirs.</summary>
     internal bool IsForOthers { get; init; }
 
+    /// <summary>The thread on which such statements run; 0 while none do. Elsewhere nobody may write meanwhile: it would be taken for theirs.</summary>
+    internal int RunsOn { get; set; }
+
     /// <summary>The last commit that was made in it of another tab's statements.</summary>
     internal CommitRecord? Made { get; set; }
 

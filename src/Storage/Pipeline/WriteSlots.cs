@@ -151,7 +151,7 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
 
     void IBatchOwner.OnSealed(CommitRecord commit) => core.Gate.RunInsideSqlite(() =>
     {
-        if (_current is { IsForOthers: true } ours)
+        if (_implicitTurn == 0 && _current is { IsForOthers: true } ours)
         {
             ours.Made = commit;
             return;
@@ -226,7 +226,8 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
     private bool TryGoAhead(WriteSlot slot, bool exclusive)
     {
         core.ThrowIfUnusable();
-        if (slot.IsForOthers && !leader.IsHere) throw new StaleCommitException(1); // who leads now runs them
+        // Who leads now runs them; and a synchronous transaction of this tab keeps its turn, which would end with this slot's.
+        if (slot.IsForOthers && (!leader.IsHere || _implicitTurn != 0)) throw new StaleCommitException(1);
         if (TryGoOnBuffering(slot, exclusive)) return true;
         outbox.SendBuffered();
         if (leader.IsHere || exclusive || _isContended || !leader.IsKnown || image.IsBehind) return TryTakeOwnTurn(slot);
@@ -295,7 +296,12 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
         if (link.ReadOnlyReason is not null) return "The store is damaged and was opened with CorruptionAction.Report, so it can only be read. Open it with CorruptionAction.Repair to write.";
         if (image.IsBeingPutBack) return "Other tabs' changes are waiting to be shown here. Finish reading, then try again.";
         if (outbox.OvertakenCount > 0 && _current is not ({ IsRerun: true } or { IsForOthers: true })) return "Deferred writes that another tab's commit came before are being run again. Try again.";
-        if (_current is { IsReady: true }) return null;
+        if (_current is { IsReady: true } slot)
+        {
+            return !slot.IsForOthers || slot.RunsOn == Environment.CurrentManagedThreadId ? null
+                : "Statements of another tab are being run here. Try again, or write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for them.";
+        }
+
         if (!leader.IsKnown)
         {
             return "No tab leads yet, so nothing can be written at this moment. Write with DataSyncDatabase.ExecuteAsync or WriteAsync, which wait for a leader, "

@@ -141,6 +141,39 @@ public sealed class StatementTests : IDisposable
     }
 
     [Fact]
+    public void A_synchronous_transaction_that_is_open_in_the_leaders_tab_stays_its_own()
+    {
+        var tabs = _cluster.Open(2);
+        var storage = tabs[0].Pipeline.Storage;
+        var writers = new List<string>();
+        tabs[1].Pipeline.Committed += (_, e) => writers.Add(e.Writer.Value);
+        _cluster.Do(() =>
+        {
+            storage.EnterRead();
+            Assert.Null(storage.TryBeginBatch());
+            storage.Write(8192 * 8, [1]);
+        });
+        Assert.True(Send(tabs[1], 1).IsStale);
+        var append = _cluster.Start(() => tabs[1].AppendAsync(1, exclusive: true));
+        _cluster.Run(0.2);
+        Assert.False(append.IsCompleted); // the turn is still the transaction's
+        _cluster.Do(() =>
+        {
+            storage.CommitBatch();
+            storage.ExitRead();
+        });
+        _cluster.Wait(append);
+        _cluster.Wait(_cluster.Start(async () =>
+        {
+            await tabs[0].Pipeline.FlushAsync();
+            return 0;
+        }));
+        _cluster.Run(0.1);
+        Assert.Equal(tabs[0].Coordinator.Id.Value, writers[0]);
+        Assert.Equal(tabs[0].Pipeline.Position, tabs[1].Pipeline.Position);
+    }
+
+    [Fact]
     public void They_can_be_withdrawn_until_they_are_sent()
     {
         var tabs = _cluster.Open(2);

@@ -44,6 +44,45 @@ public sealed class NothingHangsTests : IDisposable
         Assert.Equal([Rows + 10], await reading.QueryAsync<int>("SELECT count(*) FROM t"));
     }
 
+    /// <summary>The leader's tab runs the follower's statements beside what its own code writes on another thread.</summary>
+    [Fact]
+    public async Task Synchronous_writes_of_the_leader_and_statements_of_the_follower_stay_apart()
+    {
+        const int Each = 150;
+        await using var leader = await OpenAsync();
+        await using var follower = await OpenAsync();
+        var marker = await FillAsync(leader);
+        await NativeTabs.WaitForAsync(follower, marker);
+        await follower.ExecuteAsync("INSERT INTO t VALUES (0, 'follower')");
+        var ofFollower = 1;
+        leader.Committed += (_, e) => ofFollower += e.Writer == follower.Coordinator.Id ? 1 : 0;
+        var synchronous = Task.Run(() =>
+        {
+            using var connection = OpenConnection(leader);
+            using var insert = new SqliteCommand("INSERT INTO t VALUES (0, 'leader')", connection);
+            for (var done = 0; done < Each;)
+            {
+                try
+                {
+                    done += insert.ExecuteNonQuery();
+                }
+                catch (SqliteException busy) when (busy.SqliteErrorCode == SqliteResult.Busy)
+                {
+                    // The turn is another tab's for a moment.
+                }
+            }
+        });
+        for (var i = 1; i < Each; i++) await follower.ExecuteAsync("INSERT INTO t VALUES (0, 'follower')").WaitAsync(Patience);
+        await synchronous.WaitAsync(Patience);
+        await leader.ForceSyncAsync();
+        await NativeTabs.WaitForAsync(leader, follower.Marker);
+        await NativeTabs.WaitForAsync(follower, leader.Marker);
+        foreach (var database in (DataSyncDatabase[])[leader, follower])
+            Assert.Equal(["follower 150", "leader 150"], await database.QueryAsync<string>("SELECT b || ' ' || count(*) FROM t WHERE b <> 'old' GROUP BY b ORDER BY 1"));
+        Assert.True(leader.StatementRuns > 0, "None was run in the leader's tab.");
+        Assert.InRange(ofFollower, Each, Each + 1);
+    }
+
     [Fact]
     public async Task A_write_behind_a_reader_of_its_own_tab_is_told_so_and_works_when_the_reader_has_gone()
     {
