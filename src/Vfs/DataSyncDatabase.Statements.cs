@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using DataSync.Storage;
+using Microsoft.Data.Sqlite;
 
 namespace DataSync.Vfs;
 
@@ -54,6 +55,14 @@ public sealed partial class DataSyncDatabase
     private void NoteTraits(CachedConnection writer, bool hasCommitted)
     {
         if (!hasCommitted) _traits = null;
-        if (_traits is null && _pipeline.PrefersStatements) _traits = ConnectionTraits.Of(writer, _options.ConfigureConnection);
+        if (_traits is not null || !_pipeline.PrefersStatements) return;
+        try
+        {
+            _traits = ConnectionTraits.Of(writer, _options.ConfigureConnection);
+        }
+        catch (SqliteException)
+        {
+            // The app's own authorizer may not let it look. The write was done, and the next ones stay here.
+        }
     }
 }

@@ -62,6 +62,10 @@ public abstract class StatementsContract : TwoTabsContract
         await Assert.ThrowsAsync<SqliteException>(() => Follower.ExecuteAsync("INSERT INTO missing VALUES (1)"));
         await Assert.ThrowsAsync<InvalidOperationException>(() => Follower.ExecuteAsync("INSERT INTO t VALUES ($a, $b, 0)", new { a = 1 }));
         await Assert.ThrowsAsync<InvalidOperationException>(() => Follower.ExecuteAsync("BEGIN"));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => Follower.ExecuteAsync("SAVEPOINT s"));
+        await MeetAsync();
+        await TravelsAsync(() => Follower.ExecuteAsync("UPDATE t SET w = 5"));
+        Assert.Equal(5, await ScalarAsync<long>(Leader, "SELECT w FROM t"));
         Assert.Equal(1, await ScalarAsync<long>(Follower, "SELECT count(*) FROM t"));
         Assert.Equal(1, await ScalarAsync<long>(Leader, "SELECT count(*) FROM log"));
     }
@@ -106,6 +110,16 @@ public abstract class StatementsContract : TwoTabsContract
         await StaysAsync(() => Follower.ExecuteAsync("INSERT INTO t(v) VALUES (upper('a'))"));
         await StaysAsync(() => Follower.ExecuteAsync("INSERT INTO t(v) VALUES (upper('b'))"));
         Assert.Equal(["own a", "own b"], await Follower.QueryAsync<string>("SELECT v FROM t ORDER BY v"));
+    }
+
+    [Fact]
+    public async Task A_connection_that_may_not_be_looked_at_writes_all_the_same()
+    {
+        await Follower.WriteAsync(connection => SQLitePCL.raw.sqlite3_set_authorizer(
+            connection.Handle, (SQLitePCL.strdelegate_authorizer)((_, action, _, _, _, _) => action == SQLitePCL.raw.SQLITE_PRAGMA ? SQLitePCL.raw.SQLITE_DENY : SQLitePCL.raw.SQLITE_OK), null));
+        await StaysAsync(() => Follower.ExecuteAsync("INSERT INTO t(v) VALUES ('a')"));
+        await StaysAsync(() => Follower.ExecuteAsync("INSERT INTO t(v) VALUES ('b')"));
+        Assert.Equal(2, await ScalarAsync<long>(Follower, "SELECT count(*) FROM t"));
     }
 
     [Fact]

@@ -73,6 +73,7 @@ internal sealed class StatementHost(string name, BlockStorage storage, Action<Sq
         if (statements is [{ IsMany: false } only] && !connection.HasSeveral(only.Sql))
         {
             connection.Execute(only.Sql, only.Parameters);
+            if (connection.Connection.InTransaction()) throw new InvalidOperationException("It began a transaction (SAVEPOINT) and does not end it.");
         }
         else
         {
