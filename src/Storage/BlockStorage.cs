@@ -260,8 +260,9 @@ internal sealed partial class BlockStorage : IDisposable
     }
 
     /// <summary>Publishes the open batch: it becomes part of the image, and its commit goes on its way.</summary>
+    /// <param name="tables">The tables that it changed, as far as the caller has seen it; null or none where it does not know.</param>
     /// <exception cref="CommitTooLargeException">It writes more than a commit may; it is still open, to be rolled back.</exception>
-    public void CommitBatch()
+    public void CommitBatch(IReadOnlyList<string>? tables = null)
     {
         CommitRecord? sealedCommit = null;
         lock (_lock)
@@ -273,7 +274,7 @@ internal sealed partial class BlockStorage : IDisposable
             }
             else
             {
-                sealedCommit = Seal(batch);
+                sealedCommit = Seal(batch, tables);
                 _image.FileSize = _size;
                 _image.Position = sealedCommit.Position;
                 _chain.Add((sealedCommit, batch));
@@ -308,7 +309,7 @@ internal sealed partial class BlockStorage : IDisposable
     /// <summary>Frees the memory.</summary>
     public void Dispose() => _image.Dispose();
 
-    private CommitRecord Seal(BlockUndo batch)
+    private CommitRecord Seal(BlockUndo batch, IReadOnlyList<string>? tables)
     {
         var written = new List<uint>(batch.Blocks.Count);
         var freed = new List<uint>();
@@ -333,11 +334,16 @@ internal sealed partial class BlockStorage : IDisposable
             System.Runtime.InteropServices.CollectionsMarshal.AsSpan(written),
             System.Runtime.InteropServices.CollectionsMarshal.AsSpan(freed),
             id => _image.GetOrAdd((int)(id / Extent.BlockCount)).BlockAddress((int)(id % Extent.BlockCount)),
-            NextCommit?.Result);
+            NextCommit?.Result,
+            new TouchedTables(tables is [] ? null : tables, IsSchemaChanged(batch)));
         for (var i = 0; i < written.Count; i++) SetMetadata(written[i], new(commit.Marker, commit.BlockChecksum(i), commit.TimeMs, true));
         foreach (var id in freed) SetMetadata(id, new(commit.Marker, 0, commit.TimeMs, false));
         return commit;
     }
+
+    // Also what rewrites the whole file (VACUUM, a backup into it) changes the cookie.
+    private bool IsSchemaChanged(BlockUndo batch) => batch.Has(0) && (batch.BytesBefore(0) is not { } before
+        || !before.AsSpan(SchemaCookieOffset, 4).SequenceEqual(_image.GetOrAdd(0).Block(0).Slice(SchemaCookieOffset, 4)));
 
     private void SetMetadata(uint id, BlockMetadata metadata) =>
         _image.GetOrAdd((int)(id / Extent.BlockCount))[(int)(id % Extent.BlockCount)] = metadata;

@@ -17,6 +17,12 @@ internal sealed class BlockUndo(Position position, long fileSize)
     /// <summary>Whether a block that the batch touched was there before it.</summary>
     public bool WasPresent(uint id) => _before[id].Metadata.IsPresent;
 
+    /// <summary>The bytes of a block before the batch; null where the batch has not touched it, or it was not there.</summary>
+    public byte[]? BytesBefore(uint id) => _before.TryGetValue(id, out var before) ? before.Bytes : null;
+
+    /// <summary>Whether the batch has touched a block.</summary>
+    public bool Has(uint id) => _before.ContainsKey(id);
+
     /// <summary>Keeps a block as it is now, unless it was kept before.</summary>
     public void Keep(uint id, Extent extent, int block)
     {

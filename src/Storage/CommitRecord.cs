@@ -15,10 +15,12 @@ namespace DataSync.Storage;
 ///   40  16 bytes commit id   56  16 bytes id of the commit before   72  16 bytes writer (tab id)
 ///   88  i64 time (Unix ms)   96  i64 file size after   104  i32 blocks   108  i32 freed blocks
 ///  112  u64 checksum of the body   120  i64 rows that statements changed (-1: no statements)   128  i64 last row id (minimum: none)
-///  136  u64 xxHash64 of bytes 0–135
-///  144  body: blocks × u32 block id, freed × u32 block id, padding to 8, blocks × u64 checksum, blocks × 4096 bytes
+///  136  i32 bytes of the tables' names (-1: not known)   140  u32 1: the schema changed
+///  144  u64 xxHash64 of bytes 0–143
+///  152  body: blocks × u32 block id, freed × u32 block id, the tables' names (UTF-8, a zero behind each), padding to 8, blocks × u64 checksum,
+///       blocks × 4096 bytes
 /// </code>
-/// Format 1 has no statements: its header's hash is at 120, its body begins at 128.
+/// Format 1 has no statements: its header's hash is at 120, its body begins at 128. Format 2 has no tables: its hash is at 136, its body begins at 144.
 /// The body's checksum covers ids and block checksums; the block checksums cover the bytes.
 /// Instances are immutable but for <see cref="SetResult"/> and the first <see cref="Stamp"/>; the array given to <see cref="Parse"/> must not be changed.
 /// </remarks>
@@ -34,9 +36,10 @@ internal sealed class CommitRecord
     internal static readonly long MaxBytes = OperatingSystem.IsBrowser() ? 120 << 20 : 1 << 30;
 
     private const uint Magic = 0x31435344;
-    private const int HeaderSize = 144, OldHeaderSize = 128;
+    private const int HeaderSize = 152, OldHeaderSize = 128, NoTablesHeaderSize = 144;
     private const int MarkerOffset = 8, EpochOffset = 16, IncarnationOffset = 24, CommitOffset = 40, BaseOffset = 56, WriterOffset = 72,
-        TimeOffset = 88, FileSizeOffset = 96, BlockCountOffset = 104, FreedCountOffset = 108, BodyChecksumOffset = 112, ChangesOffset = 120, RowIdOffset = 128;
+        TimeOffset = 88, FileSizeOffset = 96, BlockCountOffset = 104, FreedCountOffset = 108, BodyChecksumOffset = 112, ChangesOffset = 120, RowIdOffset = 128, TableBytesOffset = 136, FlagsOffset = 140;
+    private const uint SchemaChanged = 1;
 
     private readonly byte[] _bytes;
 
@@ -85,6 +88,19 @@ internal sealed class CommitRecord
         }
     }
 
+    /// <summary>Which tables it changed.</summary>
+    public TouchedTables Tables
+    {
+        get
+        {
+            if (HeaderEnd != HeaderSize) return TouchedTables.Unknown;
+            var isSchemaChanged = (BinaryPrimitives.ReadUInt32LittleEndian(_bytes.AsSpan(FlagsOffset)) & SchemaChanged) != 0;
+            return BinaryPrimitives.ReadInt32LittleEndian(_bytes.AsSpan(TableBytesOffset)) < 0
+                ? new(null, isSchemaChanged)
+                : new(TouchedTables.Decode(_bytes.AsSpan(HeaderEnd + (BlockCount + FreedCount) * 4, TableBytes)), isSchemaChanged);
+        }
+    }
+
     /// <summary>How many blocks it writes.</summary>
     public int BlockCount => BinaryPrimitives.ReadInt32LittleEndian(_bytes.AsSpan(BlockCountOffset));
 
@@ -102,23 +118,25 @@ internal sealed class CommitRecord
 
     /// <summary>The checksum of the <paramref name="index"/>-th block in <see cref="BlockIds"/>.</summary>
     public ulong BlockChecksum(int index) =>
-        BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(ChecksumsAt(HeaderEnd, BlockCount, FreedCount) + index * 8));
+        BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(ChecksumsAt(HeaderEnd, BlockCount, FreedCount, TableBytes) + index * 8));
 
     /// <summary>The 4096 bytes of the <paramref name="index"/>-th block in <see cref="BlockIds"/>.</summary>
     public ReadOnlySpan<byte> BlockData(int index) =>
-        _bytes.AsSpan(DataAt(HeaderEnd, BlockCount, FreedCount) + index * Extent.BlockSize, Extent.BlockSize);
+        _bytes.AsSpan(DataAt(HeaderEnd, BlockCount, FreedCount, TableBytes) + index * Extent.BlockSize, Extent.BlockSize);
 
     /// <summary>Seals a batch. Blocks and freed blocks are in rising order; <paramref name="block"/> gives each block's bytes.</summary>
     internal static CommitRecord Seal(
         CommitId id, Position position, TabId writer, long timeMs, long fileSize, ChecksumKind kind,
-        ReadOnlySpan<uint> blocks, ReadOnlySpan<uint> freed, Func<uint, nint> block, StatementResult? result = null)
+        ReadOnlySpan<uint> blocks, ReadOnlySpan<uint> freed, Func<uint, nint> block, StatementResult? result = null, TouchedTables? tables = null)
     {
-        var dataAt = DataAt(HeaderSize, blocks.Length, freed.Length);
+        var names = tables?.Encode();
+        var dataAt = DataAt(HeaderSize, blocks.Length, freed.Length, names?.Length ?? 0);
         var bytes = GC.AllocateUninitializedArray<byte>(checked(dataAt + blocks.Length * Extent.BlockSize));
         bytes.AsSpan(0, dataAt).Clear();
-        var checksumsAt = ChecksumsAt(HeaderSize, blocks.Length, freed.Length);
+        var checksumsAt = ChecksumsAt(HeaderSize, blocks.Length, freed.Length, names?.Length ?? 0);
         MemoryMarshal.AsBytes(blocks).CopyTo(bytes.AsSpan(HeaderSize));
         MemoryMarshal.AsBytes(freed).CopyTo(bytes.AsSpan(HeaderSize + blocks.Length * 4));
+        names?.CopyTo(bytes, HeaderSize + (blocks.Length + freed.Length) * 4);
         for (var i = 0; i < blocks.Length; i++)
         {
             var target = bytes.AsSpan(dataAt + i * Extent.BlockSize, Extent.BlockSize);
@@ -138,6 +156,8 @@ internal sealed class CommitRecord
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(FileSizeOffset), fileSize);
         BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(BlockCountOffset), blocks.Length);
         BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(FreedCountOffset), freed.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(TableBytesOffset), names?.Length ?? -1);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(FlagsOffset), tables is { IsSchemaChanged: false } ? 0 : SchemaChanged);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(BodyChecksumOffset), record.HashBody());
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(ChangesOffset), result?.Changes ?? -1);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(RowIdOffset), result?.LastInsertRowId ?? long.MinValue);
@@ -189,8 +209,9 @@ internal sealed class CommitRecord
         var header = HeaderEndOf(bytes);
         if (bytes.Length < header || !IsHeaderSound(bytes, header)) return false;
         var (blocks, freed) = (BinaryPrimitives.ReadInt32LittleEndian(bytes[BlockCountOffset..]), BinaryPrimitives.ReadInt32LittleEndian(bytes[FreedCountOffset..]));
-        length = ((header + ((long)blocks + freed) * 4 + 7) & ~7) + blocks * (8L + Extent.BlockSize);
-        if (blocks < 0 || freed < 0 || length > int.MaxValue) return false;
+        var tables = TableBytesOf(bytes);
+        length = ((header + ((long)blocks + freed) * 4 + tables + 7) & ~7) + blocks * (8L + Extent.BlockSize);
+        if (blocks < 0 || freed < 0 || tables > TouchedTables.MaxBytes || length > int.MaxValue) return false;
         (marker, id) = (BinaryPrimitives.ReadInt64LittleEndian(bytes[MarkerOffset..]), new(new Guid(bytes.Slice(CommitOffset, 16))));
         return true;
     }
@@ -201,7 +222,7 @@ internal sealed class CommitRecord
         if (bytes.Length < OldHeaderSize || bytes.Length < HeaderEndOf(bytes)) return true;
         var record = new CommitRecord(bytes);
         return IsHeaderSound(bytes, record.HeaderEnd)
-            && bytes.Length < (long)DataAt(record.HeaderEnd, record.BlockCount, record.FreedCount) + (long)record.BlockCount * Extent.BlockSize;
+            && bytes.Length < (long)DataAt(record.HeaderEnd, record.BlockCount, record.FreedCount, record.TableBytes) + (long)record.BlockCount * Extent.BlockSize;
     }
 
     /// <summary>The blocks whose bytes fail their checksums, of a record that holds otherwise; none of any other.</summary>
@@ -232,8 +253,9 @@ internal sealed class CommitRecord
         if (Checksum is not (ChecksumKind.FastHash or ChecksumKind.Crc32)) return "it names an unknown checksum";
         if (!IsHeaderSound(_bytes, HeaderEnd)) return "its header fails its checksum";
         if (BlockCount < 0 || FreedCount < 0 || Marker < 1 || FileSize < 0) return "its header holds negative numbers";
-        var expected = (long)BlockCount * (4 + 8 + Extent.BlockSize) + (long)FreedCount * 4;
-        if (expected > int.MaxValue || _bytes.Length != DataAt(HeaderEnd, BlockCount, FreedCount) + BlockCount * Extent.BlockSize)
+        if (TableBytes > TouchedTables.MaxBytes) return "its tables' names are too long";
+        var expected = (long)BlockCount * (4 + 8 + Extent.BlockSize) + (long)FreedCount * 4 + TableBytes;
+        if (expected > int.MaxValue || _bytes.Length != DataAt(HeaderEnd, BlockCount, FreedCount, TableBytes) + BlockCount * Extent.BlockSize)
             return "its length does not match its block count";
         if (BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(BodyChecksumOffset)) != HashBody()) return "its body fails its checksum";
         if (!IsRising(BlockIds) || !IsRising(FreedIds)) return "its block ids are not in order";
@@ -260,11 +282,19 @@ internal sealed class CommitRecord
         return true;
     }
 
-    private static int HeaderEndOf(ReadOnlySpan<byte> bytes) => BinaryPrimitives.ReadUInt16LittleEndian(bytes[4..]) == 1 ? OldHeaderSize : HeaderSize;
+    private static int HeaderEndOf(ReadOnlySpan<byte> bytes) => BinaryPrimitives.ReadUInt16LittleEndian(bytes[4..]) switch
+    {
+        1 => OldHeaderSize,
+        2 => NoTablesHeaderSize,
+        _ => HeaderSize,
+    };
 
-    private static int ChecksumsAt(int header, int blocks, int freed) => (header + (blocks + freed) * 4 + 7) & ~7;
+    private static int TableBytesOf(ReadOnlySpan<byte> bytes) =>
+        HeaderEndOf(bytes) == HeaderSize ? Math.Max(BinaryPrimitives.ReadInt32LittleEndian(bytes[TableBytesOffset..]), 0) : 0;
 
-    private static int DataAt(int header, int blocks, int freed) => ChecksumsAt(header, blocks, freed) + blocks * 8;
+    private static int ChecksumsAt(int header, int blocks, int freed, int tables) => (header + (blocks + freed) * 4 + tables + 7) & ~7;
+
+    private static int DataAt(int header, int blocks, int freed, int tables) => ChecksumsAt(header, blocks, freed, tables) + blocks * 8;
 
     private static ulong HashHeader(ReadOnlySpan<byte> bytes, int header) => Storage.Checksum.Compute(ChecksumKind.FastHash, bytes[..(header - 8)]);
 
@@ -274,8 +304,10 @@ internal sealed class CommitRecord
     /// <summary>Where the body begins, behind the header and its hash.</summary>
     private int HeaderEnd => HeaderEndOf(_bytes);
 
+    private int TableBytes => TableBytesOf(_bytes);
+
     private ulong HashBody() => Storage.Checksum.Compute(
-        ChecksumKind.FastHash, _bytes.AsSpan(HeaderEnd, DataAt(HeaderEnd, BlockCount, FreedCount) - HeaderEnd));
+        ChecksumKind.FastHash, _bytes.AsSpan(HeaderEnd, DataAt(HeaderEnd, BlockCount, FreedCount, TableBytes) - HeaderEnd));
 
     private void SealHeader() => BinaryPrimitives.WriteUInt64LittleEndian(_bytes.AsSpan(HeaderEnd - 8), HashHeader(_bytes, HeaderEnd));
 

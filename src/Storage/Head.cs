@@ -6,7 +6,7 @@ namespace DataSync.Storage;
 internal sealed record Head
 {
     /// <summary>The format version that this code writes.</summary>
-    public const int CurrentFormat = 2;
+    public const int CurrentFormat = 3;
 
     /// <summary>How many commit ids the head keeps, so that a commit sent again after a checkpoint is recognised.</summary>
     public const int RecentCommitCount = 256;

@@ -26,6 +26,7 @@ internal sealed class DatabaseFile : VfsFile
     private readonly bool _isReadOnly;
     private readonly Action _onClose;
     private readonly KeptShare _share = new();
+    private readonly HashSet<string> _tables = [];
     private LockLevel _level;
     private bool _hasBatch, _isCacheOld, _isSchemaOld;
     private long _cacheGeneration, _schemaRetractions;
@@ -139,6 +140,9 @@ internal sealed class DatabaseFile : VfsFile
         SqliteFileControl.SizeHint or SqliteFileControl.Sync => SqliteResult.Ok,
         _ => SqliteResult.NotFound,
     };
+
+    /// <inheritdoc/>
+    public override void Touch(string table) => _tables.Add(table);
 
     /// <inheritdoc/>
     public override int Close()
@@ -269,8 +273,9 @@ internal sealed class DatabaseFile : VfsFile
         if (!_hasBatch) return SqliteResult.Ok;
         try
         {
-            _storage.CommitBatch();
+            _storage.CommitBatch([.. _tables]);
             _hasBatch = false;
+            _tables.Clear();
         }
         catch (CommitTooLargeException e)
         {
@@ -280,6 +285,7 @@ internal sealed class DatabaseFile : VfsFile
         {
             // Published, and its owner failed: the commit stands, and what became of it is the owner's to tell.
             _hasBatch = _storage.InBatch;
+            if (!_hasBatch) _tables.Clear();
             Log.CommitFailed(_logger, _name, e);
             if (_hasBatch) return VfsFailure.Report(e, SqliteResult.IoErrorCommit);
         }
@@ -290,6 +296,7 @@ internal sealed class DatabaseFile : VfsFile
     private void Rollback()
     {
         _hasBatch = false;
+        _tables.Clear();
         _storage.RollbackBatch();
     }
 }

@@ -84,6 +84,11 @@ internal abstract class VfsFile
     /// <summary>Answers a file control that takes and gives no data.</summary>
     public virtual int Control(SqliteFileControl operation) => SqliteResult.NotFound;
 
+    /// <summary>Rows of a table of it are about to change.</summary>
+    public virtual void Touch(string table)
+    {
+    }
+
     /// <summary>Closes the file, and drops its lock and an unfinished batch.</summary>
     public abstract int Close();
 

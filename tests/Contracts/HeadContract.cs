@@ -12,7 +12,7 @@ public abstract class HeadContract : StoreSuite
     [Theory]
     [InlineData("\"epoch\":1", "\"epoch\":0")]
     [InlineData("\"epoch\":1", "\"epoch\":7")]
-    [InlineData("\"format\":2", "\"format\":9")]
+    [InlineData("\"format\":3", "\"format\":9")]
     [InlineData("\"marker\":0", "\"marker\":2")]
     [InlineData("\"incarnation\":\"", "\"incarnation\":\"x")]
     [InlineData("\"epoch\":1", null)]
@@ -80,7 +80,7 @@ public abstract class HeadContract : StoreSuite
         await store.AppendAsync(fence, Chain(fence, Position.Start, 1), None);
         await store.DisposeAsync();
         var text = Encoding.UTF8.GetString((await GetRecordAsync(StoreRecordKind.Head, 0))!);
-        var newer = Encoding.UTF8.GetBytes(text.Replace("\"format\":2", "\"format\":3", StringComparison.Ordinal));
+        var newer = Encoding.UTF8.GetBytes(text.Replace("\"format\":3", "\"format\":4", StringComparison.Ordinal));
         foreach (var kind in new[] { StoreRecordKind.Head, StoreRecordKind.HeadCopy }) await SetRecordAsync(kind, 0, newer);
         Assert.Equal(3, (await Assert.ThrowsAsync<StoreFormatException>(OpenAsync)).Found);
         Assert.Equal(newer, await GetRecordAsync(StoreRecordKind.Head, 0));

@@ -135,7 +135,7 @@ public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelpe
         await page.CloseAsync();
         Assert.Equal(before, await raw.DumpAsync("app.db"));
 
-        await raw.SetFormatAsync("app.db", 2);
+        await raw.SetFormatAsync("app.db", 3);
         Assert.Equal(3, await (await tabs.OpenDatabaseAsync()).ScalarAsync<int>("SELECT count(*) FROM t"));
     }
 

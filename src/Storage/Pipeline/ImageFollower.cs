@@ -264,14 +264,14 @@ internal sealed class ImageFollower(PipelineCore core)
         foreach (var commit in kept) _storage.ApplyAccepted(commit);
         core.Metrics.OnReload();
         Undone();
-        Shown(new CommittedEventArgs(Position, default, isLocal: false, 0, 0));
+        Shown(new CommittedEventArgs(Position, default, isLocal: false, 0, 0, TouchedTables.Unknown));
     }
 
     private void Show(CommitRecord commit)
     {
         core.Metrics.OnCommitted(commit);
         CommitShown(commit);
-        Shown(new CommittedEventArgs(commit.Position, commit.Writer, commit.Writer == core.Self, commit.BlockCount, commit.Bytes.Length));
+        Shown(new CommittedEventArgs(commit.Position, commit.Writer, commit.Writer == core.Self, commit.BlockCount, commit.Bytes.Length, commit.Tables));
     }
 }
 

@@ -97,6 +97,10 @@ internal static unsafe partial class SqliteExports
         ? VfsFailure.Report(SqliteResult.IoErrorCommit, "A collation threw.") // its statement fails, so nothing of it may stay
         : _files[id]!.Control((SqliteFileControl)operation);
 
+    /// <summary>Rows of a table are about to change.</summary>
+    [JSExport]
+    internal static void Touch(int id, string table) => _files[id]!.Touch(table);
+
     [JSExport]
     internal static int Delete(string name) => BlockVfs.Shared.Delete(name);
 

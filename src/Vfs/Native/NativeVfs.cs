@@ -12,9 +12,19 @@ internal static unsafe partial class NativeVfs
     private const string Library = "e_sqlite3";
     private const int MaxPathName = 512;
 
+    // SQLITE_FCNTL_FILE_POINTER and SQLITE_FCNTL_PDB: https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html
+    private const int GiveFile = 7, GiveConnection = 30;
+
     private static readonly Lock Gate = new();
     private static NativeVfsStruct* _vfs;
     private static NativeMethods* _methods;
+
+    // So that the rows of one table, one after the other, cost one comparison each. A transaction may move between threads, and another one may begin on this.
+    private static int _transactions;
+    [ThreadStatic]
+    private static nint _lastTable;
+    [ThreadStatic]
+    private static int _lastTransaction;
 
     /// <summary>Registers the VFS with SQLite; once for the process.</summary>
     public static int Register()
@@ -159,7 +169,11 @@ internal static unsafe partial class NativeVfs
     private static int Raise(NativeFile* file, int level) => file->File.TryLock((LockLevel)level);
 
     [UnmanagedCallersOnly]
-    private static int Lower(NativeFile* file, int level) => file->File.Unlock((LockLevel)level);
+    private static int Lower(NativeFile* file, int level)
+    {
+        Interlocked.Increment(ref _transactions);
+        return file->File.Unlock((LockLevel)level);
+    }
 
     [UnmanagedCallersOnly]
     private static int CheckReservedLock(NativeFile* file, int* result)
@@ -169,7 +183,43 @@ internal static unsafe partial class NativeVfs
     }
 
     [UnmanagedCallersOnly]
-    private static int FileControl(NativeFile* file, int operation, void* argument) => file->File.Control((SqliteFileControl)operation);
+    private static int FileControl(NativeFile* file, int operation, void* argument)
+    {
+        if (operation == GiveConnection)
+        {
+            Watch(*(nint*)argument);
+            return SqliteResult.Ok;
+        }
+
+        if (operation == (int)SqliteFileControl.CommitPhaseTwo) Interlocked.Increment(ref _transactions);
+        return file->File.Control((SqliteFileControl)operation);
+    }
+
+    /// <summary>Has a connection tell which tables its transactions change: the file of the database is told.</summary>
+    /// <param name="db">The connection; of several databases that it has attached, each file hears of its own.</param>
+    internal static void Watch(nint db)
+    {
+        try
+        {
+            delegate* unmanaged<void*, nint, int, byte*, byte*, long, long, void> callback = &PreUpdate;
+            _ = SetPreUpdateHook(db, (nint)callback, 0);
+        }
+        catch (EntryPointNotFoundException)
+        {
+            // An app may bring an e_sqlite3 without it. Then nobody knows which tables a commit changed.
+        }
+    }
+
+    [UnmanagedCallersOnly]
+    private static void PreUpdate(void* state, nint db, int operation, byte* schema, byte* table, long oldRow, long newRow)
+    {
+        var transaction = Volatile.Read(ref _transactions);
+        if ((nint)table == _lastTable && transaction == _lastTransaction) return;
+        NativeFile* file = null;
+        if (ControlFile(db, (nint)schema, GiveFile, (nint)(&file)) != SqliteResult.Ok || file == null || file->Methods != _methods) return;
+        file->File.Touch(Marshal.PtrToStringUTF8((nint)table)!);
+        (_lastTable, _lastTransaction) = ((nint)table, transaction);
+    }
 
     [UnmanagedCallersOnly]
     private static int SectorSize(NativeFile* file) => VfsFile.SectorSize;
@@ -180,6 +230,12 @@ internal static unsafe partial class NativeVfs
     // SQLitePCLRaw has none.
     [LibraryImport(Library, EntryPoint = "sqlite3_set_last_insert_rowid")]
     internal static partial void SetLastInsertRowId(nint db, long id);
+
+    [LibraryImport(Library, EntryPoint = "sqlite3_preupdate_hook")]
+    private static partial nint SetPreUpdateHook(nint db, nint callback, nint state);
+
+    [LibraryImport(Library, EntryPoint = "sqlite3_file_control")]
+    private static partial int ControlFile(nint db, nint schema, int operation, nint argument);
 
     [LibraryImport(Library, EntryPoint = "sqlite3_vfs_find")]
     private static partial NativeVfsStruct* Find(byte* name);

@@ -8,6 +8,13 @@ const DASH = 45;
 // cannot change while that lock lasts, in use or kept, after it was read: where the header's counters are (0: not read), and the size (-1).
 const ID = 1, SHARE = 2, HEADER = 3, SIZE = 2, FILE_BYTES = 24;
 const NONE = 0, SHARED = 1, IN_USE = 1, KEPT = 2, COUNTERS = 24, COUNTERS_BYTES = 16;
+const GIVE_FILE = 7, COMMIT_PHASE_TWO = 22, GIVE_CONNECTION = 30;
+
+// The name, where SQLite has it, of the table whose rows change now: told once for all of them.
+let lastTable = 0, preUpdate = 0, setHook;
+
+/** Has a connection tell which tables its transactions change: the file of the database is told. */
+export const watch = db => { setHook(db, preUpdate, 0); };
 
 const shareOf = file => {
   const at = ints()[(file >>> 2) + SHARE];
@@ -25,6 +32,15 @@ export function registerVfs(sqlite3, net, name) {
   const { capi, wasm } = sqlite3, text = pointer => pointer ? wasm.cstrToJs(pointer) : null;
   const io = new capi.sqlite3_io_methods(), vfs = new capi.sqlite3_vfs();
   const idOf = file => ints()[(file >>> 2) + ID];
+  setHook = wasm.exports.sqlite3_preupdate_hook;
+  preUpdate = wasm.installFunction('v(ppippjj)', (state, db, operation, schema, table) => {
+    if (table === lastTable) return;
+    const out = wasm.pstack.pointer, at = wasm.pstack.alloc(4), code = wasm.exports.sqlite3_file_control(db, schema, GIVE_FILE, at), file = ints()[at >>> 2] >>> 0;
+    wasm.pstack.restore(out);
+    if (code || !file || ints()[file >>> 2] !== io.pointer) return;
+    net.Touch(idOf(file), text(table));
+    lastTable = table;
+  });
   io.$iVersion = 1;
   [vfs.$iVersion, vfs.$szOsFile, vfs.$mxPathname] = [2, FILE_BYTES, 512];
   const characteristics = net.GetDeviceCharacteristics(), sectorSize = net.GetSectorSize(), sideFiles = net.GetSideFiles() >>> 0;
@@ -75,6 +91,7 @@ export function registerVfs(sqlite3, net, name) {
           return net.Lock(idOf(file), level);
         },
         xUnlock: (file, level) => {
+          lastTable = 0;
           if (level === NONE && shareOf(file) === IN_USE) {
             setShare(file, KEPT);
             return 0;
@@ -85,7 +102,14 @@ export function registerVfs(sqlite3, net, name) {
           ints()[out >>> 2] = net.IsReserved(idOf(file));
           return 0;
         },
-        xFileControl: (file, operation) => net.Control(idOf(file), operation),
+        xFileControl: (file, operation, argument) => {
+          if (operation === GIVE_CONNECTION) {
+            watch(ints()[argument >>> 2]);
+            return 0;
+          }
+          if (operation === COMMIT_PHASE_TWO) lastTable = 0;
+          return net.Control(idOf(file), operation);
+        },
         xSectorSize: () => sectorSize,
         xDeviceCharacteristics: () => characteristics,
       },
