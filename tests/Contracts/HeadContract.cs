@@ -82,7 +82,7 @@ public abstract class HeadContract : StoreSuite
         var text = Encoding.UTF8.GetString((await GetRecordAsync(StoreRecordKind.Head, 0))!);
         var newer = Encoding.UTF8.GetBytes(text.Replace("\"format\":3", "\"format\":4", StringComparison.Ordinal));
         foreach (var kind in new[] { StoreRecordKind.Head, StoreRecordKind.HeadCopy }) await SetRecordAsync(kind, 0, newer);
-        Assert.Equal(3, (await Assert.ThrowsAsync<StoreFormatException>(OpenAsync)).Found);
+        Assert.Equal(4, (await Assert.ThrowsAsync<StoreFormatException>(OpenAsync)).Found);
         Assert.Equal(newer, await GetRecordAsync(StoreRecordKind.Head, 0));
         await AssertDeletedAsync(fence);
     }

@@ -57,7 +57,7 @@ public abstract class RecoveryContract : StoreSuite
     [Theory]
     [InlineData(0, "no commit header")]
     [InlineData(40, "header fails")]
-    [InlineData(146, "body fails")]
+    [InlineData(154, "body fails")]
     [InlineData(1000, "block 3 fails")]
     public async Task A_damaged_commit_ends_the_history(int offset, string detail)
     {

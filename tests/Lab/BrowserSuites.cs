@@ -49,6 +49,11 @@ public sealed class BrowserSqliteTransactions : SqliteTransactionContract
     }
 }
 
+public sealed class BrowserSqliteTables : SqliteTablesContract
+{
+    protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();
+}
+
 public sealed class BrowserSqliteFeatures : SqliteFeatureContract
 {
     protected override Task RegisterVfsAsync() => SqliteWasm.InitializeAsync();

@@ -25,6 +25,11 @@ public sealed class NativeSqliteTransactions : SqliteTransactionContract
     protected override void AssertExplained(string words, SqliteException exception) => Assert.Contains(words, VfsFailure.Last, StringComparison.Ordinal);
 }
 
+public sealed class NativeSqliteTables : SqliteTablesContract
+{
+    protected override Task RegisterVfsAsync() => NativeSqlite.RegisterAsync();
+}
+
 public sealed class NativeSqliteFeatures : SqliteFeatureContract
 {
     protected override Task RegisterVfsAsync() => NativeSqlite.RegisterAsync();

@@ -127,7 +127,7 @@ public sealed class FoundBySimulationTests : IDisposable
         var eraser = new MemoryBlockStore(_cluster.Medium);
         _cluster.Do(() => _ = eraser.OpenAsync(default).AsTask());
         _cluster.Do(() => _ = eraser.DeleteAsync(default).AsTask());
-        _cluster.Do(storage.CommitBatch);
+        _cluster.Do(() => storage.CommitBatch());
         _cluster.Do(storage.ExitRead);
         _cluster.Do(turn.Dispose);
         Assert.Throws<StorageClosedException>(() => _cluster.Wait(turn.Outcome, 1));
