@@ -22,6 +22,8 @@ internal sealed partial class BlockStorage
             _size = _image.FileSize;
             Generation++;
         }
+
+        Changed?.Invoke(commit.Tables);
     }
 
     /// <summary>Takes a commit that the leader accepted but that is not durable yet: for the holder of the write turn. Only when idle.</summary>
@@ -39,6 +41,8 @@ internal sealed partial class BlockStorage
             _size = _image.FileSize;
             Generation++;
         }
+
+        Changed?.Invoke(commit.Tables);
     }
 
     /// <summary>The oldest commit on its way became durable. Returns false when that is another commit.</summary>
@@ -102,6 +106,9 @@ internal sealed partial class BlockStorage
             Generation++;
             if (SchemaCookie != schema) Retractions++;
         }
+
+        // Seldom, so which ones is not asked.
+        Changed?.Invoke(TouchedTables.Unknown);
     }
 
     // SQLite's number of the schema, 0 in an empty database. It rises with each change of the schema, so commits that leave it as it is changed none.
@@ -129,6 +136,7 @@ internal sealed partial class BlockStorage
         }
 
         old.Dispose();
+        Changed?.Invoke(TouchedTables.Unknown);
     }
 
     /// <summary>A copy of an extent as it is at <see cref="Durable"/>, sealed for the store; null where nothing was ever written.</summary>

@@ -115,6 +115,9 @@ internal sealed partial class BlockStorage : IDisposable
     /// <summary>Whether anything may be applied or undone now. If not, <see cref="IBatchOwner.OnIdle"/> tells when.</summary>
     internal bool IsIdle => _batch is null && (HaveReadersLeft() || Sabotage.IsMissing(Guard.ApplyOnlyWhenIdle));
 
+    /// <summary>The image holds something else, in these tables. Called within locks: do not read here.</summary>
+    internal Action<TouchedTables>? Changed { get; set; }
+
     /// <summary>Calls <see cref="Recede"/> for those who have done with reading and only did not say so, and has the others say so when they have.</summary>
     internal Action? RecallReaders { get; set; }
 
@@ -291,6 +294,7 @@ internal sealed partial class BlockStorage : IDisposable
         // The batch stays open until its owner knows the commit, so that nothing is undone or applied in between.
         _owner.OnSealed(sealedCommit);
         lock (_lock) (_batch, _isSealed) = (null, false);
+        Changed?.Invoke(sealedCommit.Tables);
     }
 
     /// <summary>Drops the open batch: the image is as it was before it.</summary>

@@ -35,7 +35,7 @@ public sealed partial class DataSyncDatabase
             }
 
             return rows;
-        }, cancellationToken);
+        }, mayWrite: true, cancellationToken);
 
     /// <summary>Runs a query here and returns columns and rows as they are.</summary>
     /// <inheritdoc cref="QueryAsync{T}"/>
@@ -53,11 +53,16 @@ public sealed partial class DataSyncDatabase
             }
 
             return new QueryResult(columns, rows);
-        }, cancellationToken);
+        }, mayWrite: true, cancellationToken);
+
+    /// <summary>As <see cref="QueryAsync{T}"/>, for a query that is run often: one that writes fails.</summary>
+    internal Task<TResult> ReadOnlyAsync<TResult>(
+        string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, CancellationToken cancellationToken) =>
+        ReadAsync(sql, parameters, empty, read, mayWrite: false, cancellationToken);
 
     // Not async where nothing is waited for: that would cost as much as a small query.
     private Task<TResult> ReadAsync<TResult>(
-        string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, CancellationToken cancellationToken)
+        string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, bool mayWrite, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(sql);
         if (cancellationToken.IsCancellationRequested) return Task.FromCanceled<TResult>(cancellationToken);
@@ -66,7 +71,7 @@ public sealed partial class DataSyncDatabase
             ObjectDisposedException.ThrowIf(_closed, this);
             _pipeline.ThrowIfUnreadable();
             if (Within is { } scope) return Task.FromResult(scope.Writer.Run(sql, parameters, read, onlyReads: true) ?? empty);
-            if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read, cancellationToken);
+            if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read, mayWrite, cancellationToken);
             lock (_readLock)
             {
                 ObjectDisposedException.ThrowIf(_closed, this); // closed while this waited
@@ -94,6 +99,7 @@ public sealed partial class DataSyncDatabase
         }
         catch (SqliteException error) when (error.SqliteErrorCode == SqliteReadOnly)
         {
+            if (!mayWrite) return Task.FromException<TResult>(new InvalidOperationException("A live query must not write: it runs again whenever its tables change.", error));
             return WriteAndReadAsync(sql, parameters, empty, read, cancellationToken);
         }
 #pragma warning disable CA1031 // It goes to whoever awaits the query.
@@ -108,10 +114,10 @@ public sealed partial class DataSyncDatabase
     private bool IsImageDirty => !_interactive.IsCompleted && _pipeline.Storage.DirtyBlocks > 0;
 
     private async Task<TResult> ReadLaterAsync<TResult>(
-        string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, CancellationToken cancellationToken)
+        string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, bool mayWrite, CancellationToken cancellationToken)
     {
         await WaitForCleanImageAsync(cancellationToken).ConfigureAwait(false);
-        return await ReadAsync(sql, parameters, empty, read, cancellationToken).ConfigureAwait(false);
+        return await ReadAsync(sql, parameters, empty, read, mayWrite, cancellationToken).ConfigureAwait(false);
     }
 
     private async Task<TResult> WriteAndReadAsync<TResult>(

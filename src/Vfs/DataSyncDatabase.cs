@@ -36,8 +36,8 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         (Name, _pipeline, Coordinator, _options, _time, _logger) = (name, pipeline, coordinator, options, time, logger);
         ISyncTriggers triggers = OperatingSystem.IsBrowser() ? new BrowserSyncTriggers() : new TimerSyncTriggers(time);
         AutoSync = new AutoSyncManager(pipeline, name, options.Durability, options.AutoSync, triggers, logger, options.MaxAttempts);
-        pipeline.Committed += (_, e) => RaiseOutsideWork(() => Handlers.Raise(Committed, this, e, error => Log.HandlerFailed(_logger, nameof(Committed), error)));
-        pipeline.Faulted += (_, e) => RaiseOutsideWork(() => Handlers.Raise(Faulted, this, e, error => Log.HandlerFailed(_logger, nameof(Faulted), error)));
+        pipeline.Committed += (_, e) => RaiseOutsideWork(() => RaiseCommitted(e));
+        pipeline.Faulted += (_, e) => RaiseOutsideWork(() => RaiseFaulted(e));
     }
 
     /// <summary>
@@ -106,6 +106,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             if (log is not NullLogger) BlockVfs.Shared.Logger = log;
             database.Name = BlockVfs.Shared.RegisterBeside(name, pipeline.Storage);
             database.OpenConnections();
+            database.OpenLive();
             coordinator.Heartbeat += (_, _) => database.AutoSync.MaybeAutoSync();
             return database;
         }
@@ -307,6 +308,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
             if (Within is null) await EndQuietlyAsync(stopped.WaitAsync(timeout.Token)).ConfigureAwait(false);
         }
 
+        await CloseLiveAsync().ConfigureAwait(false);
         AutoSync.Dispose();
         _writer?.Dispose();
         _host?.Dispose();

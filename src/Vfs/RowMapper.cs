@@ -55,14 +55,25 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
 
     /// <summary>Makes an object of the row that the statement stands on.</summary>
     /// <exception cref="InvalidCastException">A value does not fit.</exception>
-    public T Map(Statement row)
+    public T Map(Statement row) => _constructor is null ? (T)_arguments[0].Read(row)! : Make(Read(row));
+
+    /// <summary>The values that an object is made of: all that it can tell of the row.</summary>
+    /// <exception cref="InvalidCastException">A value does not fit.</exception>
+    public object?[] Read(Statement row)
     {
-        if (_constructor is null) return (T)_arguments[0].Read(row)!;
-        var arguments = new object?[_arguments.Length];
-        for (var i = 0; i < arguments.Length; i++) arguments[i] = _arguments[i].Read(row);
-        var made = _constructor.Invoke(arguments.AsSpan());
-        foreach (var (value, property) in _properties)
-            property.SetValue(made, value.Read(row), BindingFlags.DoNotWrapExceptions, null, null, CultureInfo.InvariantCulture);
+        var values = new object?[_arguments.Length + _properties.Count];
+        for (var i = 0; i < _arguments.Length; i++) values[i] = _arguments[i].Read(row);
+        for (var i = 0; i < _properties.Count; i++) values[_arguments.Length + i] = _properties[i].Value.Read(row);
+        return values;
+    }
+
+    /// <summary>Makes an object of the values.</summary>
+    public T Make(object?[] values)
+    {
+        if (_constructor is null) return (T)values[0]!;
+        var made = _constructor.Invoke(values.AsSpan(0, _arguments.Length));
+        for (var i = 0; i < _properties.Count; i++)
+            _properties[i].Property.SetValue(made, values[_arguments.Length + i], BindingFlags.DoNotWrapExceptions, null, null, CultureInfo.InvariantCulture);
         return (T)made;
     }
 

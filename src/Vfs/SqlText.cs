@@ -31,6 +31,20 @@ internal static class SqlText
         return result.ToString();
     }
 
+    /// <summary>What may be names in a text: words, and what stands in quotation marks.</summary>
+    public static IEnumerable<string> Words(string sql)
+    {
+        for (var i = 0; i < sql.Length;)
+        {
+            var end = i;
+            while (end < sql.Length && (char.IsLetterOrDigit(sql[end]) || sql[end] is '_' or '$')) end++;
+            if (end == i) end = sql[i] is '"' or '\'' or '`' or '[' ? SkipToken(sql, i) : i + 1;
+            if (end - i > 2 && sql[i] is '"' or '\'' or '`' or '[') yield return sql[(i + 1)..(end - 1)];
+            else if (char.IsLetterOrDigit(sql[i]) || sql[i] is '_') yield return sql[i..end];
+            i = end;
+        }
+    }
+
     /// <summary>The word that the text begins with, in capital letters; empty where it begins with none.</summary>
     public static string FirstWord(string sql)
     {

@@ -44,3 +44,8 @@ public sealed class BrowserStatements : StatementsContract
 {
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
 }
+
+public sealed class BrowserLive : LiveContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
+}

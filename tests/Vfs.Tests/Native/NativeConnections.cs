@@ -27,3 +27,8 @@ public sealed class NativeStatements : StatementsContract
 {
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
 }
+
+public sealed class NativeLive : LiveContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}

@@ -1,0 +1,112 @@
+using System.Text;
+using DataSync.Storage;
+using Microsoft.Data.Sqlite;
+using SQLitePCL;
+
+namespace DataSync.Vfs;
+
+/// <summary>
+/// Finds out which tables a query reads, views and triggers seen through: compiles it on a connection of its own, whose authorizer notes them.
+/// </summary>
+/// <remarks>From any thread.</remarks>
+internal sealed class TableScout(string name, BlockStorage storage, Action<SqliteConnection>? configure) : IDisposable
+{
+    private const int MaxKept = 256;
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, IReadOnlySet<string>?> _known = [];
+    private readonly HashSet<string> _seen = [];
+    private CachedConnection? _connection;
+    private SchemaNames? _names;
+    private bool _isAny, _isDisposed;
+
+    /// <summary>Virtual tables under their own names; null where it cannot be told now, so that it may be any.</summary>
+    public IReadOnlyList<string>? Resolve(IReadOnlyList<string>? tables)
+    {
+        // Shadow tables have their owner's name and more.
+        if (tables is null || !tables.Any(table => table.Contains('_', StringComparison.Ordinal))) return tables;
+        try
+        {
+            lock (_gate) return _isDisposed ? null : Names().Resolve(tables);
+        }
+        catch (Exception error) when (error is SqliteException or ObjectDisposedException)
+        {
+            return null; // it is being closed, or a writer of this tab holds the lock
+        }
+    }
+
+    /// <summary>The tables that a text reads, virtual ones under their own names; null: any. Of a text that does not compile, what was found until then.</summary>
+    public IReadOnlySet<string>? TablesOf(string sql)
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_isDisposed, typeof(DataSyncDatabase));
+            var names = Names();
+            if (_known.TryGetValue(sql, out var tables)) return tables;
+            if (_known.Count >= MaxKept) _known.Clear();
+            return _known[sql] = Find(sql) ? names.ResolveRead(_seen) : null;
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _isDisposed = true;
+            _connection?.Dispose();
+        }
+    }
+
+    private SchemaNames Names()
+    {
+        var version = SchemaNames.VersionOf(storage);
+        if (_names is { } known && known.Version == version) return known;
+        var connection = _connection ??= Open();
+        connection.CheckSchema(storage);
+        _names = SchemaNames.Read(connection, version);
+        _known.Clear();
+        return _names;
+    }
+
+    private bool Find(string sql)
+    {
+        _seen.Clear();
+        _isAny = false;
+        try
+        {
+            ReadOnlySpan<byte> rest = Encoding.UTF8.GetBytes(sql);
+            while (rest.Length > 0)
+            {
+                using var statement = Statement.Prepare(_connection!.Connection.Handle!, rest, out var taken);
+                rest = rest[taken..];
+            }
+        }
+        catch (SqliteException)
+        {
+            // Whoever runs it meets it. It can only be mended by another schema, after which this is asked again.
+        }
+
+        return !_isAny;
+    }
+
+    private CachedConnection Open() => new(name, SetUp, isReader: true);
+
+    // Last, so that an authorizer that the app sets up does not take its place: nothing is run here, so nothing can pass by that.
+    private void SetUp(SqliteConnection connection)
+    {
+        configure?.Invoke(connection);
+        raw.sqlite3_set_authorizer(connection.Handle, (strdelegate_authorizer)Note, null);
+    }
+
+    private int Note(object state, int action, string? first, string? second, string? database, string? trigger)
+    {
+        if (action == raw.SQLITE_PRAGMA) _isAny = true;
+        if (action != raw.SQLITE_READ || first is null || database is not (null or "main")) return raw.SQLITE_OK;
+
+        // Of its own tables SQLite does not say when they change, but that of the schema, and some show the whole file.
+        if (first is "sqlite_schema" or "sqlite_master") return raw.SQLITE_OK;
+        if (first.StartsWith("sqlite_", StringComparison.Ordinal) || first.StartsWith("pragma_", StringComparison.Ordinal) || first is "dbstat") _isAny = true;
+        else _seen.Add(first);
+        return raw.SQLITE_OK;
+    }
+}
