@@ -72,6 +72,7 @@ internal sealed class DataSyncCommand : SqliteCommand
         _isRunning = true;
         try
         {
+            Owner?.CommandRuns?.Invoke(CommandText);
             return run();
         }
         finally

@@ -79,6 +79,9 @@ public sealed class DataSyncConnection : SqliteConnection
     /// <summary>Which schema it has in memory.</summary>
     internal SchemaWatch Schema => _handle!.Schema;
 
+    /// <summary>Is given the text of each command that runs.</summary>
+    internal Action<string>? CommandRuns { get; set; }
+
     /// <summary>Opens it, where the database is open in this tab.</summary>
     /// <exception cref="InvalidOperationException">It is not: <see cref="OpenAsync"/> opens it.</exception>
     /// <exception cref="ObjectDisposedException">The database was closed.</exception>

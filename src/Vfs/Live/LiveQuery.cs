@@ -50,7 +50,7 @@ public sealed class LiveQuery<T> : ILiveQuery, IAsyncEnumerable<IReadOnlyList<T>
     }
 
     /// <summary>
-    /// What the last run failed with; null when it succeeded. A query that failed runs again when its tables or the schema change. <see cref="StorageException"/>: the database has stopped, and so has the
+    /// What the last run failed with; null when it succeeded. A query that failed runs again after each commit. <see cref="StorageException"/>: the database has stopped, and so has the
     /// query.
     /// </summary>
     public Exception? Error
@@ -190,27 +190,12 @@ public sealed class LiveQuery<T> : ILiveQuery, IAsyncEnumerable<IReadOnlyList<T>
         {
             if (_end.IsCancellationRequested) return new ObjectDisposedException(nameof(LiveQuery<>));
 
-            // A text that does not compile any more reads nothing, until the schema changes again.
-            Tell(_run is null ? null : _run with { Tables = TablesAfterFailure() }, error);
+            Tell(_run is null ? null : _run with { Tables = null }, error); // what it takes to succeed is not known
             return error;
         }
         finally
         {
             _running.Release();
-        }
-    }
-
-    private IReadOnlySet<string>? TablesAfterFailure()
-    {
-        try
-        {
-            return _source.Tables;
-        }
-#pragma warning disable CA1031 // The failure before it is what is told; and the next commit makes it run.
-        catch (Exception)
-#pragma warning restore CA1031
-        {
-            return null;
         }
     }
 

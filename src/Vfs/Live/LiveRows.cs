@@ -15,9 +15,6 @@ internal abstract class LiveSource<T>
     /// <param name="cancellationToken">Nobody waits for it any more.</param>
     public abstract Task<LiveRun<T>> RunAsync(LiveRun<T>? before, CancellationToken cancellationToken);
 
-    /// <summary>What it reads, where that can be told without running it: asked after it failed. Null: anything.</summary>
-    public abstract IReadOnlySet<string>? Tables { get; }
-
     /// <exception cref="InvalidOperationException">It has none that can be set.</exception>
     public abstract void SetParameters(object? parameters);
 }
@@ -27,8 +24,6 @@ internal sealed class SqlSource<T>(DataSyncDatabase database, string sql, object
 {
     private readonly SameRows<T> _same = new();
     private volatile object? _parameters = parameters;
-
-    public override IReadOnlySet<string>? Tables => database.Scout.TablesOf(sql);
 
     public override void SetParameters(object? parameters) => _parameters = parameters;
 
@@ -49,7 +44,7 @@ internal sealed class SqlSource<T>(DataSyncDatabase database, string sql, object
 
             return (values, statement.Columns, rows.Make);
         }, cancellationToken).ConfigureAwait(false);
-        return _same.Join(before, [.. read.Rows], read.Make, tables, read.Columns);
+        return _same.Join(before, [.. read.Rows], i => read.Make!(read.Rows[i]), tables, read.Columns);
     }
 }
 
@@ -61,7 +56,7 @@ internal sealed record RowReader<T>(Func<Statement, object?[]> Read, Func<object
 /// <summary>Gives rows that are as they were the objects that they had: those at their places first, then whichever else is alike.</summary>
 internal sealed class SameRows<T> : IEqualityComparer<object?[]>
 {
-    public LiveRun<T> Join(LiveRun<T>? before, object?[][] values, Func<object?[], T>? make, IReadOnlySet<string>? tables, IReadOnlyList<string> columns)
+    public LiveRun<T> Join(LiveRun<T>? before, object?[][] values, Func<int, T> make, IReadOnlySet<string>? tables, IReadOnlyList<string> columns)
     {
         var rows = new T[values.Length];
         object?[][] old = before is not null && before.Columns.SequenceEqual(columns) ? before.Values : [];
@@ -79,7 +74,7 @@ internal sealed class SameRows<T> : IEqualityComparer<object?[]>
         for (var i = start; i < values.Length - end; i++)
         {
             if (others is not null && others.TryGetValue(values[i], out var places) && places.TryDequeue(out var from)) Take(from, i);
-            else rows[i] = make!(values[i]);
+            else rows[i] = make(i);
         }
 
         return new(rows, tables, columns, values);

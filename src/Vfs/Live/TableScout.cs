@@ -11,7 +11,7 @@ namespace DataSync.Vfs;
 /// <remarks>From any thread.</remarks>
 internal sealed class TableScout(string name, BlockStorage storage, Action<SqliteConnection>? configure) : IDisposable
 {
-    private const int MaxKept = 256;
+    private const int MaxKept = 256, MaxStubs = 64;
 
     private readonly Lock _gate = new();
     private readonly Dictionary<string, IReadOnlySet<string>?> _known = [];
@@ -35,7 +35,7 @@ internal sealed class TableScout(string name, BlockStorage storage, Action<Sqlit
         }
     }
 
-    /// <summary>The tables that a text reads, virtual ones under their own names; null: any. Of a text that does not compile, what was found until then.</summary>
+    /// <summary>The tables that a text reads, virtual ones under their own names; null: any, also where it does not compile.</summary>
     public IReadOnlySet<string>? TablesOf(string sql)
     {
         lock (_gate)
@@ -44,7 +44,7 @@ internal sealed class TableScout(string name, BlockStorage storage, Action<Sqlit
             var names = Names();
             if (_known.TryGetValue(sql, out var tables)) return tables;
             if (_known.Count >= MaxKept) _known.Clear();
-            return _known[sql] = Find(sql) ? names.ResolveRead(_seen) : null;
+            return _known[sql] = TryFind(sql) ? names.ResolveRead(_seen) : null;
         }
     }
 
@@ -68,25 +68,53 @@ internal sealed class TableScout(string name, BlockStorage storage, Action<Sqlit
         return _names;
     }
 
-    private bool Find(string sql)
+    private bool TryFind(string sql)
     {
-        _seen.Clear();
-        _isAny = false;
-        try
+        for (var stubs = 0; ; stubs++)
         {
-            ReadOnlySpan<byte> rest = Encoding.UTF8.GetBytes(sql);
-            while (rest.Length > 0)
+            _seen.Clear();
+            _isAny = false;
+            try
             {
-                using var statement = Statement.Prepare(_connection!.Connection.Handle!, rest, out var taken);
-                rest = rest[taken..];
+                Compile(sql);
+                return !_isAny;
+            }
+            catch (SqliteException error) when (stubs < MaxStubs && TryAddStub(error.Message))
+            {
+                // Once more.
+            }
+            catch (SqliteException)
+            {
+                return false; // whoever runs it meets it
             }
         }
-        catch (SqliteException)
-        {
-            // Whoever runs it meets it. It can only be mended by another schema, after which this is asked again.
-        }
+    }
 
-        return !_isAny;
+    private void Compile(string sql)
+    {
+        ReadOnlySpan<byte> rest = Encoding.UTF8.GetBytes(sql);
+        while (rest.Length > 0)
+        {
+            using var statement = Statement.Prepare(_connection!.Connection.Handle!, rest, out var taken);
+            rest = rest[taken..];
+        }
+    }
+
+    // What the connection that runs the text has and this one lacks (EF Core's functions, the app's own). Nothing is run here, so it need only have the name.
+    private bool TryAddStub(string message)
+    {
+        var connection = _connection!.Connection;
+        if (TryFindName(message, "no such function: ", out var function)) connection.CreateFunction(function, static (object?[] _) => 0);
+        else if (TryFindName(message, "no such collation sequence: ", out var collation)) connection.CreateCollation(collation, static (_, _) => 0);
+        else return false;
+        return true;
+    }
+
+    private static bool TryFindName(string message, string words, out string name)
+    {
+        var at = message.IndexOf(words, StringComparison.Ordinal);
+        name = at < 0 ? "" : message[(at + words.Length)..].TrimEnd('\'', '.');
+        return name.Length > 0;
     }
 
     private CachedConnection Open() => new(name, SetUp, isReader: true);
