@@ -94,11 +94,13 @@ internal sealed partial class BlockStorage
     /// <summary>Takes a commit, and all that were built on it, out of the image. Only when idle.</summary>
     internal void UndoFrom(CommitId first)
     {
+        List<TouchedTables> undone;
         lock (_lock)
         {
             ThrowUnlessIdle();
             var index = _chain.FindIndex(c => c.Commit.Id == first);
             if (index < 0) return;
+            undone = [.. _chain.Skip(index).Select(c => c.Commit.Tables)];
             var schema = SchemaCookie;
             for (var i = _chain.Count - 1; i >= index && !Sabotage.IsMissing(Guard.UndoAfterFailure); i--) _chain[i].Undo.Restore(_image);
             _chain.RemoveRange(index, _chain.Count - index);
@@ -107,8 +109,7 @@ internal sealed partial class BlockStorage
             if (SchemaCookie != schema) Retractions++;
         }
 
-        // Seldom, so which ones is not asked.
-        Changed?.Invoke(TouchedTables.Unknown);
+        foreach (var tables in undone) Changed?.Invoke(tables);
     }
 
     // SQLite's number of the schema, 0 in an empty database. It rises with each change of the schema, so commits that leave it as it is changed none.

@@ -75,7 +75,7 @@ public abstract class LiveContract : TwoTabsContract
     [InlineData("SELECT name FROM pragma_table_info('todo')")]
     public async Task What_cannot_be_told_runs_after_every_commit(string sql)
     {
-        await Leader.ExecuteAsync("CREATE TABLE auto(id INTEGER PRIMARY KEY AUTOINCREMENT)");
+        await SeeAsync(Follower, (await Leader.ExecuteAsync("CREATE TABLE auto(id INTEGER PRIMARY KEY AUTOINCREMENT)")).Marker);
         await using var query = await Follower.LiveAsync(sql);
         Assert.Null(query.Tables);
         var runs = query.Runs;
@@ -120,7 +120,8 @@ public abstract class LiveContract : TwoTabsContract
     [Fact]
     public async Task A_key_tells_what_became_of_each_row()
     {
-        await Leader.ExecuteManyAsync("INSERT INTO todo(id, text, rank) VALUES (?, ?, ?)", [.. Enumerable.Range(1, 5).Select(i => (object?)new object[] { i, "t" + i, i })]);
+        var written = await Leader.ExecuteManyAsync("INSERT INTO todo(id, text, rank) VALUES (?, ?, ?)", [.. Enumerable.Range(1, 5).Select(i => (object?)new object[] { i, "t" + i, i })]);
+        await SeeAsync(Follower, written.Marker);
         await using var query = await Follower.LiveAsync<Todo>("SELECT id, text FROM todo ORDER BY rank", key: todo => todo.Id);
         var told = new TaskCompletionSource<LiveDiff<Todo>>();
         query.Changed += (_, e) => told.TrySetResult(e.Diff!);
@@ -143,7 +144,7 @@ public abstract class LiveContract : TwoTabsContract
     [Fact]
     public async Task Parameters_can_be_changed()
     {
-        await Leader.ExecuteAsync("INSERT INTO todo(id, list, text) VALUES (1, 1, 'a'), (2, 2, 'b')");
+        await SeeAsync(Follower, (await Leader.ExecuteAsync("INSERT INTO todo(id, list, text) VALUES (1, 1, 'a'), (2, 2, 'b')")).Marker);
         await using var query = await Follower.LiveAsync<Todo>("SELECT id, text FROM todo WHERE list = $list", new { list = 1 });
         await query.SetParametersAsync(new { list = 2 });
         Assert.Equal([new Todo(2, "b")], query.Current);
@@ -157,7 +158,7 @@ public abstract class LiveContract : TwoTabsContract
     public async Task A_change_of_the_schema_runs_it_with_its_new_columns_and_an_error_goes_to_its_reader(bool inLeader)
     {
         var (here, there) = Roles(inLeader);
-        await there.ExecuteAsync("INSERT INTO other VALUES (1)");
+        await SeeAsync(here, (await there.ExecuteAsync("INSERT INTO other VALUES (1)")).Marker);
         await using var query = await here.LiveAsync("SELECT * FROM other");
         await ShowsAsync(query, rows => rows.Count == 1);
         await there.ExecuteAsync("ALTER TABLE other ADD COLUMN w DEFAULT 7");

@@ -54,3 +54,8 @@ public sealed class BrowserEntityFrameworkLive : EntityFrameworkLiveContract
 {
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
 }
+
+public sealed class BrowserLiveModel : LiveModelContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
+}

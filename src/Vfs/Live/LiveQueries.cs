@@ -30,6 +30,7 @@ internal sealed class LiveQueries(TableScout scout, TimeProvider time, Action<Ex
     private readonly List<ILiveQuery> _queries = [];
     private readonly HashSet<string> _changed = [];
     private bool _isAny, _isSchemaChanged, _hasChanges, _isRunning;
+    private TaskCompletionSource? _idle;
     private long _lastRun;
 
     public void OnHandlerFailed(Exception error) => handlerFailed(error);
@@ -60,6 +61,12 @@ internal sealed class LiveQueries(TableScout scout, TimeProvider time, Action<Ex
 
         // Whoever changed the image may be within the work of a transaction; the queries are not.
         using (ExecutionContext.IsFlowSuppressed() ? default(AsyncFlowControl?) : ExecutionContext.SuppressFlow()) _ = Task.Run(RunAsync);
+    }
+
+    /// <summary>Completes when every query shows what the image holds, unless that changes meanwhile.</summary>
+    public Task WhenIdleAsync()
+    {
+        lock (_gate) return _isRunning ? (_idle ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task : Task.CompletedTask;
     }
 
     public void Fail(StorageException error)
@@ -105,7 +112,13 @@ internal sealed class LiveQueries(TableScout scout, TimeProvider time, Action<Ex
         lock (_gate)
         {
             _isRunning = _hasChanges;
-            if (!_hasChanges) return null;
+            if (!_hasChanges)
+            {
+                _idle?.SetResult();
+                _idle = null;
+                return null;
+            }
+
             (IReadOnlyList<string>?, bool) changes = (_isAny ? null : [.. _changed], _isSchemaChanged);
             _changed.Clear();
             (_hasChanges, _isAny, _isSchemaChanged) = (false, false, false);

@@ -37,3 +37,8 @@ public sealed class NativeEntityFrameworkLive : EntityFrameworkLiveContract
 {
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
 }
+
+public sealed class NativeLiveModel : LiveModelContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
