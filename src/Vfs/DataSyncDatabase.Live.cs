@@ -28,14 +28,7 @@ public sealed partial class DataSyncDatabase
         string sql, object? parameters = null, Func<T, object?>? key = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(sql);
-        return StartLiveAsync(
-            new SqlSource<T>(this, sql, parameters, columns =>
-            {
-                var mapper = new RowMapper<T>(columns);
-                return new(mapper.Read, mapper.Make);
-            }),
-            key,
-            cancellationToken);
+        return StartLiveAsync(SourceOf<T>(sql, parameters), key, cancellationToken);
     }
 
     /// <summary>As the other, with rows as they are: null, <see cref="long"/>, <see cref="double"/>, <see cref="string"/> or <c>byte[]</c> for each of <see cref="LiveQuery{T}.Columns"/>.</summary>
@@ -56,6 +49,30 @@ public sealed partial class DataSyncDatabase
             cancellationToken);
     }
 
+    /// <summary>
+    /// A live query before its first run: attach to its <see cref="LiveQuery{T}.Changed"/>, then call <see cref="LiveQuery{T}.BeginAsync"/> (see <see cref="OutsideWork"/>). Unlike that of
+    /// <see cref="LiveAsync{T}"/> it survives a first run that fails.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The database was closed.</exception>
+    /// <exception cref="StorageException">The database has stopped.</exception>
+    internal LiveQuery<T> PrepareLive<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors | DynamicallyAccessedMemberTypes.PublicProperties)] T>(
+        string sql, object? parameters, Func<T, object?>? key)
+    {
+        ThrowIfUnusable();
+        return new LiveQuery<T>(Live, SourceOf<T>(sql, parameters), key);
+    }
+
+    /// <summary>Calls what must not read what the work of a transaction has written so far, though it may be called from within such work: a component that is rendered there.</summary>
+    internal Task OutsideWork(Func<Task> call)
+    {
+        var called = Task.CompletedTask;
+        RaiseOutsideWork(() => called = call());
+        return called;
+    }
+
+    /// <summary>Why the database has stopped; null while it works.</summary>
+    internal StorageException? Fault => _pipeline.Fault;
+
     internal async Task<LiveQuery<T>> StartLiveAsync<T>(LiveSource<T> source, Func<T, object?>? key, CancellationToken cancellationToken)
     {
         ThrowIfUnusable();
@@ -65,6 +82,14 @@ public sealed partial class DataSyncDatabase
         await query.StartAsync(cancellationToken).ConfigureAwait(false);
         return query;
     }
+
+    private SqlSource<T> SourceOf<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors | DynamicallyAccessedMemberTypes.PublicProperties)] T>(
+        string sql, object? parameters) =>
+        new(this, sql, parameters, columns =>
+        {
+            var mapper = new RowMapper<T>(columns);
+            return new(mapper.Read, mapper.Make);
+        });
 
     private void OpenLive()
     {

@@ -1,3 +1,5 @@
+using DataSync.Coordination;
+
 namespace DataSync.Storage;
 
 // The writer's side: admission, backpressure, acknowledging early, and running again what another tab's commit came before.
@@ -20,6 +22,9 @@ public sealed partial class AutoSyncManager
             lock (_lock) return _isBackpressured;
         }
     }
+
+    /// <summary>A deferred write was acknowledged, became durable, or was taken back.</summary>
+    internal event EventHandler? DirtyChanged;
 
     /// <summary>Counts a write as one that a shutdown waits for.</summary>
     /// <exception cref="ObjectDisposedException">The database was shut down.</exception>
@@ -279,6 +284,7 @@ public sealed partial class AutoSyncManager
     {
         var (_, blocks, bytes) = Snapshot();
         _pipeline.Metrics.OnDirty(blocks, bytes);
+        if (DirtyChanged is { } handlers) _pipeline.RaiseEvent(() => Handlers.Raise(handlers, this, error => Log.HandlerFailed(_logger, nameof(DirtyChanged), error)));
     }
 
     private async Task StopAdmittingAsync(CancellationToken cancellationToken)

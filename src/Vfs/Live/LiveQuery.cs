@@ -151,6 +151,13 @@ public sealed class LiveQuery<T> : ILiveQuery, IAsyncEnumerable<IReadOnlyList<T>
         }
     }
 
+    /// <summary>The first run, for those who hear of the outcome by <see cref="Changed"/>: if it fails, the next commit makes it run again.</summary>
+    internal Task BeginAsync()
+    {
+        _owner.Add(this);
+        return RunAsync();
+    }
+
     bool ILiveQuery.Reads(IReadOnlySet<string>? tables, bool isSchemaChanged)
     {
         lock (_gate)

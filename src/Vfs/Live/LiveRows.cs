@@ -29,6 +29,8 @@ internal sealed class SqlSource<T>(DataSyncDatabase database, string sql, object
 
     public override async Task<LiveRun<T>> RunAsync(LiveRun<T>? before, CancellationToken cancellationToken)
     {
+        await database.WaitForCleanImageAsync(cancellationToken).ConfigureAwait(false); // where a large transaction is open, the schema cannot be read either
+
         // Asked before the rows are read: a commit that comes in between is another reason to run.
         var tables = database.Scout.TablesOf(sql);
         var empty = (Rows: (List<object?[]>)[], Columns: (IReadOnlyList<string>)[], Make: (Func<object?[], T>?)null);

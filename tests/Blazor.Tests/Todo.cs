@@ -1,0 +1,3 @@
+namespace DataSync.Blazor.Tests;
+
+public sealed record Todo(long Id, string Text);
