@@ -52,7 +52,10 @@ public sealed partial class Live<[DynamicallyAccessedMembers(DynamicallyAccessed
     [Parameter]
     public RenderFragment? Empty { get; set; }
 
-    /// <summary>Shown in place of the rows while the query fails; by default its message, in a paragraph of the class <c>datasync-error</c>. The query goes on when it can.</summary>
+    /// <summary>
+    /// Shown in place of the rows while the query fails; by default its message, in a paragraph of the class <c>datasync-error</c>. The query goes on when it can. Where the database has stopped
+    /// (<see cref="StorageException"/>) it is shown before the last rows, which may be all that is left.
+    /// </summary>
     [Parameter]
     public RenderFragment<Exception>? Error { get; set; }
 

@@ -174,6 +174,7 @@ public sealed class LiveLifecycleTests : BlazorTestBase
         await ShowsAsync(page, "milk");
         await otherTab.DeleteAsync("todo.db");
         await HasAsync(page, "[role=alert]", "was deleted while it was open");
+        Assert.Equal(["milk"], Items(page)); // all that is left of them
         var late = App.Render<TodoList>(p => p.Add(x => x.Database, database));
         Assert.Contains("was deleted while it was open", late.Find("[role=alert]").TextContent, StringComparison.Ordinal);
 

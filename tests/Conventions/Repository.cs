@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Text.Json;
+using DataSync.Blazor;
 using DataSync.Coordination;
 using DataSync.EntityFrameworkCore;
 using DataSync.Storage;
@@ -13,7 +14,7 @@ internal static class Repository
     public static string Root { get; } = FindRoot();
 
     public static IReadOnlyList<Assembly> Libraries { get; } =
-        [typeof(TabCoordinator).Assembly, typeof(CommitPipeline).Assembly, typeof(DataSyncDatabase).Assembly, typeof(DataSyncDbContextOptionsExtensions).Assembly];
+        [typeof(TabCoordinator).Assembly, typeof(CommitPipeline).Assembly, typeof(DataSyncDatabase).Assembly, typeof(DataSyncDbContextOptionsExtensions).Assembly, typeof(DataSyncStatus).Assembly];
 
     /// <summary>The libraries' own source files with an ending.</summary>
     public static IEnumerable<string> Sources(string ending) => Directory

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using DataSync.MultiTab.Browser;
 using Microsoft.Playwright;
 using Xunit;
@@ -109,6 +110,36 @@ public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper ou
         await page.ClickAsync("#run");
         await Expect(page.Locator("#sql-error")).ToContainTextAsync("syntax error");
         await Expect(page.Locator("#sql-result")).ToHaveCountAsync(0);
+    }
+
+    [Fact(Timeout = Limits.Test_ms)]
+    public async Task A_live_query_of_the_console_follows_another_tab_until_it_is_switched_off()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var first = await tabs.OpenAsync();
+        await Expect(first.Locator("#role")).ToHaveTextAsync("Leader");
+        await first.EvaluateAsync("datasync.execute('CREATE TABLE t AS SELECT 1 AS v')");
+        var second = await tabs.OpenAsync();
+        await first.BringToFrontAsync();
+        await first.FillAsync("#sql", "SELECT v FROM t ORDER BY v");
+        await first.CheckAsync("#live");
+        await Expect(first.Locator("#sql-result td")).ToHaveTextAsync(["1"]);
+        await Expect(first.Locator("#sql-summary")).ToContainTextAsync("follows t");
+
+        await second.EvaluateAsync("datasync.execute('INSERT INTO t VALUES (2)')");
+        await Expect(first.Locator("#sql-result td")).ToHaveTextAsync(["1", "2"]);
+        await second.EvaluateAsync("datasync.execute('ALTER TABLE t RENAME TO u')");
+        await Expect(first.Locator("#sql-error")).ToContainTextAsync("no such table");
+        await second.EvaluateAsync("datasync.execute('ALTER TABLE u RENAME TO t')");
+        await Expect(first.Locator("#sql-error")).ToHaveCountAsync(0);
+
+        await first.UncheckAsync("#live");
+        await Expect(first.Locator("#sql-summary")).ToContainTextAsync("no longer live");
+        await second.EvaluateAsync("datasync.execute('INSERT INTO t VALUES (3)')");
+        await first.FillAsync("#todo-text", "Buy milk");
+        await first.PressAsync("#todo-text", "Enter");
+        await Expect(first.Locator("#todo-items li")).ToHaveClassAsync(new Regex("fresh"));
+        await Expect(first.Locator("#sql-result td")).ToHaveTextAsync(["1", "2"]);
     }
 
     [Fact(Timeout = Limits.Test_ms)]

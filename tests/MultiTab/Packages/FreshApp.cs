@@ -24,7 +24,7 @@ public sealed class FreshApp : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        Assert.Equal(["dotnet pack -o packages", "dotnet nuget add source \"$PWD/packages\"", "dotnet add package DataSync.Vfs"], Readme.Commands);
+        Assert.Equal(["dotnet pack -o packages", "dotnet nuget add source \"$PWD/packages\"", "dotnet add package DataSync.Blazor"], Readme.Commands);
         // As the first command, of what was built together with the tests.
         await DotnetProcess.RunAsync(Build.Repository, "pack", "-o", PackagesFolder, "--no-build", "-c", Build.Configuration, $"-p:PackageVersion={Version}");
         Isolate();
