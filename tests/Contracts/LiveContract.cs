@@ -202,6 +202,28 @@ public abstract class LiveContract : TwoTabsContract
         await Leader.WriteAsync(async _ => await Assert.ThrowsAsync<InvalidOperationException>(() => Leader.LiveAsync<long>("SELECT 1")));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task One_that_begins_while_a_large_transaction_is_open_waits_for_its_end(bool inLeader)
+    {
+        var (here, _) = Roles(inLeader);
+        var isWriting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var end = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var writing = here.WriteAsync(async connection =>
+        {
+            connection.Execute("INSERT INTO todo(text) VALUES (hex(zeroblob(4000000)))"); // more than SQLite's cache holds, so that some of it is in the image
+            isWriting.SetResult();
+            await end.Task;
+        });
+        await isWriting.Task;
+        var starting = here.LiveAsync<long>("SELECT count(*) FROM todo");
+        end.SetResult();
+        await writing;
+        await using var query = await starting;
+        Assert.Equal([1], await ShowsAsync(query, rows => rows is [1]));
+    }
+
     [Fact]
     public async Task Disposed_it_ends_its_readers_and_runs_no_more()
     {
