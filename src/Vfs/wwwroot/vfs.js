@@ -2,12 +2,14 @@
 // C# the few calls that must move bytes. It decides nothing. Addresses whose name begins with "net" lie in .NET's memory, the
 // others in SQLite's. Growth of a memory detaches the views on it, so each use checks for that; nothing else is kept.
 
+import { noteConflict } from './changesets.js';
 import { registerVfs } from './files.js';
 import { copy, heap, ints, netHeap, share } from './memory.js';
 import { raw } from './rows.js';
 import { loadSqlite } from './sqlite.js';
 
 export { raw };
+export { conflictKind, conflictTable, forgetConflict } from './changesets.js';
 export { textLength } from './memory.js';
 export { run, step } from './rows.js';
 
@@ -158,6 +160,7 @@ const callbacks = {
     copy(netHeap(), netAt + size1, heap(), at2 >>> 0, size2);
     return net.CallCollation(id, size1, size2);
   }],
+  conflict: ['i(pip)', (context, kind, change) => noteConflict(kind, change, text)],
   commit: ['i(p)', id => net.CallCommit(id)],
   rollback: ['v(p)', id => net.CallRollback(id)],
   update: ['v(pippj)', (id, operation, db, table, rowid) => net.CallUpdate(id, operation, text(db), text(table), rowid)],

@@ -1,0 +1,68 @@
+using Microsoft.Data.Sqlite;
+using SQLitePCL;
+
+namespace DataSync.Vfs.Undo;
+
+/// <summary>
+/// Some work on a connection whose changes are recorded. The one place where sessions are made and deleted: a session takes the place of the
+/// connection's preupdate hook, and its end leaves the connection without one.
+/// </summary>
+internal sealed class SessionScope : IDisposable
+{
+    private readonly sqlite3 _db;
+    private nint _session;
+
+    /// <summary>Begins to record.</summary>
+    /// <param name="db">The connection. It is closed after the session's end only: a session must not outlive it.</param>
+    /// <exception cref="SqliteException">There is no memory.</exception>
+    public SessionScope(sqlite3 db)
+    {
+        _db = db;
+        var isHeld = false;
+        db.DangerousAddRef(ref isHeld);
+        try
+        {
+            _session = SessionApi.Create(db);
+        }
+        catch
+        {
+            db.DangerousRelease();
+            throw;
+        }
+    }
+
+    /// <summary>Ends the recording, before the transaction ends.</summary>
+    /// <returns>What was recorded, empty for nothing, and the names of the tables that are in it.</returns>
+    /// <exception cref="InvalidOperationException">The schema of a table was changed after its rows.</exception>
+    public (byte[] Changeset, IReadOnlyList<string> Tables) End()
+    {
+        // Full-text indexes keep what was written in memory until a transaction or a savepoint asks for it.
+        SqliteException.ThrowExceptionForRC(raw.sqlite3_exec(_db, "SAVEPOINT datasync_undo; RELEASE datasync_undo"), _db);
+        var changeset = SessionApi.TakeChangeset(_session);
+        var tables = Changeset.TablesOf(changeset);
+        Delete(tables);
+        return (changeset, tables);
+    }
+
+    /// <summary>Ends the recording where that was not done: nobody wants to know what was recorded.</summary>
+    public void Dispose()
+    {
+        if (_session != 0) Delete([]);
+    }
+
+    private void Delete(IReadOnlyList<string> tables)
+    {
+        SessionApi.Delete(_session);
+        _session = 0;
+        OnEnded(_db, tables);
+        _db.DangerousRelease();
+    }
+
+    /// <summary>
+    /// The hook point: the connection has no preupdate hook now, and its transaction is still open, unless the work ended it. What is written from
+    /// here on (the tables of <see cref="UndoHistory.Tables"/> among it) is seen by whichever hook is installed here.
+    /// </summary>
+    /// <param name="db">The connection; it may be closed to others already.</param>
+    /// <param name="tables">The tables of the main database that the work changed; none where it failed.</param>
+    private static void OnEnded(sqlite3 db, IReadOnlyList<string> tables) => _ = (db, tables);
+}
