@@ -86,6 +86,15 @@ public abstract class UndoTablesContract : TwoTabsContract
         Assert.Empty(await Follower.QueryAsync<string>("SELECT text FROM words WHERE words MATCH 'omega'"));
         Assert.Equal(["beta gamma", "delta beta"], await Follower.QueryAsync<string>("SELECT text FROM words WHERE words MATCH 'beta' ORDER BY rowid"));
         await CheckWordsAsync();
+
+        // The connection that undid it has written to the index before, and does so again.
+        var unit = Follower.BeginUndoUnit("Many");
+        for (var i = 0; i < 20; i++) await unit.WriteAsync(connection => connection.Execute("INSERT INTO words VALUES ('many beta'), ('more')"));
+        await Follower.UndoAsync();
+        await Follower.WriteAsync(connection => connection.Execute("INSERT INTO words VALUES ('last beta')"));
+        await CheckWordsAsync();
+        Assert.Equal(["beta gamma", "delta beta", "last beta"], await Follower.QueryAsync<string>("SELECT text FROM words WHERE words MATCH 'beta' ORDER BY rowid"));
+        AssertSound(Follower);
     }
 
     [Fact]
@@ -199,7 +208,7 @@ public abstract class UndoTablesContract : TwoTabsContract
     {
         foreach (var database in (DataSyncDatabase[])[Follower, Leader])
         {
-            await database.ExecuteAsync("INSERT INTO words(words) VALUES ('integrity-check')");
+            await database.WriteAsync(connection => connection.Execute("INSERT INTO words(words) VALUES ('integrity-check')")); // in its own tab
             await SeeAsync(database == Leader ? Follower : Leader, database.Marker);
         }
     }

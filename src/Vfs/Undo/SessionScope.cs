@@ -36,8 +36,7 @@ internal sealed class SessionScope : IDisposable
     /// <exception cref="InvalidOperationException">The schema of a table was changed after its rows.</exception>
     public (byte[] Changeset, IReadOnlyList<string> Tables) End()
     {
-        // Full-text indexes keep what was written in memory until a transaction or a savepoint asks for it.
-        SqliteException.ThrowExceptionForRC(raw.sqlite3_exec(_db, "SAVEPOINT datasync_undo; RELEASE datasync_undo"), _db);
+        // SQLite opens a savepoint to read it, at which full-text indexes write what they hold in memory: the contracts see to it that it stays so.
         var changeset = SessionApi.TakeChangeset(_session);
         var tables = Changeset.TablesOf(changeset);
         Delete(tables);
