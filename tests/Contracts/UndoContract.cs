@@ -309,6 +309,22 @@ public abstract class UndoContract : TwoTabsContract
     }
 
     [Fact]
+    public async Task Deferred_writes_that_are_run_again_are_recorded_once()
+    {
+        var database = await OpenAsync(new() { Durability = Durability.Deferred });
+        var unit = database.BeginUndoUnit("Hoped for");
+        for (var i = 0; i < 2; i++) await unit.ExecuteAsync("INSERT INTO t SELECT ifnull(max(id), 0) + 1, 'mine', NULL FROM t");
+        await WriteAsync(Leader, "First", "INSERT INTO t VALUES (10, 'other', NULL)");
+        await unit.ExecuteAsync("INSERT INTO t SELECT max(id) + 1, 'mine', NULL FROM t");
+        await database.SyncAsync();
+        await SeeAsync(Leader, database.Marker);
+        Assert.Equal(["First", "Hoped for"], (await Leader.GetUndoHistoryAsync()).Select(entry => entry.Name).Order());
+        Assert.Equal(3, await OneAsync<long>(Leader, "SELECT count(*) FROM datasync_undo_step JOIN datasync_undo_unit u ON u.id = unit WHERE name = 'Hoped for'"));
+        Assert.Equal("Hoped for", (await Leader.UndoAsync(unit.Id))!.Name);
+        Assert.Equal("10other", await ReadAsync(Leader));
+    }
+
+    [Fact]
     public async Task Two_units_of_one_tab_may_be_open_at_once()
     {
         var (first, second) = (Leader.BeginUndoUnit("First"), Leader.BeginUndoUnit("Second"));

@@ -146,6 +146,29 @@ public abstract class UndoTablesContract : TwoTabsContract
     }
 
     [Fact]
+    public async Task Rows_with_NULL_in_their_primary_key_are_not_recorded()
+    {
+        await SetUpAsync("CREATE TABLE t(a TEXT PRIMARY KEY, b)");
+        var unit = Follower.BeginUndoUnit("Without key");
+        await unit.ExecuteAsync("INSERT INTO t VALUES (NULL, 1)");
+        Assert.Null(unit.Id);
+        await unit.ExecuteAsync("INSERT INTO t VALUES (NULL, 2), ('a', 3)");
+        await Follower.UndoAsync();
+        Assert.Equal([1L, 2L], await Follower.QueryAsync<long>("SELECT b FROM t ORDER BY b"));
+    }
+
+    [Fact]
+    public async Task Rows_without_a_primary_key_that_VACUUM_has_numbered_anew_are_left_alone()
+    {
+        await SetUpAsync("CREATE TABLE t(a, b)", "INSERT INTO t(rowid, a, b) VALUES (1, 'x', 1), (5, 'y', 2), (9, 'z', 3)");
+        await Follower.BeginUndoUnit("Update").ExecuteAsync("UPDATE t SET b = b + 10 WHERE a <> 'x'");
+        await Follower.ExecuteAsync("DELETE FROM t WHERE a = 'x'");
+        await Follower.ExecuteAsync("VACUUM");
+        await Assert.ThrowsAsync<UndoConflictException>(() => Follower.UndoAsync());
+        Assert.Equal([("y", 12L), ("z", 13L)], await Follower.QueryAsync<(string, long)>("SELECT a, b FROM t ORDER BY a"));
+    }
+
+    [Fact]
     public async Task A_table_that_the_unit_made_stays_and_its_rows_go()
     {
         await SetUpAsync("CREATE TABLE t(id INTEGER PRIMARY KEY)");
