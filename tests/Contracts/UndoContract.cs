@@ -78,6 +78,18 @@ public abstract class UndoContract : TwoTabsContract
     }
 
     [Fact]
+    public async Task What_the_work_took_back_itself_is_not_recorded()
+    {
+        await Leader.BeginUndoUnit("Partly").WriteAsync(connection =>
+            connection.Execute("INSERT INTO t VALUES (1, 'a', 1); SAVEPOINT s; INSERT INTO t VALUES (2, 'b', 2); UPDATE t SET v = 'x'; ROLLBACK TO s; RELEASE s; INSERT OR REPLACE INTO t VALUES (1, 'c', 3)"));
+        Assert.Equal("1c3", await ReadAsync(Leader));
+        await Leader.UndoAsync();
+        Assert.Equal("", await ReadAsync(Leader));
+        await Leader.RedoAsync();
+        Assert.Equal("1c3", await ReadAsync(Leader));
+    }
+
+    [Fact]
     public async Task What_changes_nothing_is_not_recorded()
     {
         var unit = Leader.BeginUndoUnit("Nothing");

@@ -47,8 +47,8 @@ public sealed partial class DataSyncDatabase
     /// <exception cref="StorageException">The database has stopped.</exception>
     public async Task<IReadOnlyList<UndoEntry>> GetUndoHistoryAsync(CancellationToken cancellationToken = default)
     {
-        var tables = await QueryAsync(UndoHistory.HasTables, null, cancellationToken).ConfigureAwait(false);
-        if (tables.Rows.Count == 0) return [];
+        var history = await QueryAsync(UndoHistory.Exists, null, cancellationToken).ConfigureAwait(false);
+        if (history.Rows.Count == 0) return [];
         var units = await QueryAsync(UndoHistory.All, null, cancellationToken).ConfigureAwait(false);
         return [.. units.Rows.Select(row => UndoHistory.Read(column => row[column]))];
     }

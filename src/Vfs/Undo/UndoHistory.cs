@@ -12,8 +12,13 @@ namespace DataSync.Vfs.Undo;
 /// </summary>
 internal static class UndoHistory
 {
-    private const string Exists = "SELECT 1 FROM sqlite_schema WHERE name = 'datasync_undo_unit'",
-        Create =
+    /// <summary>Whether anything was ever recorded: a row, or none.</summary>
+    public const string Exists = "SELECT 1 FROM sqlite_schema WHERE name = 'datasync_undo_unit'";
+
+    /// <summary>All units, newest first.</summary>
+    public const string All = Columns + " ORDER BY id DESC";
+
+    private const string Create =
             "CREATE TABLE datasync_undo_unit(id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL, name TEXT NOT NULL, time_ms INTEGER NOT NULL, tab TEXT NOT NULL, bytes INTEGER NOT NULL, undone INTEGER); "
             + "CREATE TABLE datasync_undo_step(id INTEGER PRIMARY KEY, unit INTEGER NOT NULL, schemas BLOB NOT NULL, changeset BLOB NOT NULL); "
             + "CREATE INDEX datasync_undo_step_of_unit ON datasync_undo_step(unit)",
@@ -25,12 +30,6 @@ internal static class UndoHistory
 
     /// <summary>Its own tables.</summary>
     public static IReadOnlyList<string> Tables { get; } = ["datasync_undo_unit", "datasync_undo_step"];
-
-    /// <summary>All units, newest first.</summary>
-    public const string All = Columns + " ORDER BY id DESC";
-
-    /// <summary>Whether anything was ever recorded: 1, or no row.</summary>
-    public const string HasTables = Exists;
 
     /// <summary>Adds a step to a unit, which begins with it where it has none, and drops what is more than is to be kept.</summary>
     /// <param name="writer">The connection that the step was made on.</param>
