@@ -93,7 +93,6 @@ internal static class UndoHistory
             for (; isRow; isRow = row.Step()) steps.Add((row.GetBlob(0), row.GetBlob(1)));
             return steps;
         });
-        var tables = new HashSet<string>();
         var db = writer.Connection.Handle!;
 
         // What triggers did is in the changeset itself.
@@ -104,7 +103,6 @@ internal static class UndoHistory
             foreach (var (schemas, changeset) in steps!)
             {
                 var names = Changeset.TablesOf(changeset);
-                tables.UnionWith(names);
                 var now = Fingerprints(writer, names);
                 for (var i = 0; i < names.Count; i++)
                 {
@@ -119,10 +117,6 @@ internal static class UndoHistory
         {
             if (hadTriggers != 0) Configure(db, EnableTriggers, 1, out _);
         }
-
-        // A virtual table knows nothing of what was written to its own tables behind its back, and keeps some of it in memory.
-        if (tables.Any(table => Scalar(writer, "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow' AND name = ?", table) is not null))
-            writer.Connection.RunText("PRAGMA writable_schema = RESET");
     }
 
     /// <returns>The oldest unit that is kept.</returns>
