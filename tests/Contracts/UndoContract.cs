@@ -278,6 +278,14 @@ public abstract class UndoContract : TwoTabsContract
         Assert.Equal(6, await OneAsync<long>(database, "SELECT count(*) FROM t"));
     }
 
+    [Theory]
+    [InlineData(0, 4096)]
+    [InlineData(10_001, 4096)]
+    [InlineData(1, 1023)]
+    [InlineData(1, (64 << 20) + 1)]
+    public async Task Options_out_of_their_range_are_refused(int units, int bytes) =>
+        await Assert.ThrowsAsync<ArgumentException>(() => OpenAsync(new() { MaxUndoUnits = units, MaxUndoBytes = bytes }));
+
     [Fact]
     public async Task Deferred_writes_are_recorded_and_undone_as_well()
     {

@@ -36,7 +36,7 @@ internal static class Changeset
                 for (var values = kind == Update ? 2 * columns : columns; values > 0; values--) SkipValue(changeset, ref at);
             }
         }
-        catch (Exception error) when (error is IndexOutOfRangeException or ArgumentOutOfRangeException)
+        catch (Exception error) when (error is IndexOutOfRangeException or ArgumentOutOfRangeException or OverflowException)
         {
             throw new InvalidDataException("The changeset is cut short.", error);
         }
