@@ -41,7 +41,7 @@ internal static class Changeset
             throw new InvalidDataException("The changeset is cut short.", error);
         }
 
-        return names;
+        return at == changeset.Length ? names : throw new InvalidDataException("The changeset is cut short.");
     }
 
     private static void SkipValue(ReadOnlySpan<byte> changeset, ref int at)
