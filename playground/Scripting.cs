@@ -13,6 +13,7 @@ internal static partial class Scripting
     private const string Module = "DataSyncScripting";
 
     private static Session? session;
+    private static readonly Dictionary<int, LiveQuery<IReadOnlyList<object?>>> Lives = [];
     private static byte[] exported = [];
 
     private static DataSyncDatabase Database =>
@@ -37,6 +38,23 @@ internal static partial class Scripting
     [JSExport]
     internal static void Query(int call, string sql, string parameters) => Run(call, async writer =>
         SqlJson.WriteResult(writer, await Database.QueryAsync(sql, ReadParameters(parameters))));
+
+    /// <summary>A query that follows the database; the call's number is its own from here on.</summary>
+    [JSExport]
+    internal static void Live(int call, string sql, string parameters) => Run(call, async writer =>
+    {
+        var query = await Database.LiveAsync(sql, ReadParameters(parameters));
+        Lives[call] = query;
+        query.Changed += (_, e) => NotifyLive(call, e.Error is { } error ? ErrorJson(error) : Answer(answer => SqlJson.WriteResult(answer, new QueryResult(query.Columns, e.Rows))));
+        writer.WriteNumber("live", call);
+        SqlJson.WriteResult(writer, new QueryResult(query.Columns, query.Current));
+    });
+
+    [JSExport]
+    internal static void StopLive(int number)
+    {
+        if (Lives.Remove(number, out var query)) _ = query.DisposeAsync().AsTask();
+    }
 
     /// <summary>Runs several statements as one transaction.</summary>
     [JSExport]
@@ -110,6 +128,9 @@ internal static partial class Scripting
 
     [JSImport("answer", Module)]
     private static partial void Answer(int call, string json);
+
+    [JSImport("notifyLive", Module)]
+    private static partial void NotifyLive(int number, string json);
 
     [JSImport("notifyCommitted", Module)]
     private static partial void NotifyCommitted(double marker, string writer, bool isLocal);

@@ -12,6 +12,7 @@
 //   await datasync.export()                   the database file as a Uint8Array; import(bytes) replaces the database
 //   await datasync.restore()                  after the store was lost: puts what this tab holds into the new one, and goes on
 //   const stop = datasync.onCommit(fn)        fn({ marker, writer, isLocal }) for each commit of any tab, until stop()
+//   const live = await datasync.live(sql, params, fn)   fn(rows) now and whenever the query gives others, fn(undefined, error) when it fails, until live.stop()
 //   await datasync.close()
 //
 // params is an object ({ $name: value }, the prefix may be left out) or an array for each ? in turn. Values: null, booleans (1 or 0),
@@ -27,6 +28,7 @@ const ready = new Promise((resolve, reject) => { open = resolve; refuse = reject
 ready.catch(() => {});
 const listeners = new Set();
 const calls = new Map();
+const lives = new Map(), early = new Map();
 let lastCall = 0;
 
 /** Called by .NET when the database is open, or could not be opened. */
@@ -60,6 +62,26 @@ export function notifyCommitted(marker, writer, isLocal) {
     } catch (error) {
       reportError(error);
     }
+  }
+}
+
+/** Called by .NET for another outcome of a live query. */
+export function notifyLive(number, json) {
+  const listener = lives.get(number);
+  if (!listener) {
+    early.set(number, json); // before the script has the answer to its call
+    return;
+  }
+  let rows, failure;
+  try {
+    rows = rowsOf(read(json));
+  } catch (error) {
+    failure = error;
+  }
+  try {
+    listener(rows, failure);
+  } catch (error) {
+    reportError(error);
   }
 }
 
@@ -141,5 +163,13 @@ globalThis.datasync = Object.freeze({
   import: async (bytes) => { await call('Import', bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes)); },
   restore: async () => { await call('Restore'); },
   onCommit: (listener) => { listeners.add(listener); return () => listeners.delete(listener); },
+  live: async (sql, params, listener) => {
+    const result = await call('Live', sql, encode(params));
+    lives.set(result.live, listener);
+    listener(rowsOf(result));
+    if (early.has(result.live)) notifyLive(result.live, early.get(result.live));
+    early.delete(result.live);
+    return { stop: () => { lives.delete(result.live); dotnet.StopLive(result.live); } };
+  },
   close: async () => { await call('Close'); },
 });

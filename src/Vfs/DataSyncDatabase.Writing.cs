@@ -14,8 +14,9 @@ public sealed partial class DataSyncDatabase
     /// <param name="work">Runs it here.</param>
     /// <param name="needsTransaction">Whether it is to be made one.</param>
     /// <param name="cancellationToken">Stops waiting for leave to write.</param>
+    /// <param name="unit">Where its changes are recorded; null: nowhere.</param>
     private async Task<ExecuteResult> RunAsync(
-        TravellingStatement[] statements, Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, CancellationToken cancellationToken)
+        TravellingStatement[] statements, Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, CancellationToken cancellationToken, UndoUnit? unit = null)
     {
         if (_traits is not null && statements.Length > 0 && await TrySendAsync(statements, cancellationToken).ConfigureAwait(false) is { } sent) return sent;
         var (result, marker) = await CommitAsync(
@@ -26,8 +27,10 @@ public sealed partial class DataSyncDatabase
                 if (statements.Length != 1 || (hasSeveral && !statements[0].IsMany)) _traits = null; // it can do anything to the connection
                 var done = Transact(writer, hasSeveral, () =>
                 {
+                    using var recording = BeginRecording(writer, unit);
                     work(writer);
-                    return new ExecuteResult(writer.TotalChanges - changes, writer.LastInsertRowId, 0);
+                    var recorded = StoreRecording(writer, recording);
+                    return new ExecuteResult(writer.TotalChanges - changes - recorded, writer.LastInsertRowId, 0);
                 });
                 NoteTraits(writer, hasCommitted: _pipeline.Storage.Top != top);
                 return done;
@@ -61,18 +64,40 @@ public sealed partial class DataSyncDatabase
         schema.Check(_pipeline.Storage, execute);
     }
 
+    private async Task<ExecuteResult> RunWithTransactionAsync(Action<SqliteConnection, SqliteTransaction> work, CancellationToken cancellationToken, UndoUnit? unit = null)
+    {
+        var (result, marker) = await CommitAsync(
+            writer =>
+            {
+                _traits = null; // it can do anything to the connection
+                return TransactWith(writer, work, unit);
+            },
+            cancellationToken).ConfigureAwait(false);
+        return result with { Marker = marker };
+    }
+
+    private static SqliteTransaction? BeginPlain(CachedConnection writer)
+    {
+        writer.Execute(Begin);
+        return null;
+    }
+
+    private static SqliteTransaction? BeginWithTransaction(CachedConnection writer) => writer.Connection.BeginTransaction(deferred: false);
+
     /// <summary>The same for work of the application on the connection, which has a <see cref="SqliteTransaction"/> then.</summary>
-    private ExecuteResult TransactWith(CachedConnection writer, Action<SqliteConnection, SqliteTransaction> work)
+    private ExecuteResult TransactWith(CachedConnection writer, Action<SqliteConnection, SqliteTransaction> work, UndoUnit? unit)
     {
         var before = writer.TotalChanges;
         var transaction = writer.Connection.BeginTransaction(deferred: false);
         try
         {
             BeginWork(writer.Schema, writer.RunText);
+            using var recording = BeginRecording(writer, unit);
             Scoped(writer, () => work(writer.Connection, transaction));
             CheckTransaction(writer.Connection, isBegun: true);
+            var recorded = StoreRecording(writer, recording);
             transaction.Commit();
-            return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+            return new ExecuteResult(writer.TotalChanges - before - recorded, writer.LastInsertRowId, 0);
         }
         finally
         {
@@ -244,7 +269,7 @@ public sealed partial class DataSyncDatabase
     }
 
     private async Task<ExecuteResult> RunInteractiveAsync(
-        CachedConnection writer, Func<CachedConnection, SqliteTransaction?> begin, Func<SqliteConnection, SqliteTransaction?, Task> work)
+        CachedConnection writer, Func<CachedConnection, SqliteTransaction?> begin, Func<SqliteConnection, SqliteTransaction?, Task> work, UndoUnit? unit)
     {
         var before = writer.TotalChanges;
         var scope = new WorkScope(writer);
@@ -254,12 +279,14 @@ public sealed partial class DataSyncDatabase
             _traits = null; // it can do anything to the connection
             transaction = begin(writer);
             BeginWork(writer.Schema, writer.RunText);
+            using var recording = BeginRecording(writer, unit);
             _scope.Value = scope;
             await work(writer.Connection, transaction).ConfigureAwait(false);
             CheckTransaction(writer.Connection, isBegun: true);
+            var recorded = StoreRecording(writer, recording);
             if (transaction is null) writer.Execute(Commit);
             else transaction.Commit();
-            return new ExecuteResult(writer.TotalChanges - before, writer.LastInsertRowId, 0);
+            return new ExecuteResult(writer.TotalChanges - before - recorded, writer.LastInsertRowId, 0);
         }
         catch (Exception error)
         {
@@ -274,7 +301,7 @@ public sealed partial class DataSyncDatabase
     }
 
     private async Task<ExecuteResult> WriteInteractivelyAsync(
-        Func<CachedConnection, SqliteTransaction?> begin, Func<SqliteConnection, SqliteTransaction?, Task> work, CancellationToken cancellationToken)
+        Func<CachedConnection, SqliteTransaction?> begin, Func<SqliteConnection, SqliteTransaction?, Task> work, CancellationToken cancellationToken, UndoUnit? unit = null)
     {
         using var admission = AdmitWrite(cancellationToken);
         for (var attempt = 1; ; attempt++)
@@ -286,7 +313,7 @@ public sealed partial class DataSyncDatabase
             ExecuteResult result;
             try
             {
-                result = await RunInteractiveAsync(Writer, begin, work).ConfigureAwait(false);
+                result = await RunInteractiveAsync(Writer, begin, work, unit).ConfigureAwait(false);
             }
             catch
             {

@@ -195,17 +195,10 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// not end it: that is done here.
     /// </remarks>
     /// <inheritdoc cref="WriteAsync(Action{SqliteConnection}, CancellationToken)"/>
-    public async Task<ExecuteResult> WriteAsync(Action<SqliteConnection, SqliteTransaction> work, CancellationToken cancellationToken = default)
+    public Task<ExecuteResult> WriteAsync(Action<SqliteConnection, SqliteTransaction> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        var (result, marker) = await CommitAsync(
-            writer =>
-            {
-                _traits = null; // it can do anything to the connection
-                return TransactWith(writer, work);
-            },
-            cancellationToken).ConfigureAwait(false);
-        return result with { Marker = marker };
+        return RunWithTransactionAsync(work, cancellationToken);
     }
 
     /// <summary>
@@ -217,14 +210,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public Task<ExecuteResult> WriteAsync(Func<SqliteConnection, Task> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        return WriteInteractivelyAsync(
-            writer =>
-            {
-                writer.Execute(Begin);
-                return null;
-            },
-            (connection, _) => work(connection),
-            cancellationToken);
+        return WriteInteractivelyAsync(BeginPlain, (connection, _) => work(connection), cancellationToken);
     }
 
     /// <inheritdoc cref="WriteAsync(Func{SqliteConnection, Task}, CancellationToken)" path="/summary"/>
@@ -232,7 +218,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     public Task<ExecuteResult> WriteAsync(Func<SqliteConnection, SqliteTransaction, Task> work, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(work);
-        return WriteInteractivelyAsync(writer => writer.Connection.BeginTransaction(deferred: false), (connection, transaction) => work(connection, transaction!), cancellationToken);
+        return WriteInteractivelyAsync(BeginWithTransaction, (connection, transaction) => work(connection, transaction!), cancellationToken);
     }
 
     /// <inheritdoc cref="AutoSyncManager.SyncAsync"/>

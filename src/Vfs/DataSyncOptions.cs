@@ -70,6 +70,17 @@ public sealed class DataSyncOptions
     /// <value>8 by default; 1 to 100. From the third try on it waits for the write turn, so more are rarely needed.</value>
     public int MaxAttempts { get; set; } = 8;
 
+    /// <summary>How many units of work the undo history keeps; older ones are dropped with the write that makes them too many.</summary>
+    /// <value>100 by default; 1 to 10000. That of the tab that writes counts.</value>
+    public int MaxUndoUnits { get; set; } = 100;
+
+    /// <summary>
+    /// How many bytes of recorded changes the undo history keeps. About as many as the rows that were changed have; those of an update only as far as they were.
+    /// A unit that has more by itself is not kept, and with it none that is older.
+    /// </summary>
+    /// <value>8 MiB by default; 1 KiB to 64 MiB. That of the tab that writes counts.</value>
+    public int MaxUndoBytes { get; set; } = 8 << 20;
+
     /// <summary>Sets <see cref="DefaultDatabase"/>.</summary>
     /// <param name="name">
     /// 1 to 255 bytes in UTF-8, no control characters, not beginning with <c>:</c>, <c>|</c> or <c>file:</c>; it names the lease,
@@ -116,6 +127,8 @@ public sealed class DataSyncOptions
         Files?.Validate();
         if (!Enum.IsDefined(Durability) || !Enum.IsDefined(StorageDurability)) throw new ArgumentException("An option has a value that does not exist.");
         if (LeaderWait < TimeSpan.Zero || LeaderWait > TimeSpan.FromMinutes(1)) throw new ArgumentException($"{nameof(LeaderWait)} is {LeaderWait}; it must be from 0 to 1 minute.");
+        if (MaxUndoUnits is < 1 or > 10_000) throw new ArgumentException($"{nameof(MaxUndoUnits)} is {MaxUndoUnits}; it must be from 1 to 10000.", nameof(MaxUndoUnits));
+        if (MaxUndoBytes is < 1 << 10 or > 64 << 20) throw new ArgumentException($"{nameof(MaxUndoBytes)} is {MaxUndoBytes}; it must be from 1 KiB to 64 MiB.", nameof(MaxUndoBytes));
         if (MaxAttempts is < 1 or > 100) throw new ArgumentException($"{nameof(MaxAttempts)} is {MaxAttempts}; it must be from 1 to 100.", nameof(MaxAttempts));
     }
 }

@@ -7,7 +7,7 @@ internal static class SqliteResult
     public const int BusyRefused = VfsFailure.BusyRefused;
 
     internal const int Ok = 0, Error = 1, Abort = 4, Busy = 5, Locked = 6, NoMemory = 7, ReadOnly = 8, Interrupt = 9, IoError = 10, Corrupt = 11, NotFound = 12, Full = 13,
-        CantOpen = 14, Misuse = 21, Row = 100, Done = 101;
+        CantOpen = 14, Schema = 17, Misuse = 21, Row = 100, Done = 101;
 
     internal const int IoErrorRead = IoError | (1 << 8), IoErrorShortRead = IoError | (2 << 8), IoErrorWrite = IoError | (3 << 8),
         IoErrorTruncate = IoError | (6 << 8), IoErrorUnlock = IoError | (8 << 8),

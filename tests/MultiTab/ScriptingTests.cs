@@ -108,6 +108,31 @@ public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper out
     }
 
     [Fact(Timeout = Limits.Test_ms)]
+    public async Task A_live_query_shows_what_another_tab_writes_until_it_is_stopped()
+    {
+        await using var tabs = await browser.NewTabsAsync(output);
+        var first = await tabs.OpenAsync();
+        await first.EvaluateAsync("datasync.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT)')");
+        var second = await tabs.OpenAsync();
+        await second.EvaluateAsync("""
+            async () => {
+              globalThis.shown = [];
+              await datasync.ready;
+              globalThis.failed = await datasync.live('SELECT * FROM nowhere', [], () => {}).catch(error => error.name);
+              globalThis.live = await datasync.live('SELECT text FROM t WHERE id > $from ORDER BY id', { from: 0 }, (rows, error) => shown.push(error?.name ?? rows.map(row => row.text).join()));
+            }
+            """);
+        await first.EvaluateAsync("datasync.execute('INSERT INTO t(text) VALUES ($text)', { text: 'a' })");
+        await second.WaitForFunctionAsync("shown.at(-1) === 'a'");
+        await first.EvaluateAsync("datasync.execute('DROP TABLE t')");
+        await second.WaitForFunctionAsync("shown.at(-1) === 'SqliteException'");
+        await first.EvaluateAsync("datasync.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT); INSERT INTO t(text) VALUES (\'b\')')");
+        await second.WaitForFunctionAsync("shown.at(-1) === '2'");
+        Assert.Equal("SqliteException,", await second.EvaluateAsync<string>("failed + ',' + shown[0]"));
+        await second.EvaluateAsync("live.stop()");
+    }
+
+    [Fact(Timeout = Limits.Test_ms)]
     public async Task A_transaction_is_all_or_nothing_and_its_failure_has_the_exceptions_name()
     {
         await using var tabs = await browser.NewTabsAsync(output);

@@ -51,7 +51,7 @@ public sealed class ObservabilityTests
     public void Every_event_is_listed()
     {
         var events = Libraries.SelectMany(library => library.GetExportedTypes()).Where(type => type.IsClass)
-            .SelectMany(type => type.GetEvents(BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly), (type, e) => (Name: $"`{type.Name}.{e.Name}`", e.EventHandlerType))
+            .SelectMany(type => type.GetEvents(BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly), (type, e) => (Name: $"`{type.Name.Split('`')[0]}.{e.Name}`", e.EventHandlerType))
             .Where(e => e.EventHandlerType!.Name.StartsWith("EventHandler", StringComparison.Ordinal)).Select(e => e.Name);
         AssertSame(events, Section("Events").Select(line => line.Split('|')[1].Trim()));
     }

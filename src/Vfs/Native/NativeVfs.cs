@@ -210,14 +210,21 @@ internal static unsafe partial class NativeVfs
         }
     }
 
+    /// <summary>Tells the file of a database that rows of one of its tables change; false where it is none of DataSync's.</summary>
+    internal static bool Touch(nint db, byte* schema, byte* table)
+    {
+        NativeFile* file = null;
+        if (ControlFile(db, (nint)schema, GiveFile, (nint)(&file)) != SqliteResult.Ok || file == null || file->Methods != _methods) return false;
+        file->File.Touch(Marshal.PtrToStringUTF8((nint)table)!);
+        return true;
+    }
+
     [UnmanagedCallersOnly]
     private static void PreUpdate(void* state, nint db, int operation, byte* schema, byte* table, long oldRow, long newRow)
     {
         var transaction = Volatile.Read(ref _transactions);
         if ((nint)table == _lastTable && transaction == _lastTransaction) return;
-        NativeFile* file = null;
-        if (ControlFile(db, (nint)schema, GiveFile, (nint)(&file)) != SqliteResult.Ok || file == null || file->Methods != _methods) return;
-        file->File.Touch(Marshal.PtrToStringUTF8((nint)table)!);
+        if (!Touch(db, schema, table)) return;
         (_lastTable, _lastTransaction) = ((nint)table, transaction);
     }
 

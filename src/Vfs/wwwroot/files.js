@@ -11,10 +11,16 @@ const NONE = 0, SHARED = 1, IN_USE = 1, KEPT = 2, COUNTERS = 24, COUNTERS_BYTES 
 const GIVE_FILE = 7, COMMIT_PHASE_TWO = 22, GIVE_CONNECTION = 30;
 
 // The name, where SQLite has it, of the table whose rows change now: told once for all of them.
-let lastTable = 0, preUpdate = 0, setHook;
+let lastTable = 0, preUpdate = 0, setHook, touch;
 
 /** Has a connection tell which tables its transactions change: the file of the database is told. */
 export const watch = db => { setHook(db, preUpdate, 0); };
+
+/** A session's filter, which stands in for that while it records: asked once for each table of the main database. It records them all. */
+export const noteRecorded = (db, table) => {
+  touch(db, 0, table);
+  return 1;
+};
 
 const shareOf = file => {
   const at = ints()[(file >>> 2) + SHARE];
@@ -33,13 +39,15 @@ export function registerVfs(sqlite3, net, name) {
   const io = new capi.sqlite3_io_methods(), vfs = new capi.sqlite3_vfs();
   const idOf = file => ints()[(file >>> 2) + ID];
   setHook = wasm.exports.sqlite3_preupdate_hook;
-  preUpdate = wasm.installFunction('v(ppippjj)', (state, db, operation, schema, table) => {
-    if (table === lastTable) return;
+  touch = (db, schema, table) => {
     const out = wasm.pstack.pointer, at = wasm.pstack.alloc(4), code = wasm.exports.sqlite3_file_control(db, schema, GIVE_FILE, at), file = ints()[at >>> 2] >>> 0;
     wasm.pstack.restore(out);
-    if (code || !file || ints()[file >>> 2] !== io.pointer) return;
+    if (code || !file || ints()[file >>> 2] !== io.pointer) return false;
     net.Touch(idOf(file), text(table));
-    lastTable = table;
+    return true;
+  };
+  preUpdate = wasm.installFunction('v(ppippjj)', (state, db, operation, schema, table) => {
+    if (table !== lastTable && touch(db, schema, table)) lastTable = table;
   });
   io.$iVersion = 1;
   [vfs.$iVersion, vfs.$szOsFile, vfs.$mxPathname] = [2, FILE_BYTES, 512];

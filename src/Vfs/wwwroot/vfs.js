@@ -2,12 +2,15 @@
 // C# the few calls that must move bytes. It decides nothing. Addresses whose name begins with "net" lie in .NET's memory, the
 // others in SQLite's. Growth of a memory detaches the views on it, so each use checks for that; nothing else is kept.
 
-import { registerVfs } from './files.js';
+import { noteConflict } from './changesets.js';
+import { noteRecorded, registerVfs } from './files.js';
 import { copy, heap, ints, netHeap, share } from './memory.js';
 import { raw } from './rows.js';
 import { loadSqlite } from './sqlite.js';
 
 export { raw };
+export { conflictKind, conflictTable, forgetConflict } from './changesets.js';
+export { watch } from './files.js';
 export { textLength } from './memory.js';
 export { run, step } from './rows.js';
 
@@ -158,6 +161,7 @@ const callbacks = {
     copy(netHeap(), netAt + size1, heap(), at2 >>> 0, size2);
     return net.CallCollation(id, size1, size2);
   }],
+  conflict: ['i(pip)', (context, kind, change) => noteConflict(kind, change, text)],
   commit: ['i(p)', id => net.CallCommit(id)],
   rollback: ['v(p)', id => net.CallRollback(id)],
   update: ['v(pippj)', (id, operation, db, table, rowid) => net.CallUpdate(id, operation, text(db), text(table), rowid)],
@@ -173,5 +177,6 @@ const callbacks = {
     raw.sqlite3_free(expanded);
     return 0;
   }],
+  record: ['i(pp)', noteRecorded],
   log: ['v(pip)', (id, code, message) => net.CallLog(id, code, text(message))],
 };

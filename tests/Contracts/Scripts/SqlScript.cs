@@ -59,7 +59,7 @@ public sealed partial class SqlScript
             if (maker.Make() is { } step) return step;
         }
 
-        return Step(SqlKind.Select, "SELECT * FROM sqlite_schema");
+        return Step(SqlKind.Select, "SELECT type, name, tbl_name, rootpage = 0, sql FROM sqlite_schema");
     }
 
     /// <summary>Learns from the outcome of the step that was handed out last.</summary>

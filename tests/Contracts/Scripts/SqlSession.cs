@@ -79,7 +79,7 @@ public sealed class SqlSession(string? vfs, string main, string aux) : IDisposab
         {
             foreach (var pragma in new[] { "integrity_check", "foreign_key_check", "page_size", "page_count", "freelist_count", "auto_vacuum", "user_version", "encoding" })
                 Add($"PRAGMA {schema}.{pragma}");
-            Add($"SELECT * FROM {schema}.sqlite_schema");
+            Add($"SELECT type, name, tbl_name, rootpage = 0, sql FROM {schema}.sqlite_schema"); // which pages are free is another matter where DELETE visits the rows
             foreach (var name in Names(schema)) Add($"SELECT * FROM {schema}.\"{name}\"");
         }
 

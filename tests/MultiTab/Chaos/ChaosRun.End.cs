@@ -100,7 +100,7 @@ internal sealed partial class ChaosRun
             if (page.Generation != fresh.Page.Generation) History.Violate($"{page.Name} shows history {page.Generation}, a new tab {fresh.Page.Generation}");
             await writer.ReadAsync(page, isWhole: true);
             var state = await page.AskAsync("chaos.check()");
-            var expected = string.Create(CultureInfo.InvariantCulture, $$"""{"integrity":"ok","counter":{{total}},"total":{{total}},"last":{{total}},"metas":1}""");
+            var expected = string.Create(CultureInfo.InvariantCulture, $$"""{"integrity":"ok","counter":{{total}},"total":{{total}},"last":{{total}},"metas":1,"live":true}""");
             if (state.ToJsonString() != expected) History.Violate($"{page.Name} is not whole: {state.ToJsonString()}, expected {expected}");
         }
 

@@ -28,6 +28,7 @@
           await datasync.transaction(schema);
           if (await generation() === null) return { error: 'Invisible', message: 'the tables that this page made, or found when it was about to make them, are not there' };
         }
+        chaos.live ??= await datasync.live('SELECT count(*) AS total, max(id) AS last FROM history', {}, (rows, error) => { chaos.shown = rows?.[0] ?? String(error); });
         return { page: chaos.page, generation: await generation(), id: (await datasync.status()).id };
       } catch (error) {
         return { error: error.name, message: error.message };
@@ -61,11 +62,14 @@
     /** Where a page stands that does not get on. */
     state: () => `${document.readyState}, ${document.visibilityState}, froze ${chaos.freezes} times, ${chaos.ticks} ticks, ${globalThis.datasync ? 'script' : 'no script'}, ${[...answers].length} writes: ${document.body?.innerText.slice(0, 300)}`,
 
-    /** Whether the database is whole: its own check, the index, the trigger's count. */
+    /** Whether the database is whole: its own check, the index, the trigger's count; and what a live query shows of it. */
     async check() {
       const [{ integrity_check }] = await datasync.query('PRAGMA integrity_check');
       const [counts] = await datasync.query('SELECT (SELECT n FROM counter) AS counter, (SELECT count(*) FROM history) AS total, (SELECT max(id) FROM history) AS last, (SELECT count(*) FROM meta) AS metas');
-      return { integrity: integrity_check, ...counts };
+      // What a live query shows may be a frame older than the database, not more.
+      for (let i = 0; i < 100 && chaos.shown?.total !== counts.total; i++) await new Promise(done => setTimeout(done, 50));
+      const isLive = chaos.shown?.total === counts.total && chaos.shown?.last === counts.last;
+      return { integrity: integrity_check, ...counts, live: isLive || chaos.shown };
     },
   };
   setInterval(() => chaos.ticks++, 100);

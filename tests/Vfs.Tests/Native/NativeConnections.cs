@@ -42,3 +42,13 @@ public sealed class NativeLiveModel : LiveModelContract
 {
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
 }
+
+public sealed class NativeUndo : UndoContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
+
+public sealed class NativeUndoOfTables : UndoTablesContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
