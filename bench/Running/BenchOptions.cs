@@ -30,6 +30,9 @@ internal sealed record BenchOptions(int Rounds, TimeSpan TimeLimit, bool IsQuick
     /// <summary>Writes of each tab in W6; W8 takes as many.</summary>
     public int TabWrites => IsQuick ? 25 : 100;
 
+    /// <summary>W13's writes of another tab, one after the other.</summary>
+    public int LiveWrites => IsQuick ? 100 : 1000;
+
     /// <summary>Leaders killed in each round of W7.</summary>
     public int Kills => IsQuick ? 1 : 2;
 

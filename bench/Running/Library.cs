@@ -10,10 +10,11 @@ namespace DataSync.Bench;
 /// <param name="TabsNote">Why not.</param>
 /// <param name="IsInMemory">Nothing is kept: workloads about durability and opening say nothing about it.</param>
 /// <param name="OnlyTabs">Whether it is there for the workloads of several tabs only.</param>
+/// <param name="IsLive">Whether it has queries that follow the writes of other tabs.</param>
 /// <param name="OnlyWrites">Whether it is there for the workloads that wait for durability only; the others would be the same again.</param>
 internal sealed record Library(
     string Id, string Title, string Durable, string[] Packages, string Query = "", bool SupportsTabs = false, string TabsNote = "", bool IsInMemory = false,
-    bool OnlyTabs = false, bool OnlyWrites = false)
+    bool OnlyTabs = false, bool OnlyWrites = false, bool IsLive = false)
 {
     public const string DataSyncId = "datasync";
     public const string IndexedDbId = "idb";
@@ -23,7 +24,7 @@ internal sealed record Library(
     /// <summary>In the order of the rounds.</summary>
     public static IReadOnlyList<Library> All { get; } =
     [
-        new(DataSyncId, "DataSync", "IndexedDB transaction complete, relaxed", [], SupportsTabs: true),
+        new(DataSyncId, "DataSync", "IndexedDB transaction complete, relaxed", [], SupportsTabs: true, IsLive: true),
         new("datasync-strict", "DataSync, strict", "IndexedDB transaction complete, strict (flushed)", [], "strict", SupportsTabs: true, OnlyWrites: true),
         new(EntityFrameworkId, "DataSync, EF Core", "IndexedDB transaction complete, relaxed", []),
         new(IndexedDbId, "IndexedDB itself", "transaction complete, relaxed", [], SupportsTabs: true),
@@ -36,8 +37,9 @@ internal sealed record Library(
         new("wa-opfs-wal", "wa-sqlite OPFSWriteAheadVFS", "synchronous=FULL: its write-ahead log flushed", ["@journeyapps/wa-sqlite"], SupportsTabs: true),
         new("absurd-sql", "absurd-sql", "journal_mode=MEMORY, as its README: IndexedDB transaction", ["absurd-sql", "@jlongster/sql.js"], SupportsTabs: true),
         new("pglite", "pglite, idb", "query awaited, relaxedDurability off: files in IndexedDB", ["@electric-sql/pglite"], TabsNote: "see its multi-tab worker"),
-        new("pglite-tabs", "pglite, idb, multi-tab worker", "query awaited, relaxedDurability off: files in IndexedDB", ["@electric-sql/pglite"], SupportsTabs: true),
-        new("sqlocal", "sqlocal", "official OPFS VFS, synchronous=FULL: flushed", ["sqlocal"], SupportsTabs: true),
+        new("pglite-tabs", "pglite, idb, multi-tab worker", "query awaited, relaxedDurability off: files in IndexedDB", ["@electric-sql/pglite"], SupportsTabs: true, IsLive: true),
+        new("sqlocal", "sqlocal", "official OPFS VFS, synchronous=FULL: flushed", ["sqlocal"], SupportsTabs: true, IsLive: true),
+        new("dexie", "Dexie (objects, no SQL)", "IndexedDB transaction complete, relaxed", ["dexie"], SupportsTabs: true, IsLive: true),
         new("absurder", "absurder-sql", "sync() awaited after each write", ["@npiesco/absurder-sql"], TabsNote: "see its queued writes"),
         new("absurder-queued", "absurder-sql, queued writes", "leader: sync() awaited; followers: queueWriteWithTimeout", ["@npiesco/absurder-sql"], SupportsTabs: true, OnlyTabs: true),
     ];

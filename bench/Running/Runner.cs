@@ -6,7 +6,7 @@ namespace DataSync.Bench;
 /// <summary>Runs the libraries one after the other, round by round, each in a browser of its own.</summary>
 internal sealed class Runner(BenchOptions options, Measurements results, Action<string> tell)
 {
-    public static IReadOnlyList<Workload> Workloads { get; } = [.. SingleTab.All, .. Opening.All, .. SeveralTabs.All, .. EntityFramework.All];
+    public static IReadOnlyList<Workload> Workloads { get; } = [.. SingleTab.All, .. Opening.All, .. SeveralTabs.All, .. EntityFramework.All, .. LiveQueries.All];
 
     private readonly Dictionary<(string Library, string Workload), TimeSpan> spent = [];
     private readonly Dictionary<string, IReadOnlyDictionary<string, string>> downloads = [];

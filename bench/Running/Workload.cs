@@ -1,6 +1,6 @@
 namespace DataSync.Bench;
 
-/// <summary>One of W1 … W12 for one library, in a browser that has just been started or has run other workloads of the same library.</summary>
+/// <summary>One of W1 … W13 for one library, in a browser that has just been started or has run other workloads of the same library.</summary>
 /// <param name="Id">For <c>--workloads</c>.</param>
 /// <param name="Title">For people.</param>
 /// <param name="Run">Does it once, for one round.</param>

@@ -26,6 +26,7 @@ const LIBRARIES = [
   from('pglite', 'pglite', {}),
   from('pglite', 'pglite-tabs', { isShared: true }),
   from('sqlocal', 'sqlocal', {}),
+  from('dexie', 'dexie', {}),
   from('absurder-sql', 'absurder', {}),
   from('absurder-sql', 'absurder-queued', { isQueued: true }),
 ];

@@ -6,6 +6,7 @@
 //   sum()                   { count, sum }
 //   fill(first, count)      adds rows in one transaction, without a value crossing from JavaScript where the library can
 //   clear(), count(), close()
+//   watch(listener, own, others)   live queries: the 20 newest rows, given to the listener; as many on t, and on the empty table o
 // Methods may be synchronous; they are timed as a user awaits them.
 import { keys, makeRow, makeRows } from './rows.js';
 
@@ -185,6 +186,29 @@ export class Steps {
     const times = [], begin = clock(), end = now() + limit_ms;
     for (let i = 0; i < count && now() < end; i++) times.push((await timed(() => this.#db.insertOne(makeRow(firstId + i))))[0]);
     return { series: { [metric]: times, begin: [begin], end: [clock()] } };
+  }
+
+  /** For W13: live queries, one of them shown in a list, some others on the same table, most on another one. */
+  async watch({ own, others }) {
+    const { show } = await import('./shown.js');
+    await this.#db.watch(rows => show(rows.map(row => row.id)), own, others);
+  }
+
+  /** For W13: writes with a pause behind each; gives when each began. */
+  async writesApart({ firstId, count, pause_ms }) {
+    const begins = [];
+    for (let i = 0; i < count; i++) {
+      begins.push(clock());
+      await this.#db.insertOne(makeRow(firstId + i));
+      await new Promise(resolve => setTimeout(resolve, pause_ms));
+    }
+    return { series: { begins } };
+  }
+
+  /** For W13: waits until a row is shown. */
+  async seen({ firstId, limit_ms }) {
+    const { seen } = await import('./shown.js');
+    return { series: await seen(firstId, limit_ms) };
   }
 
   async count() {

@@ -58,6 +58,7 @@ public static class DataSyncLiveExtensions
 
         public override async Task<LiveRun<T>> RunAsync(LiveRun<T>? before, CancellationToken cancellationToken)
         {
+            await database.WaitForCleanImageAsync(cancellationToken).ConfigureAwait(false); // where a large transaction is open, the schema cannot be read
             var context = await contexts.CreateDbContextAsync(cancellationToken).ConfigureAwait(false);
             await using (context.ConfigureAwait(false))
             {

@@ -126,7 +126,7 @@ public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper out
         await second.WaitForFunctionAsync("shown.at(-1) === 'a'");
         await first.EvaluateAsync("datasync.execute('DROP TABLE t')");
         await second.WaitForFunctionAsync("shown.at(-1) === 'SqliteException'");
-        await first.EvaluateAsync("datasync.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT); INSERT INTO t(text) VALUES (\'b\')')");
+        await first.EvaluateAsync("datasync.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT); INSERT INTO t(text) VALUES (2)')");
         await second.WaitForFunctionAsync("shown.at(-1) === '2'");
         Assert.Equal("SqliteException,", await second.EvaluateAsync<string>("failed + ',' + shown[0]"));
         await second.EvaluateAsync("live.stop()");

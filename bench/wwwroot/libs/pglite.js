@@ -8,12 +8,13 @@ const INSERT = 'INSERT INTO t(id, name, value, payload) VALUES ($1, $2, $3, $4)'
 let create;
 
 export async function load({ isShared }) {
+  const { live } = await import(`${ROOT}/live/index.js`), extensions = { live };
   if (isShared) {
     const { PGliteWorker } = await import(`${ROOT}/worker/index.js`);
-    create = dataDir => PGliteWorker.create(new Worker('/bench/libs/pglite-worker.js', { type: 'module' }), { dataDir, id: dataDir });
+    create = dataDir => PGliteWorker.create(new Worker('/bench/libs/pglite-worker.js', { type: 'module' }), { dataDir, id: dataDir, extensions });
   } else {
     const { PGlite } = await import(`${ROOT}/index.js`);
-    create = dataDir => PGlite.create({ dataDir });
+    create = dataDir => PGlite.create({ dataDir, extensions });
   }
 }
 
@@ -66,6 +67,14 @@ class Database {
 
   async count() {
     return (await this.#db.query('SELECT count(*)::int AS count FROM t')).rows[0].count;
+  }
+
+  async watch(listener, own, others) {
+    await this.#db.exec('CREATE TABLE IF NOT EXISTS o(id INTEGER PRIMARY KEY)');
+    const follow = (sql, told) => this.#db.live.query(sql, [], ({ rows }) => told(rows));
+    listener((await follow('SELECT id, name FROM t ORDER BY id DESC LIMIT 20', listener)).initialResults.rows);
+    for (let i = 1; i < own; i++) await follow(`SELECT count(*) FROM t WHERE id > ${i}`, () => { });
+    for (let i = 0; i < others; i++) await follow(`SELECT count(*) FROM o WHERE id > ${i}`, () => { });
   }
 
   close() {

@@ -10,7 +10,7 @@ export async function load() {
 
 export async function open(name) {
   // A bundler would make the worker; without one it is given.
-  const client = new SQLocal({ databasePath: `${name}.sqlite3`, processor: new Worker('/npm/sqlocal/dist/worker.js', { type: 'module' }) });
+  const client = new SQLocal({ databasePath: `${name}.sqlite3`, reactive: true, processor: new Worker('/npm/sqlocal/dist/worker.js', { type: 'module' }) });
   await retryBusy(() => client.sql(CREATE));
   return new Database(client);
 }
@@ -54,6 +54,14 @@ class Database {
 
   async count() {
     return (await retryBusy(() => this.#client.sql('SELECT count(*) AS count FROM t')))[0].count;
+  }
+
+  async watch(listener, own, others) {
+    await retryBusy(() => this.#client.sql('CREATE TABLE IF NOT EXISTS o(id INTEGER PRIMARY KEY)'));
+    const follow = (query, told) => this.#client.reactiveQuery(query).subscribe(told);
+    follow({ sql: 'SELECT id, name FROM t ORDER BY id DESC LIMIT 20', params: [] }, listener);
+    for (let i = 1; i < own; i++) follow({ sql: `SELECT count(*) FROM t WHERE id > ${i}`, params: [] }, () => { });
+    for (let i = 0; i < others; i++) follow({ sql: `SELECT count(*) FROM o WHERE id > ${i}`, params: [] }, () => { });
   }
 
   close() {

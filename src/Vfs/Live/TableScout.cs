@@ -41,7 +41,16 @@ internal sealed class TableScout(string name, BlockStorage storage, Action<Sqlit
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_isDisposed, typeof(DataSyncDatabase));
-            var names = Names();
+            SchemaNames names;
+            try
+            {
+                names = Names();
+            }
+            catch (SqliteException error) when (error.SqliteErrorCode == SqliteResult.Busy)
+            {
+                return null; // a writer of this tab holds the lock: the next run knows more
+            }
+
             if (_known.TryGetValue(sql, out var tables)) return tables;
             if (_known.Count >= MaxKept) _known.Clear();
             return _known[sql] = TryFind(sql) ? names.ResolveRead(_seen) : null;
