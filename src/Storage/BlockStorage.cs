@@ -103,6 +103,9 @@ internal sealed partial class BlockStorage : IDisposable
     /// <summary>What the next commit that is sealed is to say of itself; null for an ordinary one of this tab.</summary>
     internal SealAs? NextCommit { get; set; }
 
+    /// <summary>The store's format: what its other tabs can read. Commits are sealed in it.</summary>
+    internal int Format { get; set; } = Head.CurrentFormat;
+
     /// <summary>How many commits the image holds that are not durable yet.</summary>
     internal int ChainLength => _chain.Count;
 
@@ -339,7 +342,8 @@ internal sealed partial class BlockStorage : IDisposable
             System.Runtime.InteropServices.CollectionsMarshal.AsSpan(freed),
             id => _image.GetOrAdd((int)(id / Extent.BlockCount)).BlockAddress((int)(id % Extent.BlockCount)),
             NextCommit?.Result,
-            new TouchedTables(tables is [] ? null : tables, IsSchemaChanged(batch)));
+            new TouchedTables(tables is [] ? null : tables, IsSchemaChanged(batch)),
+            Format);
         for (var i = 0; i < written.Count; i++) SetMetadata(written[i], new(commit.Marker, commit.BlockChecksum(i), commit.TimeMs, true));
         foreach (var id in freed) SetMetadata(id, new(commit.Marker, 0, commit.TimeMs, false));
         return commit;

@@ -124,19 +124,24 @@ internal sealed class CommitRecord
     public ReadOnlySpan<byte> BlockData(int index) =>
         _bytes.AsSpan(DataAt(HeaderEnd, BlockCount, FreedCount, TableBytes) + index * Extent.BlockSize, Extent.BlockSize);
 
-    /// <summary>Seals a batch. Blocks and freed blocks are in rising order; <paramref name="block"/> gives each block's bytes.</summary>
+    /// <summary>
+    /// Seals a batch. Blocks and freed blocks are in rising order; <paramref name="block"/> gives each block's bytes. <paramref name="format"/> is what the store's tabs can read: 2 where an older
+    /// version of the app still leads, which says nothing of tables.
+    /// </summary>
     internal static CommitRecord Seal(
         CommitId id, Position position, TabId writer, long timeMs, long fileSize, ChecksumKind kind,
-        ReadOnlySpan<uint> blocks, ReadOnlySpan<uint> freed, Func<uint, nint> block, StatementResult? result = null, TouchedTables? tables = null)
+        ReadOnlySpan<uint> blocks, ReadOnlySpan<uint> freed, Func<uint, nint> block, StatementResult? result = null, TouchedTables? tables = null, int format = Head.CurrentFormat)
     {
-        var names = tables?.Encode();
-        var dataAt = DataAt(HeaderSize, blocks.Length, freed.Length, names?.Length ?? 0);
+        var hasTables = format > 2;
+        var header = hasTables ? HeaderSize : NoTablesHeaderSize;
+        var names = hasTables ? tables?.Encode() : null;
+        var dataAt = DataAt(header, blocks.Length, freed.Length, names?.Length ?? 0);
         var bytes = GC.AllocateUninitializedArray<byte>(checked(dataAt + blocks.Length * Extent.BlockSize));
         bytes.AsSpan(0, dataAt).Clear();
-        var checksumsAt = ChecksumsAt(HeaderSize, blocks.Length, freed.Length, names?.Length ?? 0);
-        MemoryMarshal.AsBytes(blocks).CopyTo(bytes.AsSpan(HeaderSize));
-        MemoryMarshal.AsBytes(freed).CopyTo(bytes.AsSpan(HeaderSize + blocks.Length * 4));
-        names?.CopyTo(bytes, HeaderSize + (blocks.Length + freed.Length) * 4);
+        var checksumsAt = ChecksumsAt(header, blocks.Length, freed.Length, names?.Length ?? 0);
+        MemoryMarshal.AsBytes(blocks).CopyTo(bytes.AsSpan(header));
+        MemoryMarshal.AsBytes(freed).CopyTo(bytes.AsSpan(header + blocks.Length * 4));
+        names?.CopyTo(bytes, header + (blocks.Length + freed.Length) * 4);
         for (var i = 0; i < blocks.Length; i++)
         {
             var target = bytes.AsSpan(dataAt + i * Extent.BlockSize, Extent.BlockSize);
@@ -146,7 +151,7 @@ internal sealed class CommitRecord
 
         var record = new CommitRecord(bytes);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes, Magic);
-        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(4), Head.CurrentFormat);
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(4), (ushort)Math.Max(format, 2));
         BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(6), (ushort)kind);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(MarkerOffset), position.Marker + 1);
         record.WriteGuid(CommitOffset, id.Value);
@@ -156,8 +161,12 @@ internal sealed class CommitRecord
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(FileSizeOffset), fileSize);
         BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(BlockCountOffset), blocks.Length);
         BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(FreedCountOffset), freed.Length);
-        BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(TableBytesOffset), names?.Length ?? -1);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(FlagsOffset), tables is { IsSchemaChanged: false } ? 0 : SchemaChanged);
+        if (hasTables)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(TableBytesOffset), names?.Length ?? -1);
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(FlagsOffset), tables is { IsSchemaChanged: false } ? 0 : SchemaChanged);
+        }
+
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(BodyChecksumOffset), record.HashBody());
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(ChangesOffset), result?.Changes ?? -1);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(RowIdOffset), result?.LastInsertRowId ?? long.MinValue);

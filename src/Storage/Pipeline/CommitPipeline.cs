@@ -67,7 +67,11 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
         };
         _link = new StoreLink(_core, store, _image)
         {
-            HeadSeen = head => _peers!.OnHeadSeen(head),
+            HeadSeen = head =>
+            {
+                _image!.OnHead(head);
+                _peers!.OnHeadSeen(head);
+            },
             ConnectionLost = () => _leadership!.Resign(),
             Failed = FaultNow,
         };

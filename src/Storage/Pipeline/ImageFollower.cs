@@ -83,7 +83,16 @@ internal sealed class ImageFollower(PipelineCore core)
     {
         _ledger = new CommitLedger(recovered);
         _storage = new BlockStorage(
-            owner, recovered.Image, recovered.Head.Checksum, core.Self, core.Time, core.Sources.NewCommitId, core.Options.MaxCommitBytes);
+            owner, recovered.Image, recovered.Head.Checksum, core.Self, core.Time, core.Sources.NewCommitId, core.Options.MaxCommitBytes)
+        {
+            Format = recovered.Head.Format,
+        };
+    }
+
+    /// <summary>The store's head was read, or written by this tab: from here on commits may say all that its format has room for.</summary>
+    public void OnHead(Head head)
+    {
+        if (_storage is not null) _storage.Format = Math.Max(_storage.Format, head.Format);
     }
 
     /// <summary>The next durable commit; anything else than the next one makes this tab read the log.</summary>

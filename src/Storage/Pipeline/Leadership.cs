@@ -48,6 +48,7 @@ internal sealed partial class Leadership(PipelineCore core, TabCoordinator coord
             core.Gate.Run(() =>
             {
                 core.ThrowIfUnusable();
+                image.OnHead(head);
 
                 // A take-over that was given up (the tab was frozen) may end behind the one that came after it.
                 if (head.Epoch >= peers.Granted) _elected = new Term(core, coordinator, image, new LeaderState(core.Self, fence, image.Ledger.End, core.Options));
