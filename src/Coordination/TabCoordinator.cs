@@ -217,7 +217,9 @@ public sealed partial class TabCoordinator : IAsyncDisposable
         }
 
         Dispatch(ElectionEvent.Resign(null));
-        await UntilAsync(() => !_state.Owns, CancellationToken.None, _options.Heartbeat).ConfigureAwait(false);
+
+        // Where the lease cannot be written it expires, and this tab must be out of the election all the same: it would hold the lease for nobody.
+        await UntilAsync(() => !_state.Owns, CancellationToken.None, _options.Heartbeat).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await CloseAsync().ConfigureAwait(false);
     }
 

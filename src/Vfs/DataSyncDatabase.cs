@@ -301,8 +301,14 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         lock (_readLock) _reader?.Dispose();
         ClearPools();
         if (_writer is not null) BlockVfs.Shared.Unregister(Name);
-        await _pipeline.DisposeAsync().ConfigureAwait(false);
-        await Coordinator.DisposeAsync().ConfigureAwait(false);
+        try
+        {
+            await _pipeline.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            await Coordinator.DisposeAsync().ConfigureAwait(false);
+        }
     }
 
     private void OpenConnections()

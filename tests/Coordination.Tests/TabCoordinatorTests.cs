@@ -221,6 +221,28 @@ public sealed class TabCoordinatorTests : IDisposable
         Profile.AssertOneLeader(tabs[1]);
     }
 
+    /// <summary>The third refusal in a row, during the disposal, used to keep the coordinator in the election, where it claimed the lease for nobody.</summary>
+    [Theory]
+    [InlineData(0.5)]
+    [InlineData(1.5)]
+    [InlineData(2.5)]
+    [InlineData(5)]
+    public void A_leader_that_is_disposed_while_the_lease_cannot_be_written_is_out_of_the_election_all_the_same(double secondsBefore)
+    {
+        var leader = _profile.Join();
+        _profile.Browser.StorageFailure = new InvalidOperationException("QuotaExceededError");
+        _profile.Run(secondsBefore);
+        Task? dispose = null;
+        _profile.Do(() => dispose = leader.Coordinator.DisposeAsync().AsTask());
+        _profile.Run(3);
+        Assert.True(dispose!.IsCompletedSuccessfully, dispose.Exception?.ToString());
+        _profile.Browser.StorageFailure = null;
+        var next = _profile.Join();
+        _profile.Run(7); // the lease expires
+        Profile.AssertOneLeader(next);
+        Assert.Throws<ObjectDisposedException>(() => leader.Coordinator.JoinAsync().GetAwaiter().GetResult());
+    }
+
     [Fact]
     public void Waits_end_when_the_coordinator_is_disposed()
     {
