@@ -18,6 +18,11 @@ public abstract class SqliteTablesContract : SqliteContract
     [InlineData("REPLACE INTO a VALUES (1, 5)", "a")]
     [InlineData("INSERT INTO a VALUES (1, 5) ON CONFLICT DO UPDATE SET v = 6", "a")]
     [InlineData("INSERT INTO w VALUES ('x', 1)", "w")]
+    [InlineData("DELETE FROM w; INSERT INTO w SELECT * FROM w2", "w")] // copied as they are
+    [InlineData("DELETE FROM a; INSERT INTO a SELECT * FROM b", "a")]
+    [InlineData("INSERT OR IGNORE INTO a SELECT * FROM b UNION ALL SELECT 400, 1", "a")]
+    [InlineData("UPDATE a SET v = b.v + 10 FROM b WHERE b.id = a.id", "a")]
+    [InlineData("WITH x AS (SELECT max(id) + 1 AS n FROM a) INSERT INTO b SELECT n, 1 FROM x", "b")]
     [InlineData("UPDATE w SET v = 2", "w")]
     [InlineData("DELETE FROM w", "w")]
     [InlineData("INSERT INTO auto(v) VALUES (1)", "auto")]
@@ -173,12 +178,12 @@ public abstract class SqliteTablesContract : SqliteContract
     private TouchedTables Last => Database.Commits[^1].Tables;
 
     private void CreateTables() => Connection.Execute("""
-        CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v); CREATE TABLE w(k TEXT PRIMARY KEY, v) WITHOUT ROWID;
+        CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v); CREATE TABLE w(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE w2(k TEXT PRIMARY KEY, v) WITHOUT ROWID;
         CREATE TABLE auto(id INTEGER PRIMARY KEY AUTOINCREMENT, v); CREATE TABLE log(v); CREATE TABLE triggers(v); CREATE TABLE "Ünï table"(v);
         CREATE TRIGGER t1 AFTER INSERT ON triggers BEGIN INSERT INTO log VALUES (new.v); END;
         CREATE TABLE parent(id INTEGER PRIMARY KEY); CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE);
         CREATE VIEW v_a AS SELECT id FROM a; CREATE TRIGGER t2 INSTEAD OF INSERT ON v_a BEGIN INSERT INTO a VALUES (new.id, 0); END;
-        INSERT INTO a VALUES (1, 1), (2, 2); INSERT INTO b VALUES (1, 1), (2, 2); INSERT INTO w VALUES ('a', 1); INSERT INTO auto(v) VALUES (1);
+        INSERT INTO a VALUES (1, 1), (2, 2); INSERT INTO b VALUES (1, 1), (2, 2); INSERT INTO w VALUES ('a', 1); INSERT INTO w2 VALUES ('x', 1), ('y', 2); INSERT INTO auto(v) VALUES (1);
         INSERT INTO parent VALUES (1), (2); INSERT INTO child VALUES (1, 1);
         """);
 }
