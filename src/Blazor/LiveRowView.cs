@@ -20,15 +20,13 @@ internal sealed class LiveRowView<TRow> : ComponentBase
     [Parameter]
     public int Generation { get; set; }
 
-    protected override bool ShouldRender() => Generation != _shown.Generation || !IsSame(Row, _shown.Row);
+    protected override bool ShouldRender() => Generation != _shown.Generation || !LiveQuery<TRow>.IsSame(Row, _shown.Row);
 
     protected override void BuildRenderTree(RenderTreeBuilder builder)
     {
         _shown = (Row, Generation);
         builder.AddContent(0, Content, Row);
     }
-
-    private static bool IsSame(TRow one, TRow other) => typeof(TRow).IsValueType ? EqualityComparer<TRow>.Default.Equals(one, other) : ReferenceEquals(one, other);
 }
 
 /// <summary>A row as its own key: by what it is, not by its values, which two rows may share.</summary>

@@ -22,12 +22,9 @@ internal sealed class ParameterValues : IEquatable<ParameterValues>
     });
 
     public bool Equals(ParameterValues? other) => other is not null && _values.Length == other._values.Length
-        && _values.Zip(other._values).All(pair => pair.First.Name == pair.Second.Name && AreSame(pair.First.Value, pair.Second.Value));
+        && _values.Zip(other._values).All(pair => pair.First.Name == pair.Second.Name && SameRows<object>.AreSame(pair.First.Value, pair.Second.Value));
 
     public override bool Equals(object? other) => Equals(other as ParameterValues);
 
     public override int GetHashCode() => _values.Length;
-
-    private static bool AreSame(object? one, object? other) =>
-        one is byte[] bytes && other is byte[] others ? bytes.AsSpan().SequenceEqual(others) : Equals(one, other);
 }

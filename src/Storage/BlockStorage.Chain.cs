@@ -112,6 +112,15 @@ internal sealed partial class BlockStorage
         foreach (var tables in undone) Changed?.Invoke(tables);
     }
 
+    /// <summary>Which schema the image holds: another one has another number, or was there before something was taken back.</summary>
+    internal (int Cookie, long Retractions) SchemaVersion
+    {
+        get
+        {
+            lock (_lock) return (SchemaCookie, Retractions);
+        }
+    }
+
     // SQLite's number of the schema, 0 in an empty database. It rises with each change of the schema, so commits that leave it as it is changed none.
     private int SchemaCookie => _image.Find(0) is { } first && first.IsPresent(0) ? BinaryPrimitives.ReadInt32BigEndian(first.Block(0)[SchemaCookieOffset..]) : 0;
 

@@ -55,7 +55,7 @@ public sealed partial class DataSyncDatabase
         ThrowIfUnusable();
         var end = new CancellationTokenSource();
         var changes = new ChangeFeed(this, tables).GetAsyncEnumerator(end.Token); // now, so that nothing is missed
-        using (ExecutionContext.IsFlowSuppressed() ? default(AsyncFlowControl?) : ExecutionContext.SuppressFlow()) _ = Task.Run(() => DeliverAsync(changes, handler, end.Token));
+        Detached.Run(() => DeliverAsync(changes, handler, end.Token));
         return new CancellationDisposable(end);
     }
 

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using DataSync.Storage;
 
 namespace DataSync.Vfs;
@@ -14,9 +13,7 @@ internal sealed class SchemaWatch
     /// <summary>Makes SQLite look, by any query, if it has to.</summary>
     public void Check(BlockStorage storage, Action<string> execute)
     {
-        Span<byte> cookie = stackalloc byte[4];
-        storage.Read(BlockStorage.SchemaCookieOffset, cookie);
-        var schema = (BinaryPrimitives.ReadInt32BigEndian(cookie), storage.Retractions);
+        var schema = storage.SchemaVersion;
         if (schema == _seen) return;
         execute("SELECT 1 FROM sqlite_schema LIMIT 1");
         _seen = schema;

@@ -59,8 +59,7 @@ internal sealed class LiveQueries(TableScout scout, TimeProvider time, Action<Ex
             _isRunning = true;
         }
 
-        // Whoever changed the image may be within the work of a transaction; the queries are not.
-        using (ExecutionContext.IsFlowSuppressed() ? default(AsyncFlowControl?) : ExecutionContext.SuppressFlow()) _ = Task.Run(RunAsync);
+        Detached.Run(RunAsync);
     }
 
     /// <summary>Completes when every query shows what the image holds, unless that changes meanwhile.</summary>

@@ -96,7 +96,7 @@ public sealed class LiveQuery<T> : ILiveQuery, IAsyncEnumerable<IReadOnlyList<T>
     /// The present outcome, then each newer one; one that is overtaken while the caller is busy is left out. Ends when the query is disposed or the database is closed.
     /// </summary>
     /// <param name="cancellationToken">Ends the waiting with an <see cref="OperationCanceledException"/>.</param>
-    /// <exception cref="Exception">What the query failed with; enumerate again to go on after it.</exception>
+    /// <exception cref="Exception">What the query failed with; enumerate again when it has recovered, of which <see cref="Changed"/> tells.</exception>
     public async IAsyncEnumerator<IReadOnlyList<T>> GetAsyncEnumerator(CancellationToken cancellationToken = default)
     {
         for (var seen = -1L; ;)
@@ -235,8 +235,8 @@ public sealed class LiveQuery<T> : ILiveQuery, IAsyncEnumerable<IReadOnlyList<T>
         return true;
     }
 
-    // The source keeps objects whose values are the same.
-    private static bool IsSame(T before, T now) => typeof(T).IsValueType ? EqualityComparer<T>.Default.Equals(before, now) : ReferenceEquals(before, now);
+    /// <summary>Whether a row is as it was: the source keeps objects whose values are the same.</summary>
+    internal static bool IsSame(T before, T now) => typeof(T).IsValueType ? EqualityComparer<T>.Default.Equals(before, now) : ReferenceEquals(before, now);
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 }

@@ -84,12 +84,15 @@ internal sealed class SameRows<T> : IEqualityComparer<object?[]>
         void Take(int from, int to) => (rows[to], values[to]) = (before!.Rows[from], old[from]);
     }
 
+    /// <summary>Whether two values are alike, bytes one by one.</summary>
+    public static bool AreSame(object? one, object? other) => one is byte[] bytes ? other is byte[] others && bytes.AsSpan().SequenceEqual(others) : Equals(one, other);
+
     public bool Equals(object?[]? one, object?[]? other)
     {
         if (one!.Length != other!.Length) return false;
         for (var i = 0; i < one.Length; i++)
         {
-            if (!(one[i] is byte[] bytes ? other[i] is byte[] others && bytes.AsSpan().SequenceEqual(others) : object.Equals(one[i], other[i]))) return false;
+            if (!AreSame(one[i], other[i])) return false;
         }
 
         return true;

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using DataSync.Storage;
 
 namespace DataSync.Vfs;
@@ -32,7 +31,7 @@ internal sealed class SchemaNames
         foreach (var (name, _, sql) in virtuals) _mentionedBy[name] = [.. SqlText.Words(sql).SelectMany(word => names[word]).Distinct().Where(other => other != name)];
     }
 
-    /// <summary>Of which schema cookie; see <see cref="VersionOf"/>.</summary>
+    /// <summary>Of which schema; see <see cref="BlockStorage.SchemaVersion"/>.</summary>
     public required (int Cookie, long Retractions) Version { get; init; }
 
     /// <summary>Reads it; whoever calls sees to it that the connection has the schema of this version.</summary>
@@ -45,14 +44,6 @@ internal sealed class SchemaNames
             return found;
         });
         return new SchemaNames(tables!) { Version = version };
-    }
-
-    /// <summary>Which schema the image holds.</summary>
-    public static (int Cookie, long Retractions) VersionOf(BlockStorage storage)
-    {
-        Span<byte> cookie = stackalloc byte[4];
-        storage.Read(BlockStorage.SchemaCookieOffset, cookie);
-        return (BinaryPrimitives.ReadInt32BigEndian(cookie), storage.Retractions);
     }
 
     /// <summary>Virtual tables under their own names.</summary>

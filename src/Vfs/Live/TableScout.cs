@@ -68,7 +68,7 @@ internal sealed class TableScout(string name, BlockStorage storage, Action<Sqlit
 
     private SchemaNames Names()
     {
-        var version = SchemaNames.VersionOf(storage);
+        var version = storage.SchemaVersion;
         if (_names is { } known && known.Version == version) return known;
         var connection = _connection ??= Open();
         connection.CheckSchema(storage);
