@@ -4,6 +4,7 @@ namespace DataSync.Storage;
 internal sealed class BlockImage : IDisposable
 {
     private Extent?[] _extents = [];
+    private HashSet<int>? _copies; // of those that are not another image's; null: all are this one's
 
     /// <summary>Where the history stands that this image shows.</summary>
     public Position Position { get; internal set; }
@@ -17,6 +18,10 @@ internal sealed class BlockImage : IDisposable
     /// <summary>All extents, rising.</summary>
     internal IEnumerable<Extent> Extents => _extents.OfType<Extent>();
 
+    /// <summary>The blocks that are there.</summary>
+    internal IEnumerable<uint> Blocks =>
+        Extents.SelectMany(extent => Enumerable.Range(0, Extent.BlockCount).Where(extent.IsPresent).Select(block => (uint)(extent.Index * Extent.BlockCount + block)));
+
     /// <summary>An extent, or null where nothing was ever written (all zero).</summary>
     /// <param name="index">Zero or greater.</param>
     public Extent? Find(int index) => (uint)index < (uint)_extents.Length ? _extents[index] : null;
@@ -24,7 +29,7 @@ internal sealed class BlockImage : IDisposable
     /// <summary>An extent, made empty when there is none.</summary>
     internal Extent GetOrAdd(int index)
     {
-        if (index >= _extents.Length) Array.Resize(ref _extents, Math.Max(index + 1, Math.Min(_extents.Length * 2, _extents.Length + 1024)));
+        MakeRoom(index);
         return _extents[index] ??= new Extent(index);
     }
 
@@ -66,10 +71,36 @@ internal sealed class BlockImage : IDisposable
         Position = commit.Position;
     }
 
+    /// <summary>This image as it was. Extents that did not change are this one's own, so it must outlive the other, and must not change meanwhile.</summary>
+    internal BlockImage Before(BlockUndo changes)
+    {
+        var before = new BlockImage { _extents = [.. _extents], _copies = [], FileSize = changes.FileSize, Position = changes.Position };
+        foreach (var index in changes.Blocks.Select(id => (int)(id / Extent.BlockCount)).Distinct())
+        {
+            var copy = new Extent(index);
+            Find(index)?.RecordBytes.CopyTo(copy.RecordBytes);
+            changes.Restore(copy);
+            before.MakeRoom(index);
+            before._extents[index] = copy;
+            before._copies.Add(index);
+        }
+
+        return before;
+    }
+
     /// <summary>Frees the memory.</summary>
     public void Dispose()
     {
-        foreach (var extent in _extents) extent?.Dispose();
+        foreach (var extent in _extents)
+        {
+            if (_copies is null || (extent is not null && _copies.Contains(extent.Index))) extent?.Dispose();
+        }
+
         _extents = [];
+    }
+
+    private void MakeRoom(int index)
+    {
+        if (index >= _extents.Length) Array.Resize(ref _extents, Math.Max(index + 1, Math.Min(_extents.Length * 2, _extents.Length + 1024)));
     }
 }

@@ -17,6 +17,7 @@ internal sealed partial class BlockStorage
             ThrowUnlessIdle();
             if (_chain.Count > 0) throw new InvalidOperationException("The image holds commits that are not durable.");
             if (commit.Base != Durable) throw new InvalidOperationException($"Commit {commit.Position} does not follow {Durable}.");
+            if (_pasts.Count > 0) Keep(null, commit);
             _image.Apply(commit);
             Durable = commit.Position;
             _size = _image.FileSize;
@@ -34,8 +35,7 @@ internal sealed partial class BlockStorage
             ThrowUnlessIdle();
             if (commit.Base != _image.Position) throw new InvalidOperationException($"Commit {commit.Position} does not follow {_image.Position}.");
             var undo = new BlockUndo(_image.Position, _image.FileSize);
-            foreach (var id in commit.BlockIds) Keep(undo, id);
-            foreach (var id in commit.FreedIds) Keep(undo, id);
+            Keep(undo, commit);
             _image.Apply(commit);
             _chain.Add((commit, undo));
             _size = _image.FileSize;
@@ -102,7 +102,12 @@ internal sealed partial class BlockStorage
             if (index < 0) return;
             undone = [.. _chain.Skip(index).Select(c => c.Commit.Tables)];
             var schema = SchemaCookie;
-            for (var i = _chain.Count - 1; i >= index && !Sabotage.IsMissing(Guard.UndoAfterFailure); i--) _chain[i].Undo.Restore(_image);
+            for (var i = _chain.Count - 1; i >= index && !Sabotage.IsMissing(Guard.UndoAfterFailure); i--)
+            {
+                KeepForPasts(_chain[i].Undo.Blocks);
+                _chain[i].Undo.Restore(_image);
+            }
+
             _chain.RemoveRange(index, _chain.Count - index);
             _size = _image.FileSize;
             Generation++;
@@ -139,6 +144,7 @@ internal sealed partial class BlockStorage
             ThrowUnlessIdle();
             if (_chain.Count > 0) throw new InvalidOperationException("The image holds commits that are not durable.");
             if (image.Position.Marker < Durable.Marker) throw new InvalidOperationException($"Marker {image.Position.Marker} lies before {Durable.Marker}.");
+            KeepForPasts(_image.Blocks.Union(image.Blocks));
             (old, _image) = (_image, image);
             Durable = image.Position;
             _size = image.FileSize;
@@ -148,6 +154,14 @@ internal sealed partial class BlockStorage
         old.Dispose();
         Changed?.Invoke(TouchedTables.Unknown);
     }
+
+    private void Keep(BlockUndo? undo, CommitRecord commit)
+    {
+        foreach (var id in commit.BlockIds) Keep(undo, id, ExtentOf(id));
+        foreach (var id in commit.FreedIds) Keep(undo, id, ExtentOf(id));
+    }
+
+    private Extent? ExtentOf(uint id) => _image.Find((int)(id / Extent.BlockCount));
 
     /// <summary>A copy of an extent as it is at <see cref="Durable"/>, sealed for the store; null where nothing was ever written.</summary>
     internal Extent? SnapshotDurable(int index, Guid incarnation)

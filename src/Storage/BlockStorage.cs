@@ -233,7 +233,7 @@ internal sealed partial class BlockStorage : IDisposable
             var extent = _image.GetOrAdd((int)(offset / Extent.DataSize));
             for (var block = within / Extent.BlockSize; block <= (within + length - 1) / Extent.BlockSize; block++)
             {
-                batch.Keep((uint)(extent.Index * Extent.BlockCount + block), extent, block);
+                Keep(batch, (uint)(extent.Index * Extent.BlockCount + block), extent);
                 extent.Presence |= 1UL << block;
             }
 
@@ -255,7 +255,7 @@ internal sealed partial class BlockStorage : IDisposable
                 if (_image.Find((int)(id / Extent.BlockCount)) is not { } extent) continue;
                 var block = (int)(id % Extent.BlockCount);
                 if (!extent.IsPresent(block)) continue;
-                batch.Keep((uint)id, extent, block);
+                Keep(batch, (uint)id, extent);
                 var kept = id == size / Extent.BlockSize ? tail : 0;
                 extent.Block(block)[kept..].Clear();
                 if (kept == 0) extent.Presence &= ~(1UL << block);
@@ -356,8 +356,12 @@ internal sealed partial class BlockStorage : IDisposable
     private void SetMetadata(uint id, BlockMetadata metadata) =>
         _image.GetOrAdd((int)(id / Extent.BlockCount))[(int)(id % Extent.BlockCount)] = metadata;
 
-    private void Keep(BlockUndo undo, uint id) =>
-        undo.Keep(id, _image.GetOrAdd((int)(id / Extent.BlockCount)), (int)(id % Extent.BlockCount));
+    // A block of the image is about to change.
+    private void Keep(BlockUndo? undo, uint id, Extent? extent)
+    {
+        undo?.Keep(id, extent);
+        for (var i = 0; i < _pasts.Count; i++) _pasts[i].Keep(id, extent);
+    }
 
     private BlockUndo OpenBatch() => _batch ?? throw new InvalidOperationException("No batch is open.");
 

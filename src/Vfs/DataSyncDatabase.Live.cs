@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using DataSync.Storage;
+using Microsoft.Data.Sqlite;
 
 namespace DataSync.Vfs;
 
@@ -10,6 +11,11 @@ public sealed partial class DataSyncDatabase
 
     /// <summary>Which tables queries read; made when the database is open.</summary>
     internal TableScout Scout { get; private set; } = null!;
+
+    /// <summary>Compares rows with what they were; made when the database is open.</summary>
+    internal RowDiff Rows { get; private set; } = null!;
+
+    internal TimeProvider Time => _time;
 
     internal LiveQueries Live => _live ?? throw new InvalidOperationException("The database is not open yet.");
 
@@ -47,6 +53,46 @@ public sealed partial class DataSyncDatabase
                 values => values)),
             null,
             cancellationToken);
+    }
+
+    /// <summary>
+    /// What becomes of a table's rows, whoever writes: each time the rows that are other ones, new or gone since the time before, with their values before and now; those together that change while the reader is
+    /// busy, and none is left out. A row that is again as it was is not told. Begins with the enumeration, with what the table holds then, and ends with the database. As a live query it shows what this tab's queries
+    /// show, so also deferred writes of this tab that are not durable yet, and their being taken back.
+    /// </summary>
+    /// <remarks>
+    /// Rows are told apart by the table's primary key; where it has none, by their rowid. Compared are the values that SQLite stores: 1 and 1.0 differ, and so do texts that a collation takes for equal. What is told together is in the order of the
+    /// keys, those that are gone last. While the reader is busy, each block that changes is kept as it was, so memory may grow up to the size of the database.
+    /// </remarks>
+    /// <param name="table">The table; it may be created later. Not a view.</param>
+    /// <exception cref="ObjectDisposedException">When the enumeration begins: the database was closed.</exception>
+    /// <exception cref="StorageException">In the enumeration: the database has stopped.</exception>
+    /// <exception cref="SqliteException">In the enumeration: the SQL failed (a collation that <see cref="DataSyncOptions.ConfigureConnection"/> does not make, for instance).</exception>
+    /// <exception cref="InvalidOperationException">In the enumeration: it is a view; its columns do not make the type; or it is called within the work of a <c>WriteAsync</c>.</exception>
+    /// <exception cref="InvalidCastException">In the enumeration: a value does not fit the type.</exception>
+    public IAsyncEnumerable<IReadOnlyList<RowChange<T>>> RowChanges<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors | DynamicallyAccessedMemberTypes.PublicProperties)] T>(string table)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(table);
+        return new RowFeed<T>(this, [table], static (columns, first) => new RowMapper<T>(columns, first).Map);
+    }
+
+    /// <summary>
+    /// As <see cref="RowChanges{T}(string)"/>, of several tables, each row as its columns' names and values: null, <see cref="long"/>, <see cref="double"/>, <see cref="string"/> or <c>byte[]</c>. What is told together is in
+    /// the order in which the tables are given.
+    /// </summary>
+    /// <param name="tables">The tables, at least one.</param>
+    /// <inheritdoc cref="RowChanges{T}(string)" path="/remarks"/>
+    /// <inheritdoc cref="RowChanges{T}(string)" path="/exception"/>
+    public IAsyncEnumerable<IReadOnlyList<RowChange<IReadOnlyDictionary<string, object?>>>> RowChanges(params string[] tables)
+    {
+        ArgumentNullException.ThrowIfNull(tables);
+        if (tables is [] || tables.Any(string.IsNullOrEmpty)) throw new ArgumentException("Name the tables whose rows are to be told.", nameof(tables));
+        return new RowFeed<IReadOnlyDictionary<string, object?>>(this, [.. tables], static (columns, first) => row =>
+        {
+            var values = new Dictionary<string, object?>(columns.Count, StringComparer.OrdinalIgnoreCase);
+            for (var i = 0; i < columns.Count; i++) values[columns[i]] = row.GetValue(first + i);
+            return values;
+        });
     }
 
     /// <summary>
@@ -94,6 +140,7 @@ public sealed partial class DataSyncDatabase
     private void OpenLive()
     {
         Scout = new TableScout(Name, _pipeline.Storage, _options.ConfigureConnection);
+        Rows = new RowDiff(Name, _pipeline.Storage, _options.ConfigureConnection);
         _live = new LiveQueries(Scout, _time, error => Log.HandlerFailed(_logger, nameof(LiveQuery<>.Changed), error));
         _pipeline.Storage.Changed = _live.OnChanged;
     }
@@ -103,5 +150,6 @@ public sealed partial class DataSyncDatabase
         if (_live is null) return;
         await _live.EndAsync().ConfigureAwait(false);
         Scout.Dispose();
+        Rows.Dispose();
     }
 }

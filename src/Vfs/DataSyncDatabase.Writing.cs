@@ -153,7 +153,7 @@ public sealed partial class DataSyncDatabase
         return AutoSync.Admit();
     }
 
-    private void ThrowIfWithinWork()
+    internal void ThrowIfWithinWork()
     {
         if (Within is not null)
         {

@@ -18,23 +18,24 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
     private readonly List<(Member Value, PropertyInfo Property)> _properties = [];
 
     /// <param name="names">The columns'.</param>
+    /// <param name="first">Which of the statement's columns the first of them is.</param>
     /// <exception cref="InvalidOperationException">The type cannot be made of these columns.</exception>
-    public RowMapper(IReadOnlyList<string> names)
+    public RowMapper(IReadOnlyList<string> names, int first = 0)
     {
         if (ColumnReader.IsScalar(Underlying(typeof(T))))
         {
-            _arguments = [new(0, typeof(T))];
+            _arguments = [new(first, typeof(T))];
             return;
         }
 
         if (typeof(ITuple).IsAssignableFrom(typeof(T)))
         {
-            (_constructor, _arguments) = OfTuple(names);
+            (_constructor, _arguments) = OfTuple(names, first);
             return;
         }
 
         var columns = new Dictionary<string, int>(StringComparer.OrdinalIgnoreCase);
-        for (var i = 0; i < names.Count; i++) columns.TryAdd(Plain(names[i]), i);
+        for (var i = 0; i < names.Count; i++) columns.TryAdd(Plain(names[i]), first + i);
         var constructor = typeof(T).GetConstructors()
             .Where(c => c.GetParameters().All(p => columns.ContainsKey(Plain(p.Name!))))
             .MaxBy(c => c.GetParameters().Length)
@@ -77,14 +78,14 @@ internal sealed class RowMapper<[DynamicallyAccessedMembers(DynamicallyAccessedM
         return (T)made;
     }
 
-    private static (ConstructorInvoker Constructor, Member[] Arguments) OfTuple(IReadOnlyList<string> names)
+    private static (ConstructorInvoker Constructor, Member[] Arguments) OfTuple(IReadOnlyList<string> names, int first)
     {
         var types = typeof(T).GetGenericArguments();
         if (typeof(T).GetConstructors() is not [var constructor] || types.Any(type => typeof(ITuple).IsAssignableFrom(type)))
             throw new InvalidOperationException("A tuple that rows become has one to seven members, none of them a tuple. Use a record.");
         if (types.Length > names.Count)
             throw new InvalidOperationException($"The tuple has {types.Length} members, but the columns are only {string.Join(", ", names)}.");
-        return (ConstructorInvoker.Create(constructor), [.. types.Select((type, column) => new Member(column, type))]);
+        return (ConstructorInvoker.Create(constructor), [.. types.Select((type, column) => new Member(first + column, type))]);
     }
 
     private static string Plain(string name) => name.Replace("_", "", StringComparison.Ordinal);

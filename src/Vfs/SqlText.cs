@@ -31,6 +31,9 @@ internal static class SqlText
         return result.ToString();
     }
 
+    /// <summary>A name as it stands in SQL, whatever is in it.</summary>
+    public static string Quote(string name) => '"' + name.Replace("\"", "\"\"", StringComparison.Ordinal) + '"';
+
     /// <summary>What may be names in a text: words, and what stands in quotation marks.</summary>
     public static IEnumerable<string> Words(string sql)
     {

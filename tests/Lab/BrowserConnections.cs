@@ -60,6 +60,16 @@ public sealed class BrowserLiveModel : LiveModelContract
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
 }
 
+public sealed class BrowserRowChanges : RowChangesContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
+}
+
+public sealed class BrowserRowChangesModel : RowChangesModelContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
+}
+
 public sealed class BrowserUndo : UndoContract
 {
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);

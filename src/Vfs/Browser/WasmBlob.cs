@@ -22,7 +22,7 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
     public int Open(long rowid)
     {
         _rowid = rowid;
-        if (_select == 0 && Prepare($"SELECT {Quote(column)} FROM {Quote(schema)}.{Quote(table)} WHERE rowid = ?1", out _select) is var code and not SqliteResult.Ok) return code;
+        if (_select == 0 && Prepare($"SELECT {SqlText.Quote(column)} FROM {SqlText.Quote(schema)}.{SqlText.Quote(table)} WHERE rowid = ?1", out _select) is var code and not SqliteResult.Ok) return code;
         return Load();
     }
 
@@ -37,7 +37,7 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
     {
         if (!isWritable) return SqliteResult.ReadOnly;
         var code = Check(source.Length, offset);
-        if (code == SqliteResult.Ok && _update == 0) code = Prepare($"UPDATE {Quote(schema)}.{Quote(table)} SET {Quote(column)} = ?1 WHERE rowid = ?2", out _update);
+        if (code == SqliteResult.Ok && _update == 0) code = Prepare($"UPDATE {SqlText.Quote(schema)}.{SqlText.Quote(table)} SET {SqlText.Quote(column)} = ?1 WHERE rowid = ?2", out _update);
         if (code != SqliteResult.Ok) return code;
         source.CopyTo(new(_value.Address + offset, source.Length));
         if (_isText) SqliteImports.BindText(_update, 1, (int)_value.Address, Size);
@@ -134,6 +134,4 @@ internal sealed unsafe class WasmBlob(int db, string schema, string table, strin
 
         return code;
     }
-
-    private static string Quote(string name) => '"' + name.Replace("\"", "\"\"", StringComparison.Ordinal) + '"';
 }

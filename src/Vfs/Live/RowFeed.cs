@@ -1,0 +1,142 @@
+using DataSync.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace DataSync.Vfs;
+
+/// <summary>What becomes of the rows of some tables: each time what is other than it was told before.</summary>
+internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<string> tables, RowReaderFactory<T> reader) : IAsyncEnumerable<IReadOnlyList<RowChange<T>>>
+{
+    public IAsyncEnumerator<IReadOnlyList<RowChange<T>>> GetAsyncEnumerator(CancellationToken cancellationToken = default) => new Reader(database, tables, reader, cancellationToken);
+
+    private sealed class Reader : IAsyncEnumerator<IReadOnlyList<RowChange<T>>>, ILiveQuery
+    {
+        /// <summary>From so many blocks on that were changed since, also by commits to other tables, what was kept is dropped by comparing: 4 MiB.</summary>
+        private const int MaxKeptBlocks = 1024;
+
+        private static readonly TimeSpan BusyPause = TimeSpan.FromMilliseconds(16);
+
+        private readonly DataSyncDatabase _database;
+        private readonly IReadOnlyCollection<string> _tables;
+        private readonly RowReaderFactory<T> _reader;
+        private readonly CancellationToken _cancellationToken;
+        private readonly Lock _gate = new();
+        private BlockUndo _past;
+        private TaskCompletionSource _news = NewSignal();
+        private StorageException? _fault;
+        private bool _isTouched, _isOver;
+
+        public Reader(DataSyncDatabase database, IReadOnlyCollection<string> tables, RowReaderFactory<T> reader, CancellationToken cancellationToken)
+        {
+            (_database, _tables, _reader, _cancellationToken) = (database, tables, reader, cancellationToken);
+            database.ThrowIfUnreadable();
+            database.Live.Add(this); // first: a commit from here on is a reason to compare
+            _past = database.Rows.Remember();
+        }
+
+        public IReadOnlyList<RowChange<T>> Current { get; private set; } = [];
+
+        public async ValueTask<bool> MoveNextAsync()
+        {
+            while (true)
+            {
+                if (TakeNews() is { } news)
+                {
+                    await news.WaitAsync(_cancellationToken).ConfigureAwait(false);
+                    continue;
+                }
+
+                if (_isOver) return false;
+                try
+                {
+                    await _database.WaitForCleanImageAsync(_cancellationToken).ConfigureAwait(false);
+                    _database.ThrowIfUnreadable();
+                    _database.ThrowIfWithinWork();
+                    (Current, _past) = _database.Rows.Compare(_past, _tables, _reader, _cancellationToken);
+                }
+                catch (SqliteException error) when (error.SqliteErrorCode == SqliteResult.Busy)
+                {
+                    // A writer of this tab, on another thread, holds the lock for longer than a moment.
+                    Touch();
+                    await Task.Delay(BusyPause, _database.Time, _cancellationToken).ConfigureAwait(false);
+                    continue;
+                }
+                catch (ObjectDisposedException)
+                {
+                    return false; // the database was closed
+                }
+                catch
+                {
+                    Touch();
+                    throw;
+                }
+
+                if (Current.Count > 0) return true;
+            }
+        }
+
+        public ValueTask DisposeAsync()
+        {
+            _database.Live.Remove(this);
+            _database.Rows.Forget(_past);
+            return ((ILiveQuery)this).EndAsync();
+        }
+
+        bool ILiveQuery.Reads(IReadOnlySet<string>? tables, bool isSchemaChanged) =>
+            tables is null || isSchemaChanged || _past.Blocks.Count >= MaxKeptBlocks || tables.Any(table => _tables.Contains(table, StringComparer.OrdinalIgnoreCase));
+
+        Task ILiveQuery.RunAsync()
+        {
+            Touch();
+            return Task.CompletedTask;
+        }
+
+        void ILiveQuery.Fail(StorageException error)
+        {
+            lock (_gate)
+            {
+                _fault = error;
+                _news.TrySetResult();
+            }
+        }
+
+        ValueTask ILiveQuery.EndAsync()
+        {
+            lock (_gate)
+            {
+                _isOver = true;
+                _news.TrySetResult();
+            }
+
+            return ValueTask.CompletedTask;
+        }
+
+        private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        // Null: there is something to be done at once.
+        private Task? TakeNews()
+        {
+            lock (_gate)
+            {
+                if (_isOver) return null;
+                if (_isTouched)
+                {
+                    _isTouched = false;
+                    return null;
+                }
+
+                if (_fault is not null) throw _fault;
+                if (_news.Task.IsCompleted) _news = NewSignal();
+                return _news.Task;
+            }
+        }
+
+        private void Touch()
+        {
+            lock (_gate)
+            {
+                _isTouched = true;
+                _news.TrySetResult();
+            }
+        }
+    }
+}
