@@ -57,7 +57,7 @@ public sealed partial class DataSyncDatabase
 
     /// <summary>
     /// What becomes of a table's rows, whoever writes: each time the rows that are other ones, new or gone since the time before, with their values before and now; those together that change while the reader is
-    /// busy, and none is left out. A row that is again as it was is not told. Begins with the enumeration, with what the table holds then, and ends with the database. As a live query it shows what this tab's queries
+    /// busy, and none is left out. A row that is again as it was is not told. Begins with the enumeration, and ends with the database. As a live query it shows what this tab's queries
     /// show, so also deferred writes of this tab that are not durable yet, and their being taken back.
     /// </summary>
     /// <remarks>
@@ -65,29 +65,32 @@ public sealed partial class DataSyncDatabase
     /// keys, those that are gone last. While the reader is busy, each block that changes is kept as it was, so memory may grow up to the size of the database.
     /// </remarks>
     /// <param name="table">The table; it may be created later. Not a view.</param>
+    /// <param name="includePresent">Whether the rows that are there when the enumeration begins are told first, as inserted ones.</param>
     /// <exception cref="ObjectDisposedException">When the enumeration begins: the database was closed.</exception>
     /// <exception cref="StorageException">In the enumeration: the database has stopped.</exception>
     /// <exception cref="SqliteException">In the enumeration: the SQL failed (a collation that <see cref="DataSyncOptions.ConfigureConnection"/> does not make, for instance).</exception>
     /// <exception cref="InvalidOperationException">In the enumeration: it is a view; its columns do not make the type; or it is called within the work of a <c>WriteAsync</c>.</exception>
     /// <exception cref="InvalidCastException">In the enumeration: a value does not fit the type.</exception>
-    public IAsyncEnumerable<IReadOnlyList<RowChange<T>>> RowChanges<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors | DynamicallyAccessedMemberTypes.PublicProperties)] T>(string table)
+    public IAsyncEnumerable<IReadOnlyList<RowChange<T>>> RowChanges<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors | DynamicallyAccessedMemberTypes.PublicProperties)] T>(
+        string table, bool includePresent = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(table);
-        return new RowFeed<T>(this, [table], static (columns, first) => new RowMapper<T>(columns, first).Map);
+        return new RowFeed<T>(this, [table], includePresent, static (columns, first) => new RowMapper<T>(columns, first).Map);
     }
 
     /// <summary>
-    /// As <see cref="RowChanges{T}(string)"/>, of several tables, each row as its columns' names and values: null, <see cref="long"/>, <see cref="double"/>, <see cref="string"/> or <c>byte[]</c>. What is told together is in
+    /// As <see cref="RowChanges{T}(string, bool)"/>, of several tables, each row as its columns' names and values: null, <see cref="long"/>, <see cref="double"/>, <see cref="string"/> or <c>byte[]</c>. What is told together is in
     /// the order in which the tables are given.
     /// </summary>
     /// <param name="tables">The tables, at least one.</param>
-    /// <inheritdoc cref="RowChanges{T}(string)" path="/remarks"/>
-    /// <inheritdoc cref="RowChanges{T}(string)" path="/exception"/>
-    public IAsyncEnumerable<IReadOnlyList<RowChange<IReadOnlyDictionary<string, object?>>>> RowChanges(params string[] tables)
+    /// <param name="includePresent">As for the other.</param>
+    /// <inheritdoc cref="RowChanges{T}(string, bool)" path="/remarks"/>
+    /// <inheritdoc cref="RowChanges{T}(string, bool)" path="/exception"/>
+    public IAsyncEnumerable<IReadOnlyList<RowChange<IReadOnlyDictionary<string, object?>>>> RowChanges(IReadOnlyCollection<string> tables, bool includePresent = false)
     {
         ArgumentNullException.ThrowIfNull(tables);
-        if (tables is [] || tables.Any(string.IsNullOrEmpty)) throw new ArgumentException("Name the tables whose rows are to be told.", nameof(tables));
-        return new RowFeed<IReadOnlyDictionary<string, object?>>(this, [.. tables], static (columns, first) => row =>
+        if (tables.Count == 0 || tables.Any(string.IsNullOrEmpty)) throw new ArgumentException("Name the tables whose rows are to be told.", nameof(tables));
+        return new RowFeed<IReadOnlyDictionary<string, object?>>(this, [.. tables], includePresent, static (columns, first) => row =>
         {
             var values = new Dictionary<string, object?>(columns.Count, StringComparer.OrdinalIgnoreCase);
             for (var i = 0; i < columns.Count; i++) values[columns[i]] = row.GetValue(first + i);

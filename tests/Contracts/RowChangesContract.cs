@@ -58,6 +58,18 @@ public abstract class RowChangesContract : TwoTabsContract
             feed.Current);
     }
 
+    [Fact]
+    public async Task The_rows_that_are_there_can_be_told_first()
+    {
+        await using var feed = Follower.RowChanges(["todo", "later"], includePresent: true).GetAsyncEnumerator();
+        Assert.True(await feed.MoveNextAsync());
+        Assert.Equal([1L, 2, 3], feed.Current.Select(change => change.RowId!.Value));
+        Assert.All(feed.Current, change => Assert.Equal(("todo", RowChangeKind.Inserted, true), (change.Table, change.Kind, change.Old is null)));
+        await Leader.ExecuteAsync("CREATE TABLE later(v); INSERT INTO later VALUES (1); DELETE FROM todo WHERE id = 1");
+        Assert.True(await feed.MoveNextAsync());
+        Assert.Equal([("todo", RowChangeKind.Deleted), ("later", RowChangeKind.Inserted)], feed.Current.Select(change => (change.Table, change.Kind)));
+    }
+
     [Theory]
     [InlineData("CREATE TABLE t(k PRIMARY KEY, v) WITHOUT ROWID", "INSERT INTO t VALUES ('x', 1), ('y', 2)", "UPDATE t SET v = 3 WHERE k = 'x'", "Updated k=x v=1 > k=x v=3")]
     [InlineData("CREATE TABLE t(k TEXT PRIMARY KEY, v)", "INSERT INTO t VALUES ('x', 1), ('y', 2)", "REPLACE INTO t VALUES ('x', 3)", "Updated k=x v=1 > k=x v=3")]
@@ -82,7 +94,7 @@ public abstract class RowChangesContract : TwoTabsContract
         await Leader.ExecuteAsync(schema);
         var filled = await Leader.ExecuteAsync(rows);
         await SeeAsync(Follower, filled.Marker);
-        await using var feed = Follower.RowChanges(schema.Contains("odd", StringComparison.Ordinal) ? "odd \" t'" : "T", "todo").GetAsyncEnumerator();
+        await using var feed = Follower.RowChanges([schema.Contains("odd", StringComparison.Ordinal) ? "odd \" t'" : "T", "todo"]).GetAsyncEnumerator();
         var changed = await Leader.ExecuteAsync(change);
         await SeeAsync(Follower, changed.Marker);
         await Leader.ExecuteAsync("DELETE FROM todo WHERE id = 1");
@@ -103,7 +115,7 @@ public abstract class RowChangesContract : TwoTabsContract
         // The leaf does not change: the end of the row lies in pages of its own.
         var filled = await Leader.ExecuteAsync("CREATE TABLE long(id INTEGER PRIMARY KEY, body BLOB); INSERT INTO long SELECT value, zeroblob(20000) FROM json_each('[1,2,3]')");
         await SeeAsync(Follower, filled.Marker);
-        await using var feed = Follower.RowChanges("long").GetAsyncEnumerator();
+        await using var feed = Follower.RowChanges(["long"]).GetAsyncEnumerator();
         await Leader.ExecuteAsync("UPDATE long SET body = CAST(substr(body, 1, 15000) || x'01' || substr(body, 15002) AS BLOB) WHERE id = 2");
         Assert.True(await feed.MoveNextAsync());
         var change = Assert.Single(feed.Current);
@@ -145,7 +157,7 @@ public abstract class RowChangesContract : TwoTabsContract
     [Fact]
     public async Task What_was_kept_is_dropped_when_other_tables_change_much()
     {
-        await using var feed = Follower.RowChanges("todo").GetAsyncEnumerator();
+        await using var feed = Follower.RowChanges(["todo"]).GetAsyncEnumerator();
         var next = feed.MoveNextAsync().AsTask();
         await SeeAsync(Follower, (await Leader.ExecuteAsync("CREATE TABLE other(v)")).Marker);
         for (var i = 0; i < 5; i++) await SeeAsync(Follower, (await Leader.ExecuteAsync("INSERT INTO other VALUES (zeroblob(1500000))")).Marker);
@@ -159,16 +171,16 @@ public abstract class RowChangesContract : TwoTabsContract
     [Fact]
     public async Task Mistakes_are_told_and_nothing_is_lost_by_them()
     {
-        Assert.Throws<ArgumentException>(() => Leader.RowChanges());
+        Assert.Throws<ArgumentException>(() => Leader.RowChanges([]));
         Assert.Throws<ArgumentException>(() => Leader.RowChanges<Todo>(""));
         await SeeAsync(Follower, (await Leader.ExecuteAsync("CREATE VIEW seen AS SELECT * FROM todo; CREATE TABLE odd(rowid, _rowid_, oid)")).Marker);
-        await using (var view = Follower.RowChanges("seen").GetAsyncEnumerator())
+        await using (var view = Follower.RowChanges(["seen"]).GetAsyncEnumerator())
         {
             await Leader.ExecuteAsync("CREATE TABLE something(v)");
             await Assert.ThrowsAsync<InvalidOperationException>(async () => await view.MoveNextAsync());
         }
 
-        await using (var odd = Follower.RowChanges("odd").GetAsyncEnumerator())
+        await using (var odd = Follower.RowChanges(["odd"]).GetAsyncEnumerator())
         {
             await Leader.ExecuteAsync("INSERT INTO odd VALUES (1, 1, 1)");
             await Assert.ThrowsAsync<InvalidOperationException>(async () => await odd.MoveNextAsync());
@@ -189,16 +201,16 @@ public abstract class RowChangesContract : TwoTabsContract
     public async Task It_ends_with_its_token_with_its_reader_and_with_the_database()
     {
         using var end = new CancellationTokenSource();
-        await using var cancelled = Follower.RowChanges("todo").GetAsyncEnumerator(end.Token);
+        await using var cancelled = Follower.RowChanges(["todo"]).GetAsyncEnumerator(end.Token);
         var waiting = cancelled.MoveNextAsync().AsTask();
         await end.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
-        await using var feed = Follower.RowChanges("todo").GetAsyncEnumerator();
+        await using var feed = Follower.RowChanges(["todo"]).GetAsyncEnumerator();
         var ended = feed.MoveNextAsync().AsTask();
         await Follower.DisposeAsync();
         Assert.False(await ended);
         Assert.False(await feed.MoveNextAsync());
-        Assert.Throws<ObjectDisposedException>(() => Follower.RowChanges("todo").GetAsyncEnumerator());
+        Assert.Throws<ObjectDisposedException>(() => Follower.RowChanges(["todo"]).GetAsyncEnumerator());
     }
 
     private static string Text(IReadOnlyDictionary<string, object?>? row) =>

@@ -33,7 +33,7 @@ public abstract class RowChangesModelContract : TwoTabsContract
             """);
         foreach (var tab in tabs) await SeeAsync(tab, created.Marker);
         var readers = new List<Mirror>();
-        foreach (var tab in tabs) readers.Add(await Mirror.BeginAsync(tab));
+        foreach (var tab in tabs) readers.Add(new Mirror(tab));
         var world = new World(random);
         for (var step = 1; step <= Steps; step++)
         {
@@ -105,17 +105,11 @@ public abstract class RowChangesModelContract : TwoTabsContract
         private readonly IAsyncEnumerator<IReadOnlyList<RowChange<IReadOnlyDictionary<string, object?>>>> _feed;
         private readonly Dictionary<string, List<Dictionary<string, object?>>> _rows = [];
 
-        private Mirror(DataSyncDatabase tab)
+        public Mirror(DataSyncDatabase tab)
         {
             _tab = tab;
-            _feed = tab.RowChanges(Tables).GetAsyncEnumerator();
-        }
-
-        public static async Task<Mirror> BeginAsync(DataSyncDatabase tab)
-        {
-            var mirror = new Mirror(tab);
-            foreach (var table in Tables) mirror._rows[table] = await mirror.TableAsync(table);
-            return mirror;
+            _feed = tab.RowChanges(Tables, includePresent: true).GetAsyncEnumerator();
+            foreach (var table in Tables) _rows[table] = [];
         }
 
         public async Task CheckAsync(int tick, string where)

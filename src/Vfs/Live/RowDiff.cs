@@ -18,24 +18,24 @@ internal sealed class RowDiff(string name, BlockStorage storage, Action<SqliteCo
     private CachedConnection? _connection;
     private bool _isDisposed;
 
-    /// <summary>How many blocks are kept, for all who compare.</summary>
-    internal int KeptBlocks => storage.RememberedBlocks;
-
     /// <summary>Keeps what the tables hold now, to be compared later.</summary>
     public BlockUndo Remember() => storage.Remember();
 
     /// <summary>Frees what was kept.</summary>
     public void Forget(BlockUndo past) => storage.Forget(past);
 
+    /// <summary>How many blocks are kept, for all who compare.</summary>
+    internal int KeptBlocks => storage.RememberedBlocks;
+
     /// <summary>What became of the rows of some tables, and the moment that this is true of, for the next comparison.</summary>
-    /// <param name="past">The moment with which to compare; it is forgotten, unless this fails.</param>
+    /// <param name="past">The moment with which to compare, which is forgotten, unless this fails; null: when there was nothing yet.</param>
     /// <param name="tables">The tables.</param>
     /// <param name="reader">Makes rows.</param>
     /// <param name="cancellationToken">Nobody waits for it any more.</param>
     /// <exception cref="SqliteException"><c>SQLITE_BUSY</c>: a writer of this tab holds the lock. Or the SQL failed.</exception>
     /// <exception cref="InvalidOperationException">A table is a view, or its rows cannot be told apart.</exception>
     public (IReadOnlyList<RowChange<T>> Changes, BlockUndo Now) Compare<T>(
-        BlockUndo past, IReadOnlyCollection<string> tables, RowReaderFactory<T> reader, CancellationToken cancellationToken)
+        BlockUndo? past, IReadOnlyCollection<string> tables, RowReaderFactory<T> reader, CancellationToken cancellationToken)
     {
         lock (_gate)
         {
@@ -47,13 +47,19 @@ internal sealed class RowDiff(string name, BlockStorage storage, Action<SqliteCo
             {
                 // From the first look on nothing changes what is compared: neither other tabs' commits nor a writer of this tab.
                 connection.Execute("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1");
-                before = storage.OpenPast(past);
-                registered = BlockVfs.Shared.RegisterBeside($"{name} (before)", before);
-                connection.Execute($"ATTACH ? AS {Schema}", new object[] { registered });
-                isAttached = true;
-                var changes = Compare(connection, past, before, tables, reader, cancellationToken);
-                Forget(past);
-                return (changes, Remember());
+                if (past is not null)
+                {
+                    before = storage.OpenPast(past);
+                    registered = BlockVfs.Shared.RegisterBeside($"{name} (before)", before);
+                    connection.Execute($"ATTACH ? AS {Schema}", new object[] { registered });
+                    isAttached = true;
+                }
+
+                // Where the schema is another one, rows may read otherwise that were not touched.
+                var rows = before is not null && before.SchemaVersion.Cookie == storage.SchemaVersion.Cookie ? TouchedRows.Find(past!.Blocks, before, storage) : null;
+                var changes = Compare(connection, isAttached, rows, tables, reader, cancellationToken);
+                if (past is not null) storage.Forget(past);
+                return (changes, storage.Remember());
             }
             finally
             {
@@ -74,16 +80,13 @@ internal sealed class RowDiff(string name, BlockStorage storage, Action<SqliteCo
         }
     }
 
-    private List<RowChange<T>> Compare<T>(
-        CachedConnection connection, BlockUndo past, BlockStorage before, IReadOnlyCollection<string> tables, RowReaderFactory<T> reader, CancellationToken cancellationToken)
+    private static List<RowChange<T>> Compare<T>(
+        CachedConnection connection, bool hasBefore, string? rows, IReadOnlyCollection<string> tables, RowReaderFactory<T> reader, CancellationToken cancellationToken)
     {
         var changes = new List<RowChange<T>>();
-
-        // Where the schema is another one, rows may read otherwise that were not touched.
-        var rows = before.SchemaVersion.Cookie == storage.SchemaVersion.Cookie ? TouchedRows.Find(past.Blocks, before, storage) : null;
         foreach (var table in tables)
         {
-            var (now, was) = (TableShape.Read(connection, "main", table), TableShape.Read(connection, Schema, table));
+            var (now, was) = (TableShape.Read(connection, "main", table), hasBefore ? TableShape.Read(connection, Schema, table) : null);
             if (now is null && was is null) continue;
             if (now is null || was is null)
             {

@@ -4,9 +4,10 @@ using Microsoft.Data.Sqlite;
 namespace DataSync.Vfs;
 
 /// <summary>What becomes of the rows of some tables: each time what is other than it was told before.</summary>
-internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<string> tables, RowReaderFactory<T> reader) : IAsyncEnumerable<IReadOnlyList<RowChange<T>>>
+internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<string> tables, bool includePresent, RowReaderFactory<T> reader) : IAsyncEnumerable<IReadOnlyList<RowChange<T>>>
 {
-    public IAsyncEnumerator<IReadOnlyList<RowChange<T>>> GetAsyncEnumerator(CancellationToken cancellationToken = default) => new Reader(database, tables, reader, cancellationToken);
+    public IAsyncEnumerator<IReadOnlyList<RowChange<T>>> GetAsyncEnumerator(CancellationToken cancellationToken = default) =>
+        new Reader(database, tables, includePresent, reader, cancellationToken);
 
     private sealed class Reader : IAsyncEnumerator<IReadOnlyList<RowChange<T>>>, ILiveQuery
     {
@@ -20,17 +21,18 @@ internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<
         private readonly RowReaderFactory<T> _reader;
         private readonly CancellationToken _cancellationToken;
         private readonly Lock _gate = new();
-        private BlockUndo _past;
+        private BlockUndo? _past; // null: nothing was told yet
         private TaskCompletionSource _news = NewSignal();
         private StorageException? _fault;
         private bool _isTouched, _isOver;
 
-        public Reader(DataSyncDatabase database, IReadOnlyCollection<string> tables, RowReaderFactory<T> reader, CancellationToken cancellationToken)
+        public Reader(DataSyncDatabase database, IReadOnlyCollection<string> tables, bool includePresent, RowReaderFactory<T> reader, CancellationToken cancellationToken)
         {
             (_database, _tables, _reader, _cancellationToken) = (database, tables, reader, cancellationToken);
             database.ThrowIfUnreadable();
             database.Live.Add(this); // first: a commit from here on is a reason to compare
-            _past = database.Rows.Remember();
+            if (includePresent) _isTouched = true;
+            else _past = database.Rows.Remember();
         }
 
         public IReadOnlyList<RowChange<T>> Current { get; private set; } = [];
@@ -77,12 +79,12 @@ internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<
         public ValueTask DisposeAsync()
         {
             _database.Live.Remove(this);
-            _database.Rows.Forget(_past);
+            if (_past is not null) _database.Rows.Forget(_past);
             return ((ILiveQuery)this).EndAsync();
         }
 
         bool ILiveQuery.Reads(IReadOnlySet<string>? tables, bool isSchemaChanged) =>
-            tables is null || isSchemaChanged || _past.Blocks.Count >= MaxKeptBlocks || tables.Any(table => _tables.Contains(table, StringComparer.OrdinalIgnoreCase));
+            tables is null || isSchemaChanged || _past?.Blocks.Count >= MaxKeptBlocks || tables.Any(table => _tables.Contains(table, StringComparer.OrdinalIgnoreCase));
 
         Task ILiveQuery.RunAsync()
         {
