@@ -1,4 +1,5 @@
 using DataSync.Storage;
+using DataSync.Vfs.Browser;
 using Microsoft.Data.Sqlite;
 
 namespace DataSync.Vfs;
@@ -7,6 +8,9 @@ namespace DataSync.Vfs;
 public sealed partial class DataSyncDatabase
 {
     private const string Begin = "BEGIN IMMEDIATE", Commit = "COMMIT";
+
+    /// <summary>How long work of its own keeps the page from other things at a time.</summary>
+    private static readonly TimeSpan PageSlice = TimeSpan.FromMilliseconds(8);
 
     private readonly AsyncLocal<WorkScope?> _scope = new();
 
@@ -329,6 +333,26 @@ public sealed partial class DataSyncDatabase
             var outcome = await slot.Outcome.ConfigureAwait(false);
             if (!outcome.IsStale) return result with { Marker = outcome.Position.Marker };
             if (attempt == _options.MaxAttempts) throw new StaleCommitException(attempt);
+        }
+    }
+
+    // Fewer are done before anybody notices; and what is deferred is run again by itself, all at once.
+    private bool IsLarge(IReadOnlyCollection<object?> parameterSets) => OperatingSystem.IsBrowser() && parameterSets.Count >= 1000 && AutoSync.Durability != Durability.Deferred;
+
+    private Task<ExecuteResult> ExecuteInPartsAsync(string sql, IReadOnlyCollection<object?> parameterSets, CancellationToken cancellationToken, UndoUnit? unit = null)
+    {
+        return WriteInteractivelyAsync(BeginPlain, (_, _) => RunPartsAsync(Writer), cancellationToken, unit);
+
+        async Task RunPartsAsync(CachedConnection writer)
+        {
+            var start = _time.GetTimestamp();
+            foreach (var _ in writer.ExecuteManyInParts(sql, parameterSets))
+            {
+                if (_time.GetElapsedTime(start) < PageSlice) continue;
+                await SqliteImports.YieldToPage().ConfigureAwait(false);
+                cancellationToken.ThrowIfCancellationRequested();
+                start = _time.GetTimestamp();
+            }
         }
     }
 }

@@ -163,7 +163,8 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     }
 
     /// <summary>
-    /// Runs one statement once for each set of parameters, as one transaction: the fastest way to write many rows.
+    /// Runs one statement once for each set of parameters, as one transaction: the fastest way to write many rows. In the browser, unless writes are deferred, thousands of
+    /// runs take the write turn, and let the page do other things every few milliseconds.
     /// </summary>
     /// <param name="sql">The statement.</param>
     /// <param name="parameterSets">Each as for <see cref="ExecuteAsync(string, object?, CancellationToken)"/>. Gone through anew when the transaction is run again.</param>
@@ -174,7 +175,9 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(sql);
         ArgumentNullException.ThrowIfNull(parameterSets);
-        return RunAsync([new(sql, parameterSets, IsMany: true)], writer => writer.ExecuteMany(sql, parameterSets), NeedsTransaction, cancellationToken);
+        return IsLarge(parameterSets)
+            ? ExecuteInPartsAsync(sql, parameterSets, cancellationToken)
+            : RunAsync([new(sql, parameterSets, IsMany: true)], writer => writer.ExecuteMany(sql, parameterSets), NeedsTransaction, cancellationToken);
     }
 
     /// <summary>

@@ -45,7 +45,7 @@ public abstract class RowChangesContract : TwoTabsContract
     {
         var (here, there) = Roles(inLeader);
         await using var feed = here.RowChanges<Todo>("todo").GetAsyncEnumerator();
-        await there.ExecuteAsync("INSERT INTO todo VALUES (4, 'd', 4)");
+        await SeeAsync(here, (await there.ExecuteAsync("INSERT INTO todo VALUES (4, 'd', 4)")).Marker);
         await here.ExecuteAsync("UPDATE todo SET rank = 9 WHERE id = 4");
         await there.ExecuteAsync("DELETE FROM todo WHERE id = 1");
         await there.ExecuteAsync("INSERT INTO todo VALUES (1, 'again', 1)");

@@ -14,6 +14,7 @@ internal static partial class SqliteImports
 
     [JSImport("initialize", Module)] public static partial Task Initialize(string vfsName);
     [JSImport("pointerOf", Module)] public static partial int PointerOf(string callback);
+    [JSImport("yieldToPage", Module)] public static partial Task YieldToPage();
     [JSImport("heapSize", Module)] public static partial double HeapSize();
     [JSImport("copyIn", Module)] public static partial int CopyIn(int netAt, int size);
     [JSImport("copyOut", Module)] public static partial void CopyOut(int at, int netAt, int size);

@@ -22,6 +22,9 @@ internal sealed unsafe class StatementRuns(sqlite3 db, sqlite3_stmt stmt, int pa
     private readonly int _statement = (int)stmt.DangerousGetHandle();
     private int _count, _end;
 
+    /// <summary>How often runs were made.</summary>
+    public int Calls { get; private set; }
+
     /// <summary>Adds a run. False: not one that can be gathered.</summary>
     /// <exception cref="SqliteException">An earlier one failed; it and those behind it were not made.</exception>
     public bool TryAdd(object?[] values)
@@ -40,6 +43,7 @@ internal sealed unsafe class StatementRuns(sqlite3 db, sqlite3_stmt stmt, int pa
         if (_count == 0) return;
         var (count, size) = (_count, _end);
         (_count, _end) = (0, 0);
+        Calls++;
         var code = SqliteWasmProvider.CheckCollations(_statement, SqliteImports.Run(_statement, parameters, count, (int)_buffer.Address, size));
         if (code != SqliteResult.Done) SqliteException.ThrowExceptionForRC(SqliteWasmProvider.Instance.ExplainOrThrow(SqliteImports.DbHandle(_statement), code), db);
     }

@@ -56,6 +56,10 @@ public sealed partial class DataSyncDatabase
     internal Task<ExecuteResult> RecordAsync(UndoUnit unit, Action<CachedConnection> work, CancellationToken cancellationToken) =>
         RunAsync([], work, NeedsTransaction, cancellationToken, unit);
 
+    internal Task<ExecuteResult> RecordManyAsync(UndoUnit unit, string sql, IReadOnlyCollection<object?> parameterSets, CancellationToken cancellationToken) => IsLarge(parameterSets)
+        ? ExecuteInPartsAsync(sql, parameterSets, cancellationToken, unit)
+        : RecordAsync(unit, writer => writer.ExecuteMany(sql, parameterSets), cancellationToken);
+
     internal Task<ExecuteResult> RecordAsync(UndoUnit unit, Action<SqliteConnection> work, CancellationToken cancellationToken) =>
         RunAsync([], writer => Scoped(writer, () => work(writer.Connection)), NeedsTransaction, cancellationToken, unit);
 

@@ -58,7 +58,7 @@ public sealed class UndoUnit
     {
         ArgumentNullException.ThrowIfNull(sql);
         ArgumentNullException.ThrowIfNull(parameterSets);
-        return Written(_database.RecordAsync(this, writer => writer.ExecuteMany(sql, parameterSets), cancellationToken));
+        return Written(_database.RecordManyAsync(this, sql, parameterSets, cancellationToken));
     }
 
     /// <inheritdoc cref="DataSyncDatabase.WriteAsync(Action{SqliteConnection}, CancellationToken)"/>

@@ -44,6 +44,15 @@ export function createFunction(db, netName, count, flags, id, isAggregate) {
     db, passName(netName), count, flags, id, isAggregate ? 0 : of(scalar), isAggregate ? of(step) : 0, isAggregate ? of(final) : 0, of(destroy));
 }
 
+const turns = new MessageChannel(), waiting = [];
+turns.port1.onmessage = () => waiting.shift()();
+
+/** Lets the page do what else it has to do. A message, because timers are slow in hidden pages. */
+export const yieldToPage = () => new Promise(goOn => {
+  waiting.push(goOn);
+  turns.port2.postMessage(null);
+});
+
 /** Bytes of memory that SQLite's module has. */
 export const heapSize = () => heap().byteLength;
 

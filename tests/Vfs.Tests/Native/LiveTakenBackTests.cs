@@ -4,7 +4,7 @@ using Xunit;
 
 namespace DataSync.Vfs.Tests.Native;
 
-/// <summary>What a live query showed of a write that could not be made durable.</summary>
+/// <summary>What a live query showed, and a row feed told, of a write that could not be made durable.</summary>
 public sealed class LiveTakenBackTests : IDisposable
 {
     private readonly NativeTabs _tabs = new();
@@ -32,6 +32,31 @@ public sealed class LiveTakenBackTests : IDisposable
         await Assert.ThrowsAsync<StorageQuotaException>(() => write.WaitAsync(NativeTabs.Patience));
         await ShowsAsync(query, 0);
         Assert.Equal(1, other.Runs);
+    }
+
+    [Fact]
+    public async Task Rows_of_a_write_that_is_taken_back_are_told_back()
+    {
+        var store = new FaultyBlockStore(new MemoryBlockStore(new MemoryBlockMedium()));
+        await using var database = await _tabs.OpenAsync(store);
+        await database.ExecuteAsync("CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 0)");
+        await using var feed = database.RowChanges<(long Id, long A)>("t").GetAsyncEnumerator();
+        var isTold = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        store.Before = async call =>
+        {
+            if (call.Operation != StoreOperation.Append) return;
+            await isTold.Task;
+            throw new StorageQuotaException("No room, says the test.");
+        };
+        var write = database.ExecuteAsync("UPDATE t SET a = 7; INSERT INTO t VALUES (2, 2)");
+        Assert.True(await feed.MoveNextAsync().AsTask().WaitAsync(NativeTabs.Patience));
+        Assert.Equal([RowChangeKind.Updated, RowChangeKind.Inserted], feed.Current.Select(change => change.Kind));
+        isTold.SetResult();
+        await Assert.ThrowsAsync<StorageQuotaException>(() => write.WaitAsync(NativeTabs.Patience));
+        Assert.True(await feed.MoveNextAsync().AsTask().WaitAsync(NativeTabs.Patience));
+        Assert.Equal(
+            [new("t", RowChangeKind.Updated, 1, (1, 7), (1, 0)), new RowChange<(long Id, long A)>("t", RowChangeKind.Deleted, 2, (2, 2), default)],
+            feed.Current);
     }
 
     private static async Task ShowsAsync(LiveQuery<long> query, long value)
