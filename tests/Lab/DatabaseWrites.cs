@@ -1,6 +1,7 @@
 using DataSync.Contracts;
 using DataSync.Storage;
 using DataSync.Vfs;
+using DataSync.Vfs.Browser;
 using Microsoft.Data.Sqlite;
 using Xunit;
 
@@ -54,6 +55,52 @@ public sealed class DatabaseWrites : DatabaseSuite
         });
         Assert.Equal(Database.Marker, result.Marker);
         Assert.Equal(["a", "a1"], await Database.QueryAsync<string>("SELECT v FROM t ORDER BY id"));
+    }
+
+    [Theory]
+    [InlineData("INSERT INTO t(v) VALUES (?)", false)]
+    [InlineData("INSERT INTO t(v) VALUES (?)", true)] // values that cannot be gathered
+    public async Task While_thousands_of_rows_are_written_the_page_does_other_things(string sql, bool isOneByOne)
+    {
+        const int Rows = 30_000;
+        var rows = Enumerable.Range(0, Rows).Select(i => (object?)(isOneByOne ? new object[] { TimeSpan.FromTicks(i) } : [$"row {i}"])).ToList();
+        var writing = Database.ExecuteManyAsync(sql, rows);
+        var (turns, seen) = (0, new HashSet<long>());
+        while (!writing.IsCompleted)
+        {
+            seen.Add(await CountAsync("t"));
+            await SqliteImports.YieldToPage();
+            turns++;
+        }
+
+        Assert.Equal(Rows, (await writing).Changes);
+        Assert.True(turns > 2, $"{turns} turns");
+        Assert.DoesNotContain(seen, count => count is not (0 or Rows));
+        Assert.Equal(Rows, await CountAsync("t"));
+    }
+
+    [Fact]
+    public async Task Thousands_of_rows_are_written_all_or_none()
+    {
+        var rows = Enumerable.Range(0, 30_000).Select(i => (object?)new object[] { i }).ToList();
+        using var stop = new CancellationTokenSource();
+        var writing = Database.ExecuteManyAsync("INSERT INTO t(v) VALUES (?)", rows, stop.Token);
+        var next = Database.ExecuteAsync("INSERT INTO t(v) VALUES ('next')");
+        await SqliteImports.YieldToPage();
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => writing);
+        rows[^1] = new object[] { 0 };
+        await Assert.ThrowsAsync<SqliteException>(() => Database.ExecuteManyAsync("INSERT INTO t(v) VALUES (?)", rows));
+        await Assert.ThrowsAsync<ArgumentException>(() => Database.ExecuteManyAsync("DELETE FROM t; SELECT 1", rows));
+        await next;
+        Assert.Equal(["next"], await Database.QueryAsync<string>("SELECT v FROM t"));
+
+        var unit = Database.BeginUndoUnit("many");
+        rows.RemoveAt(rows.Count - 1);
+        await unit.ExecuteManyAsync("INSERT INTO t(v) VALUES (?)", rows);
+        Assert.Equal(30_000, await CountAsync("t"));
+        await Database.UndoAsync();
+        Assert.Equal(["next"], await Database.QueryAsync<string>("SELECT v FROM t"));
     }
 
     [Fact]
