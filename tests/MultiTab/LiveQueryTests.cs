@@ -43,12 +43,14 @@ public sealed class LiveQueryTests(BrowserFixture browser, ITestOutputHelper out
         Assert.Equal(marker + Commits, last);
         var runs = await RunsAsync(page, last);
         var seen = await page.CallAsync<Seen>("({ ...seen, took_ms: performance.now() - seen.start })");
-        output.WriteLine($"{Commits} commits in {seen.Took_ms:0} ms, of {seen.Frames} frames; runs {string.Join(", ", runs.Take(OfTheTable.Length))}; longest block {seen.Longest_ms:0} ms (0: none of 50)");
+        var (own, others) = (runs[..OfTheTable.Length], runs[OfTheTable.Length..]);
+        output.WriteLine($"{Commits} commits in {seen.Took_ms:0} ms, of {seen.Frames} frames; runs {string.Join(", ", own)}, of others at most {others.Max()}; longest block {seen.Longest_ms:0} ms (0: none of 50)");
 
-        Assert.Equal(50, runs.Length);
-        Assert.All(runs.Skip(OfTheTable.Length), count => Assert.Equal(0, count));
-        // 16 ms between two runs, of which timers of browsers keep 15; one run before the first pause, and one for what came after the last.
-        Assert.All(runs.Take(OfTheTable.Length), count => Assert.InRange(count, 1, (seen.Took_ms / 15) + 2));
+        Assert.Equal(OfOthers.Length, others.Length);
+        Assert.Multiple(
+            () => Assert.All(others, count => Assert.Equal(0, count)),
+            // 16 ms between two runs, of which timers of browsers keep 15; one run before the first pause, and one for what came after the last.
+            () => Assert.All(own, count => Assert.InRange(count, 1, (seen.Took_ms / 15) + 2)));
     }
 
     private static async Task<IPage> OpenAsync(TabGroup tabs)
