@@ -12,6 +12,7 @@ internal static partial class LiveTab
     private static readonly List<Watched> Lives = [];
     private static DataSyncDatabase? database;
     private static LiveQuery<Item>? list;
+    private static double shortestPause_ms = double.MaxValue;
 
     [JSExport]
     internal static async Task Open(string name) => database = await (await Transactions.Databases.Task).OpenAsync(name);
@@ -37,8 +38,23 @@ internal static partial class LiveTab
     [JSExport]
     internal static async Task Watch(string queries)
     {
-        foreach (var sql in queries.Split('\n')) Lives.Add(new(sql, await database!.LiveAsync<long?>(sql)));
+        foreach (var sql in queries.Split('\n'))
+        {
+            var query = await database!.LiveAsync<long?>(sql);
+            Lives.Add(new(sql, query));
+            long? before = null;
+            query.Changed += (_, _) =>
+            {
+                var now = TimeProvider.System.GetTimestamp();
+                if (before is { } last) shortestPause_ms = Math.Min(shortestPause_ms, TimeProvider.System.GetElapsedTime(last, now).TotalMilliseconds);
+                before = now;
+            };
+        }
     }
+
+    /// <summary>The shortest time between two outcomes of one of them after another, in milliseconds.</summary>
+    [JSExport]
+    internal static double ShortestPause() => shortestPause_ms;
 
     /// <summary>
     /// When the tab shows a marker and its live queries rest: how often each has run since it was begun, in their order, as a JSON list; -1 for one that does not show what it would give now.
