@@ -79,3 +79,8 @@ public sealed class BrowserUndoOfTables : UndoTablesContract
 {
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
 }
+
+public sealed class BrowserEntityFrameworkUndo : EntityFrameworkUndoContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => LabPage.NewFactoryAsync(options);
+}

@@ -36,5 +36,6 @@ internal sealed record TestResult(string Test, bool Ok, string? Error);
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(TestResult[]))]
 [JsonSerializable(typeof(string[]))]
+[JsonSerializable(typeof(int[]))]
 [JsonSerializable(typeof(Dictionary<string, double>))]
 internal sealed partial class LabJson : JsonSerializerContext;

@@ -16,6 +16,9 @@ globalThis.lab = {
   connection: async (step, ...values) => await (await exports).ConnectionProbes[step](...values),
   // Contexts of EF Core; see EntityFrameworkTab.cs.
   ef: async (step, ...values) => await (await exports).EntityFrameworkTab[step](...values),
+  // Live queries, and undo, while other tabs write; see LiveTab.cs and UndoTab.cs.
+  live: async (step, ...values) => await (await exports).LiveTab[step](...values),
+  undo: async (step, ...values) => await (await exports).UndoTab[step](...values),
   // A fixed sequence of transactions; see CrashScript.cs.
   script: async (step, ...values) => await (await exports).CrashScript[step](...values),
   // Transactions with a delegate, which only .NET code can run; Transactions.cs says what they do.

@@ -62,3 +62,8 @@ public sealed class NativeUndoOfTables : UndoTablesContract
 {
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
 }
+
+public sealed class NativeEntityFrameworkUndo : EntityFrameworkUndoContract
+{
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
