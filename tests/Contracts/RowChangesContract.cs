@@ -84,7 +84,7 @@ public abstract class RowChangesContract : TwoTabsContract
     [InlineData("CREATE TABLE t(id INTEGER PRIMARY KEY, v, twice AS (2 * v))", "INSERT INTO t VALUES (1, 1)", "UPDATE t SET v = 2", "Updated 1 id=1 v=1 twice=2 > id=1 v=2 twice=4")]
     [InlineData("CREATE VIRTUAL TABLE t USING fts5(v)", "INSERT INTO t VALUES ('one'), ('two')", "UPDATE t SET v = 'three' WHERE rowid = 2", "Updated 2 v=two > v=three")]
     [InlineData("CREATE TABLE t(id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (1, 1)", "ALTER TABLE t ADD COLUMN n", "")]
-    [InlineData("CREATE TABLE t(id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (1, 1)", "ALTER TABLE t ADD COLUMN n DEFAULT 5", "Updated 1 id=1 v=1 > id=1 v=1 n=5")]
+    [InlineData("CREATE TABLE t(id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (1000, 1)", "ALTER TABLE t ADD COLUMN n DEFAULT 5", "Updated 1000 id=1000 v=1 > id=1000 v=1 n=5")]
     [InlineData("CREATE TABLE t(id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (1, 1)", "DROP TABLE t", "Deleted 1 id=1 v=1 >")]
     [InlineData("CREATE TABLE u(v)", "INSERT INTO u VALUES (1)", "CREATE TABLE t AS SELECT v FROM u", "Inserted 1 > v=1")]
     [InlineData("CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE INDEX i ON t(v)", "INSERT INTO t SELECT value, value FROM json_each('[1,2,3,4,5]'); DELETE FROM t WHERE id = 2", "VACUUM", "")]

@@ -36,9 +36,21 @@ internal sealed partial class CommitPipeline
     private void OnCommittedMessage(CommitMessage message)
     {
         if (message.Position.Marker <= _image.Ledger.End.Marker) return;
-        var commit = !_peers.IsFromLeader(message) ? null
-            : _outbox.Find(message.Position)?.Commit ?? (message.ReadCommits(verifyBlocks: false) is [var sent] ? sent : null);
-        if (commit?.Position == message.Position) _image.OnDurable(commit);
-        else _link.StartCatchUp();
+        if (_peers.IsFromLeader(message))
+        {
+            if (message.Records.Count <= 1 && _outbox.Find(message.Position) is { } own)
+            {
+                _image.OnDurable(own.Commit); // its bytes need not be read
+                return;
+            }
+
+            if (message.ReadCommits(verifyBlocks: false) is [.., var last] commits && last.Position == message.Position)
+            {
+                foreach (var commit in commits) _image.OnDurable(_outbox.Find(commit.Position)?.Commit ?? commit);
+                return;
+            }
+        }
+
+        _link.StartCatchUp();
     }
 }

@@ -12,8 +12,8 @@ internal sealed partial class Leadership(PipelineCore core, TabCoordinator coord
     private Term? _elected;
     private Term? _term;
 
-    /// <summary>Durable commits that the other tabs are about to hear of.</summary>
-    private int _toAnnounce;
+    /// <summary>Durable commits that the other tabs are about to hear of, in the order of their markers.</summary>
+    private readonly List<CommitRecord> _toAnnounce = [];
 
     /// <summary>This tab has begun to lead.</summary>
     public required Action Began { private get; init; }
@@ -240,7 +240,7 @@ internal sealed partial class Leadership(PipelineCore core, TabCoordinator coord
                 core.Gate.Defer(() => _ = RunStatementsAsync(term));
                 break;
             case LeaderEffect.Announce(var commit):
-                OnAppended(commit);
+                OnAppended([commit]);
                 break;
             case LeaderEffect.AnswerCommitted(var to, var position) when to != core.Self: // here the ledger holds it, so the image does or will
                 peers.Post(CommitMessageKind.Committed, m => m with { To = to, Position = position, Durable = image.Ledger.End.Marker });
@@ -277,7 +277,7 @@ internal sealed partial class Leadership(PipelineCore core, TabCoordinator coord
         core.Gate.Run(() =>
         {
             // Also when the leadership has ended meanwhile: durable is durable.
-            if (error is null || Sabotage.IsMissing(Guard.AppendFailure)) foreach (var commit in group) OnAppended(commit);
+            if (error is null || Sabotage.IsMissing(Guard.AppendFailure)) OnAppended(group);
             Run(term, new LeaderRequest.Appended(error));
         });
     }
@@ -303,29 +303,44 @@ internal sealed partial class Leadership(PipelineCore core, TabCoordinator coord
         });
     }
 
-    private void OnAppended(CommitRecord commit)
+    private void OnAppended(IReadOnlyList<CommitRecord> group)
     {
         // A writer here is answered first: what it does until its next wait, others need not have heard. They hear in order.
-        var isLater = _toAnnounce > 0 || commit.Writer == core.Self;
-        if (!isLater) Announce(commit);
-        image.OnDurable(commit);
-        if (!isLater || !peers.HasCompany) return;
-        _toAnnounce++;
-        core.Gate.Defer(() => core.Gate.Run(() =>
-        {
-            _toAnnounce--;
-            Announce(commit);
-        }));
+        var atOnce = 0;
+        if (_toAnnounce.Count == 0) while (atOnce < group.Count && group[atOnce].Writer != core.Self) atOnce++;
+        Announce(group, 0, atOnce);
+        for (var i = 0; i < group.Count; i++) image.OnDurable(group[i]);
+        if (atOnce == group.Count || !peers.HasCompany) return;
+        if (_toAnnounce.Count == 0) core.Gate.Defer(() => core.Gate.Run(AnnounceLater));
+        for (var i = atOnce; i < group.Count; i++) _toAnnounce.Add(group[i]);
     }
 
-    // Nobody hears it where no other tab is known; one that has just come asks who leads, and reads the log.
-    private void Announce(CommitRecord commit) => peers.Post(CommitMessageKind.Committed, m => m with
+    private void AnnounceLater()
     {
-        Epoch = commit.Epoch,
-        Position = commit.Position,
-        Durable = commit.Marker,
-        Records = commit.Bytes.Length <= core.Options.AnnounceBytes ? [commit.Segment.Array!] : [],
-    });
+        Announce(_toAnnounce, 0, _toAnnounce.Count);
+        _toAnnounce.Clear();
+    }
+
+    /// <summary>Says that commits are durable; as many in one message as there is room for, since each wakes every tab.</summary>
+    private void Announce(IReadOnlyList<CommitRecord> commits, int start, int end)
+    {
+        while (start < end)
+        {
+            var (next, bytes) = (start + 1, (long)commits[start].Bytes.Length);
+            while (next < end && commits[next].Epoch == commits[start].Epoch && bytes + commits[next].Bytes.Length <= core.Options.AnnounceBytes) bytes += commits[next++].Bytes.Length;
+            var (first, last) = (start, commits[next - 1]);
+
+            // Nobody hears it where no other tab is known; one that has just come asks who leads, and reads the log.
+            peers.Post(CommitMessageKind.Committed, m => m with
+            {
+                Epoch = last.Epoch,
+                Position = last.Position,
+                Durable = last.Marker,
+                Records = bytes <= core.Options.AnnounceBytes ? [.. commits.Take(first..next).Select(commit => commit.Segment.Array!)] : [],
+            });
+            start = next;
+        }
+    }
 
     /// <summary>One leadership, from its epoch on.</summary>
     private sealed class Term(PipelineCore core, TabCoordinator coordinator, ImageFollower image, LeaderState state) : ILeaderView
