@@ -61,10 +61,12 @@ public abstract class LiveContract : TwoTabsContract
     [InlineData("SELECT name FROM sqlite_schema", "")]
     [InlineData("SELECT * FROM found WHERE found MATCH 'x'", "found")]
     [InlineData("SELECT * FROM outside", "note outside")] // its content is another table's
+    [InlineData("SELECT * FROM through_view", "note through_view")]
     [InlineData("SELECT * FROM found_content", "found")]
     public async Task What_it_reads_is_found_through_views_and_virtual_tables(string sql, string tables)
     {
-        await Leader.ExecuteAsync("CREATE VIRTUAL TABLE found USING fts5(text); CREATE TABLE note(id INTEGER PRIMARY KEY, body); CREATE VIRTUAL TABLE outside USING fts5(body, content='note', content_rowid=id)");
+        await Leader.ExecuteAsync("CREATE VIRTUAL TABLE found USING fts5(text); CREATE TABLE note(id INTEGER PRIMARY KEY, body); CREATE VIRTUAL TABLE outside USING fts5(body, content='note', content_rowid=id); "
+            + "CREATE VIEW notes AS SELECT id, body FROM note; CREATE VIRTUAL TABLE through_view USING fts5(body, content='notes', content_rowid=id)");
         await using var query = await Leader.LiveAsync(sql);
         Assert.Equal(tables, string.Join(' ', query.Tables!.Order(StringComparer.Ordinal)));
     }

@@ -83,6 +83,10 @@ public abstract class RowChangesContract : TwoTabsContract
     [InlineData("CREATE TABLE t(rowid PRIMARY KEY, _rowid_, oid) WITHOUT ROWID", "INSERT INTO t VALUES ('x', 1, 1)", "UPDATE t SET oid = 2", "Updated rowid=x _rowid_=1 oid=1 > rowid=x _rowid_=1 oid=2")]
     [InlineData("CREATE TABLE t(id INTEGER PRIMARY KEY, v, twice AS (2 * v))", "INSERT INTO t VALUES (1, 1)", "UPDATE t SET v = 2", "Updated 1 id=1 v=1 twice=2 > id=1 v=2 twice=4")]
     [InlineData("CREATE VIRTUAL TABLE t USING fts5(v)", "INSERT INTO t VALUES ('one'), ('two')", "UPDATE t SET v = 'three' WHERE rowid = 2", "Updated 2 v=two > v=three")]
+    [InlineData("CREATE VIRTUAL TABLE t USING rtree(id, a, b)", "INSERT INTO t VALUES (1000, 1, 2), (1001, 1, 2)", "UPDATE t SET b = 3 WHERE id = 1000", "Updated 1000 id=1000 a=1.0 b=2.0 > id=1000 a=1.0 b=3.0")]
+    [InlineData(
+        "CREATE TABLE n(id INTEGER PRIMARY KEY, v); CREATE VIEW shown AS SELECT id + 1000 AS id, v FROM n; CREATE VIRTUAL TABLE t USING fts5(v, content='shown', content_rowid='id')", "INSERT INTO n VALUES (1, 'x')",
+        "UPDATE n SET v = 'y'", "Updated 1001 v=x > v=y")] // its rows are another table's, under other rowids
     [InlineData("CREATE TABLE t(id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (1, 1)", "ALTER TABLE t ADD COLUMN n", "")]
     [InlineData("CREATE TABLE t(id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (1000, 1)", "ALTER TABLE t ADD COLUMN n DEFAULT 5", "Updated 1000 id=1000 v=1 > id=1000 v=1 n=5")]
     [InlineData("CREATE TABLE t(id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (1, 1)", "DROP TABLE t", "Deleted 1 id=1 v=1 >")]
@@ -107,6 +111,19 @@ public abstract class RowChangesContract : TwoTabsContract
 
         // A row's rowid says nothing where it is no key.
         Assert.Equal(told, string.Join("; ", all.Where(one => one.Table != "todo").Select(one => $"{one.Kind} {(told.Contains($"{one.Kind} {one.RowId} ", StringComparison.Ordinal) ? one.RowId + " " : "")}{Text(one.Old)}> {Text(one.New)}".Trim())));
+    }
+
+    [Fact]
+    public async Task What_a_virtual_table_shows_of_another_one_is_told_when_that_changes()
+    {
+        var created = await Leader.ExecuteAsync(
+            "CREATE TABLE Note(id INTEGER PRIMARY KEY, body); CREATE VIEW shown AS SELECT id, body FROM note; CREATE VIRTUAL TABLE Found USING fts5(body, content='shown', content_rowid='id')");
+        await SeeAsync(Follower, created.Marker);
+        await using var feed = Follower.RowChanges(["found"]).GetAsyncEnumerator();
+        var next = feed.MoveNextAsync().AsTask();
+        await Leader.ExecuteAsync("INSERT INTO note VALUES (5, 'x')");
+        Assert.True(await next);
+        Assert.Equal(("found", 5L), (feed.Current[0].Table, feed.Current[0].RowId));
     }
 
     [Fact]

@@ -23,6 +23,7 @@ internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<
         private readonly Lock _gate = new();
         private BlockUndo? _past; // null: nothing was told yet
         private TaskCompletionSource _news = NewSignal();
+        private IReadOnlySet<string>? _behind; // what virtual tables show; null: not known
         private StorageException? _fault;
         private bool _isTouched, _isOver;
 
@@ -31,6 +32,7 @@ internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<
             (_database, _tables, _reader, _cancellationToken) = (database, tables, reader, cancellationToken);
             database.ThrowIfUnreadable();
             database.Live.Add(this); // first: a commit from here on is a reason to compare
+            _behind = database.Scout.BehindOf(tables);
             if (includePresent) _isTouched = true;
             else _past = database.Rows.Remember();
         }
@@ -53,6 +55,7 @@ internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<
                     await _database.WaitForCleanImageAsync(_cancellationToken).ConfigureAwait(false);
                     _database.ThrowIfUnreadable();
                     _database.ThrowIfWithinWork();
+                    _behind = _database.Scout.BehindOf(_tables); // first: a change of the schema from here on is told
                     (Current, _past) = _database.Rows.Compare(_past, _tables, _reader, _cancellationToken);
                 }
                 catch (SqliteException error) when (error.SqliteErrorCode == SqliteResult.Busy)
@@ -84,7 +87,7 @@ internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<
         }
 
         bool ILiveQuery.Reads(IReadOnlySet<string>? tables, bool isSchemaChanged) =>
-            tables is null || isSchemaChanged || _past?.Blocks.Count >= MaxKeptBlocks || tables.Any(table => _tables.Contains(table, StringComparer.OrdinalIgnoreCase));
+            tables is null || isSchemaChanged || _behind is null || _behind.Overlaps(tables) || _past?.Blocks.Count >= MaxKeptBlocks;
 
         Task ILiveQuery.RunAsync()
         {

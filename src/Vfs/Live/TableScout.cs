@@ -35,6 +35,19 @@ internal sealed class TableScout(string name, BlockStorage storage, Action<Sqlit
         }
     }
 
+    /// <summary>These tables, and those that stand behind virtual ones; null where it cannot be told now.</summary>
+    public IReadOnlySet<string>? BehindOf(IReadOnlyCollection<string> tables)
+    {
+        try
+        {
+            lock (_gate) return !_isDisposed && Names() is var names ? names.ResolveRead(tables.Select(names.NameOf)) : null;
+        }
+        catch (SqliteException)
+        {
+            return null; // a writer of this tab holds the lock
+        }
+    }
+
     /// <summary>The tables that a text reads, virtual ones under their own names; null: any, also where it does not compile.</summary>
     public IReadOnlySet<string>? TablesOf(string sql)
     {
