@@ -90,7 +90,14 @@ internal static class PostgresSchema
     /// <returns>-1 without a schema, 0 without tables.</returns>
     private static async Task<int> ReadVersionAsync(NpgsqlConnection connection, PostgresSource source, CancellationToken cancellationToken)
     {
-        var asked = source.Command(connection, "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($2) IS NOT NULL", source.Schema, source.Schema + ".versions");
+        // From the catalogue's tables: what to_regclass finds may be what this session remembers from before it waited for the lock.
+        var asked = source.Command(
+            connection,
+            """
+            SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
+                EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'versions')
+            """,
+            source.Options.Schema);
         await using var end = asked.ConfigureAwait(false);
         var reader = await asked.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
         bool hasSchema, hasTables;

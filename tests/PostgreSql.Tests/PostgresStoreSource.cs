@@ -12,7 +12,9 @@ internal sealed class PostgresStoreSource(PostgresCluster cluster, PostgresOptio
 
     public string Name { get; } = $"store-{Guid.NewGuid():N}.db";
 
-    public string Schema { get; } = options?.Schema ?? "datasync";
+    public string Schema => Options.Schema;
+
+    public PostgresOptions Options { get; } = options ?? new();
 
     public PostgresBlockStore NewStore() => NewStore(NewSource());
 
@@ -24,7 +26,7 @@ internal sealed class PostgresStoreSource(PostgresCluster cluster, PostgresOptio
     public PostgresSource NewSource(string application = "test", TimeProvider? time = null)
     {
         var data = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(cluster.ConnectionString) { ApplicationName = application, MaxPoolSize = 10 });
-        _sources.Add(new(data, isOwned: true, options ?? new(), time ?? TimeProvider.System, NullLogger.Instance));
+        _sources.Add(new(data, isOwned: true, Options, time ?? TimeProvider.System, NullLogger.Instance));
         return _sources[^1];
     }
 

@@ -34,6 +34,9 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50), LongestPause = TimeSpan.FromSeconds(1);
 
+    /// <summary>What leaving waits for a session that does not answer; then it ends by itself, when its time runs out.</summary>
+    private static readonly TimeSpan LeavePatience = TimeSpan.FromSeconds(2);
+
     private readonly Lock _gate = new();
     private readonly List<IPostgresLinkMember> _members = [];
     private readonly Queue<Work> _work = [];
@@ -92,7 +95,7 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
             if (_isStopping) left = _loop;
         }
 
-        await left.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // a session that is lost holds nothing
+        await left.WaitAsync(LeavePatience, source.Time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // a session that is lost holds nothing
     }
 
     private async Task LeaveLaterAsync(Task joined, IPostgresLinkMember member)
@@ -106,6 +109,9 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
     {
         lock (_gate) return _isRunning ? AddWork(work) : Task.FromException(new IOException("There is no session."));
     }
+
+    /// <summary>As <see cref="RunAsync(Func{NpgsqlConnection, Task})"/>, for what is not waited for long: the farewell of one that leaves.</summary>
+    public Task RunLastAsync(Func<NpgsqlConnection, Task> work) => RunAsync(work).WaitAsync(LeavePatience, source.Time);
 
     private Task AddWork(Func<NpgsqlConnection, Task> run)
     {

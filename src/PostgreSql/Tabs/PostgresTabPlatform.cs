@@ -197,7 +197,7 @@ internal sealed class PostgresTabPlatform(PostgresSource source, PostgresLink li
     {
         var batch = source.Batch(connection);
         await using var end = batch.ConfigureAwait(false);
-        batch.Timeout = Math.Max(1, (int)Math.Ceiling(Session.StaleAfter.TotalSeconds));
+        batch.Timeout = Math.Clamp((int)Math.Ceiling(Session.StaleAfter.TotalSeconds), 1, batch.Timeout);
         batch.Add(PostgresSource.BeginWrite);
         batch.Add(PostgresSource.Passing);
         batch.Add(
@@ -267,8 +267,8 @@ internal sealed class PostgresTabPlatform(PostgresSource source, PostgresLink li
         {
             string? armed, release;
             lock (_gate) (armed, release, _armed) = (_armed, _release, null);
-            if (armed is not null && release is not null) await link.RunAsync(connection => SetLeaseAsync(connection, armed, release)).ConfigureAwait(false);
-            await link.RunAsync(async connection =>
+            if (armed is not null && release is not null) await link.RunLastAsync(connection => SetLeaseAsync(connection, armed, release)).ConfigureAwait(false);
+            await link.RunLastAsync(async connection =>
             {
                 var command = source.Command(connection, "SELECT pg_notify($1, $2)", Topic, PostgresNote.Prefix(PostgresNoteKind.Coordination, session.Self) + session.Farewell);
                 await using var end = command.ConfigureAwait(false);
