@@ -119,6 +119,7 @@ internal sealed class WriterProcess : IDisposable
         var stop = Task.Run(Console.In.ReadLine); // its asynchronous form is not
         await using var factory = Sqlite.NewFactory(args[0]);
         var database = await OpenAsync(factory, args[1]);
+        await database.ExecuteAsync(Table);
         await SayAsync($"id {database.Coordinator.Id}");
         for (var number = 1L; !stop.IsCompleted; number++)
         {
