@@ -94,10 +94,91 @@ public sealed class ClusterTests(PostgresCluster cluster, ITestOutputHelper outp
         }
     }
 
+    /// <summary>
+    /// Four processes, each behind a network of its own, and for as many minutes as are asked for one thing after the other that goes wrong.
+    /// </summary>
+    [ChaosFact]
+    public async Task Chaos_loses_and_doubles_nothing()
+    {
+        var random = new Random(ChaosFactAttribute.Seed);
+        var counts = new SortedDictionary<string, int>();
+        await using var factory = Sqlite.NewFactory(cluster.ConnectionString);
+        await using (var first = await factory.OpenAsync(_database)) await first.ExecuteAsync(WriterProcess.Table);
+        var (processes, alive, began, names) = (new List<WriterProcess>(), new List<WriterProcess>(), TimeProvider.System.GetTimestamp(), 0);
+        try
+        {
+            for (var i = 0; i < 4; i++) Start();
+            await Task.WhenAll(alive.Select(process => process.WriteAsync(5)));
+            while (TimeProvider.System.GetElapsedTime(began) < ChaosFactAttribute.Duration)
+            {
+                var victim = random.Next(2) == 0 ? await FindLeaderAsync(alive) : alive[random.Next(alive.Count)];
+                await HappenAsync(victim, random.Next(6), TimeSpan.FromMilliseconds(random.Next(500, 9_000)));
+
+                // After each of them writes go on in every process (L1).
+                await Task.WhenAll(alive.Select(process => process.WriteAsync(3)));
+            }
+
+            foreach (var process in alive) await process.StopAsync(Patience);
+            output.WriteLine(string.Join(", ", counts.Select(count => $"{count.Key} {count.Value}")));
+            await AssertHistoryAsync(await factory.OpenAsync(_database), processes.SelectMany(process => process.Writes));
+        }
+        finally
+        {
+            output.WriteLine(string.Join("\n", processes.SelectMany(process => process.Complaints.Select(complaint => $"{process.Name} {complaint}"))));
+            foreach (var process in processes) process.Dispose();
+            await factory.DeleteAsync(_database);
+        }
+
+        void Start()
+        {
+            processes.Add(WriterProcess.Start(cluster, _database, $"p{++names}", hasProxy: true));
+            alive.Add(processes[^1]);
+        }
+
+        async Task HappenAsync(WriterProcess victim, int what, TimeSpan time)
+        {
+            var name = new[] { "killed", "stopped", "server crashed", "cut", "cut at a message", "silent" }[what];
+            counts[name] = counts.GetValueOrDefault(name) + 1;
+            switch (what)
+            {
+                case 0:
+                    await victim.KillAsync();
+                    alive.Remove(victim);
+                    Start();
+                    break;
+                case 1:
+                    victim.Signal("STOP");
+                    await Task.Delay(time);
+                    victim.Signal("CONT");
+                    break;
+                case 2:
+                    await cluster.StopAsync();
+                    await Task.Delay(time / 3);
+                    await cluster.StartAsync();
+                    cluster.Admin.Clear();
+                    break;
+                case 3:
+                    victim.Proxy!.Cut();
+                    break;
+                case 4:
+                    victim.Proxy!.Set(new(random.Next(2) == 0, random.Next(1, 60)));
+                    await Task.Delay(time / 5);
+                    victim.Proxy.Disarm();
+                    break;
+                default:
+                    victim.Proxy!.Stall();
+                    await Task.Delay(time);
+                    victim.Proxy.Resume();
+                    break;
+            }
+        }
+    }
+
     private async Task<WriterProcess> FindLeaderAsync(List<WriterProcess> processes)
     {
         while (true)
         {
+            await Task.Yield();
             var lease = await cluster.QueryAsync<string>("SELECT record FROM datasync.leases WHERE name = $1", _database);
             using var json = JsonDocument.Parse(lease);
             if (json.RootElement.TryGetProperty("holder", out var holder) && processes.Find(process => process.Tab.Value == holder.GetString()) is { } leader) return leader;
@@ -150,4 +231,20 @@ public sealed class ClusterTests(PostgresCluster cluster, ITestOutputHelper outp
 
         private static double Now => TimeProvider.System.GetTimestamp() * 1000.0 / TimeProvider.System.TimestampFrequency;
     }
+}
+
+/// <summary>Skipped, and reported so, unless <c>DATASYNC_POSTGRES_CHAOS</c> says how many minutes it may take; <c>DATASYNC_POSTGRES_SEED</c> repeats one.</summary>
+public sealed class ChaosFactAttribute : FactAttribute
+{
+    private const string Variable = "DATASYNC_POSTGRES_CHAOS";
+
+    public ChaosFactAttribute()
+    {
+        if (Duration == default) Skip = $"It takes as many minutes as {Variable} says.";
+    }
+
+    public static TimeSpan Duration =>
+        double.TryParse(Environment.GetEnvironmentVariable(Variable), CultureInfo.InvariantCulture, out var minutes) ? TimeSpan.FromMinutes(minutes) : default;
+
+    public static int Seed => int.TryParse(Environment.GetEnvironmentVariable("DATASYNC_POSTGRES_SEED"), CultureInfo.InvariantCulture, out var seed) ? seed : 1;
 }

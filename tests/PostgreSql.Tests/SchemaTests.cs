@@ -1,6 +1,8 @@
+using System.Reflection;
 using DataSync.Storage;
 using DataSync.Vfs;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Npgsql;
 using Xunit;
 
@@ -88,6 +90,18 @@ public sealed class SchemaTests(PostgresCluster cluster)
         foreach (var configure in wrong)
             Assert.ThrowsAny<ArgumentException>(() => new ServiceCollection().AddDataSyncPostgres("Host=x", configurePostgres: configure));
         Assert.ThrowsAny<ArgumentException>(() => DataSyncPostgres.CreateFactory("Host=x", new DataSyncOptions { Directory = "/tmp" }));
+    }
+
+    [Fact]
+    public void Every_log_message_is_listed_and_its_id_is_in_the_band_of_this_library()
+    {
+        var folder = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(folder, "DataSync.sln"))) folder = Path.GetDirectoryName(folder)!;
+        var messages = typeof(Log).GetMethods(BindingFlags.Static | BindingFlags.Public).Select(method => method.GetCustomAttribute<LoggerMessageAttribute>()!).ToList();
+        Assert.All(messages, message => Assert.InRange(message.EventId, 4000, 4999));
+        Assert.Equal(
+            messages.Select(message => $"| {message.EventId} | {message.Level} | {message.Message} |").Order(),
+            File.ReadLines(Path.Combine(folder, "docs", "SERVER.md")).Where(line => line.StartsWith("| 4", StringComparison.Ordinal)).Order());
     }
 
     [Fact]

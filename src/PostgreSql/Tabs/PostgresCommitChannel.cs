@@ -23,10 +23,13 @@ internal sealed class PostgresCommitChannel(PostgresSource source, PostgresLink 
     /// <summary>What goes out together, at most.</summary>
     private const int MaxMessages = 100, MaxBytes = 16 << 20;
 
+    /// <summary>What waits for a server that does not answer; the oldest is lost first, and repeated by whoever needs it.</summary>
+    private const int MaxWaiting = 10_000;
+
     private static readonly TimeSpan KeepFor = TimeSpan.FromMinutes(1), SweepEvery = TimeSpan.FromSeconds(10);
 
-    private readonly Channel<Outgoing> _out = Channel.CreateUnbounded<Outgoing>(new() { SingleReader = true });
-    private readonly Channel<PostgresNote> _in = Channel.CreateUnbounded<PostgresNote>(new() { SingleReader = true });
+    private readonly Channel<Outgoing> _out = MakeQueue<Outgoing>();
+    private readonly Channel<PostgresNote> _in = MakeQueue<PostgresNote>();
     private readonly CancellationTokenSource _closing = new();
     private readonly MessageFragments _fragments = new();
     private TabId _self;
@@ -105,6 +108,9 @@ internal sealed class PostgresCommitChannel(PostgresSource source, PostgresLink 
 
     private string TopicOf(TabId addressee) =>
         AdvisoryKey.Topic(source.Options.Schema, name, addressee == default ? "" : string.Create(CultureInfo.InvariantCulture, $"_{addressee.ToGuid():N}"));
+
+    private static Channel<T> MakeQueue<T>() =>
+        Channel.CreateBounded<T>(new BoundedChannelOptions(MaxWaiting) { SingleReader = true, FullMode = BoundedChannelFullMode.DropOldest });
 
     private async Task SendAsync()
     {
