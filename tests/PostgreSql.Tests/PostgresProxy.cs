@@ -112,7 +112,9 @@ internal sealed class PostgresProxy : IAsyncDisposable
             // The server is not there.
         }
 
+        // Where nothing is passed on the server does not hear either that its client has gone.
         Close(client);
+        await OpenTask;
         Close(server);
         lock (_gate) _sockets.RemoveAll(socket => socket == client || socket == server);
     }

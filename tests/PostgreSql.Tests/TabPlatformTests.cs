@@ -81,7 +81,7 @@ public sealed class TabPlatformTests(PostgresCluster cluster) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_tab_whose_network_is_silent_does_not_count_and_takes_its_lock_back_from_its_own_former_session()
+    public async Task A_tab_whose_network_is_silent_does_not_count_until_it_is_heard_again()
     {
         var (a, b) = (await OpenAsync(), await OpenAsync(staleAfter: TimeSpan.FromSeconds(1)));
         b.Proxy.Stall();
@@ -91,6 +91,19 @@ public sealed class TabPlatformTests(PostgresCluster cluster) : IAsyncLifetime
         b.Proxy.Resume();
         await b.WaitForAsync(signal => signal.Kind == TabSignalKind.Resumed);
         Assert.Equal([a.Id, b.Id], (await a.Platform.QueryTabsAsync(default)).Order());
+    }
+
+    [Fact]
+    public async Task A_former_session_of_the_tab_that_the_server_still_holds_is_ended()
+    {
+        var tab = new Tab(cluster, _scope, TimeSpan.FromSeconds(5));
+        _tabs.Add(tab);
+        await using var former = new NpgsqlConnection(cluster.ConnectionString);
+        await former.OpenAsync();
+        await using var command = new NpgsqlCommand("SELECT pg_advisory_lock($1)", former) { Parameters = { new() { Value = AdvisoryKey.Of("datasync", _scope, tab.Id.Value) } } };
+        await command.ExecuteNonQueryAsync();
+        await tab.OpenAsync().AsTask().WaitAsync(Patience);
+        Assert.Equal([tab.Id], await tab.Platform.QueryTabsAsync(default));
     }
 
     [Fact]
