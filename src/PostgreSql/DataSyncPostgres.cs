@@ -27,9 +27,8 @@ public static class DataSyncPostgres
         ArgumentException.ThrowIfNullOrWhiteSpace(connectionString);
         var connection = new NpgsqlConnectionStringBuilder(connectionString);
         PostgresOptions.CheckConnection(connection);
-        connection.Enlist = false; // an app's ambient transaction is none of DataSync's
         connection.ApplicationName ??= "DataSync";
-        var builder = new NpgsqlDataSourceBuilder(connection.ConnectionString);
+        var builder = new NpgsqlDataSourceBuilder(PostgresOptions.Tune(connection).ConnectionString);
         if (loggers is not null) builder.UseLoggerFactory(loggers);
         return Create(builder.Build(), isOwned: true, options, postgres, timeProvider, loggers);
     }

@@ -59,6 +59,14 @@ public sealed class PostgresOptions
             throw new ArgumentException($"The connection string allows {connection.MaxPoolSize} connections. One open database needs up to {MinPoolSize - 1}: set 'Maximum Pool Size' to {MinPoolSize} or more.");
     }
 
+    /// <summary>What DataSync's own connections need and need not.</summary>
+    internal static NpgsqlConnectionStringBuilder Tune(NpgsqlConnectionStringBuilder connection)
+    {
+        connection.Enlist = false; // an app's ambient transaction is none of DataSync's
+        connection.NoResetOnClose = true; // settings are each transaction's, and who takes locks gives them back: nothing is left to discard
+        return connection;
+    }
+
     private static void Check(TimeSpan value, TimeSpan least, TimeSpan most, string name)
     {
         if (value < least || value > most) throw new ArgumentException($"{name} is {value}; it must be from {least} to {most}.", name);

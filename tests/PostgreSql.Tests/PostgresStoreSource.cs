@@ -25,7 +25,7 @@ internal sealed class PostgresStoreSource(PostgresCluster cluster, PostgresOptio
     /// <summary>As another process would: a pool of its own, whose sessions have a name by which they can be ended.</summary>
     public PostgresSource NewSource(string application = "test", TimeProvider? time = null)
     {
-        var data = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(cluster.ConnectionString) { ApplicationName = application, MaxPoolSize = 10 });
+        var data = NpgsqlDataSource.Create(PostgresOptions.Tune(new(cluster.ConnectionString) { ApplicationName = application, MaxPoolSize = 10 }));
         _sources.Add(new(data, isOwned: true, Options, time ?? TimeProvider.System, NullLogger.Instance));
         return _sources[^1];
     }

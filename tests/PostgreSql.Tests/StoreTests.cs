@@ -32,6 +32,16 @@ public sealed class StoreTests(PostgresCluster cluster) : StoreSuite
         Assert.Equal([1, 2, 3], (await StoreContent.ReadAsync(store)).Markers);
     }
 
+    [Fact]
+    public async Task A_refused_write_leaves_no_transaction_open()
+    {
+        var (old, stale) = await LeadAsync();
+        await old.AppendAsync(stale, Chain(stale, Position.Start, 1), None);
+        await LeadAsync();
+        await Assert.ThrowsAsync<FencedException>(async () => await old.AppendAsync(stale, [Commit(stale, Position.Start, 1)], None));
+        Assert.Equal(0, await cluster.QueryAsync<long>("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"));
+    }
+
     [Theory]
     [InlineData(PostgresBlockStore.MaxPiece / Extent.BlockSize)]
     [InlineData(130 << 20 >> 12)]

@@ -267,7 +267,7 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
         }
         catch (Exception error) when (PostgresErrors.IsDatabaseError(error) || error is InvalidOperationException)
         {
-            // A session that is broken does not go back.
+            source.OnLost(error); // nor does one go back that may still hold something
         }
     }
 
