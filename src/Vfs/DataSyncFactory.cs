@@ -36,8 +36,9 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
         else if (_options.Files is { } files) _place = new DirectoryPlace(files, _time, _logger);
     }
 
-    internal DataSyncFactory(IDatabasePlace place, DataSyncOptions options) =>
-        (_place, _options, _time, _logger) = (place, options, TimeProvider.System, NullLogger.Instance);
+    /// <summary>A factory of another place, which is disposed with it.</summary>
+    internal DataSyncFactory(IDatabasePlace place, DataSyncOptions options, TimeProvider? timeProvider = null, ILogger? logger = null) =>
+        (_place, _options, _time, _logger) = (place, options, timeProvider ?? TimeProvider.System, logger ?? NullLogger.Instance);
 
     /// <summary>The database that <see cref="OpenAsync()"/> opens.</summary>
     internal string DefaultDatabase => _options.DefaultDatabase;
@@ -119,6 +120,7 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
         }
 
         await Task.WhenAll(slots.Select(slot => slot.DisposeAsync())).ConfigureAwait(false);
+        if (_place is IAsyncDisposable owned) await owned.DisposeAsync().ConfigureAwait(false);
     }
 
     /// <summary>Begins with it and does not wait: for containers that are disposed synchronously.</summary>

@@ -3,6 +3,7 @@ using System.Text.Json;
 using DataSync.Blazor;
 using DataSync.Coordination;
 using DataSync.EntityFrameworkCore;
+using DataSync.PostgreSql;
 using DataSync.Storage;
 using DataSync.Vfs;
 
@@ -14,7 +15,10 @@ internal static class Repository
     public static string Root { get; } = FindRoot();
 
     public static IReadOnlyList<Assembly> Libraries { get; } =
-        [typeof(TabCoordinator).Assembly, typeof(CommitPipeline).Assembly, typeof(DataSyncDatabase).Assembly, typeof(DataSyncDbContextOptionsExtensions).Assembly, typeof(DataSyncStatus).Assembly];
+    [
+        typeof(TabCoordinator).Assembly, typeof(CommitPipeline).Assembly, typeof(DataSyncDatabase).Assembly, typeof(DataSyncDbContextOptionsExtensions).Assembly, typeof(DataSyncStatus).Assembly,
+        typeof(DataSyncPostgres).Assembly,
+    ];
 
     /// <summary>The libraries' own source files with an ending.</summary>
     public static IEnumerable<string> Sources(string ending) => Directory

@@ -1,0 +1,132 @@
+using System.Security.Cryptography;
+using System.Threading.Channels;
+using DataSync.Coordination;
+using Xunit;
+
+namespace DataSync.PostgreSql.Tests;
+
+/// <summary>Messages among processes: small ones in the notification, larger ones by reference, in the order in which they were posted.</summary>
+[Collection(PostgresCollection.Name)]
+public sealed class CommitChannelTests(PostgresCluster cluster) : IAsyncLifetime
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    private readonly PostgresStoreSource _source = new(cluster);
+    private readonly List<Member> _members = [];
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
+    {
+        foreach (var member in _members) await member.Channel.DisposeAsync();
+        await _source.RemoveAsync();
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(PostgresCommitChannel.MaxInline)]
+    [InlineData(PostgresCommitChannel.MaxInline + 1)]
+    [InlineData(300_000)]
+    [InlineData(20_000_000)]
+    public async Task A_message_of_any_size_comes_to_all_others_as_it_was(int size)
+    {
+        var (a, b, c) = (await OpenAsync(), await OpenAsync(), await OpenAsync());
+        var message = RandomNumberGenerator.GetBytes(size);
+        a.Channel.Post(message, default);
+        Assert.Equal(message, await b.ReadAsync());
+        Assert.Equal(message, await c.ReadAsync());
+        b.Channel.Post([1], default);
+        Assert.Equal([1], await a.ReadAsync()); // and not its own
+    }
+
+    [Fact]
+    public async Task What_is_for_one_comes_to_that_one_only()
+    {
+        var (a, b, c) = (await OpenAsync(), await OpenAsync(), await OpenAsync());
+        a.Channel.Post([1], b.Id);
+        a.Channel.Post(new byte[100_000], b.Id);
+        a.Channel.Post([2], c.Id);
+        a.Channel.Post([3], default);
+        Assert.Equal([1], await b.ReadAsync());
+        Assert.Equal(100_000, (await b.ReadAsync()).Length);
+        Assert.Equal([3], await b.ReadAsync());
+        Assert.Equal([2], await c.ReadAsync());
+        Assert.Equal([3], await c.ReadAsync());
+    }
+
+    [Fact]
+    public async Task Small_and_large_ones_keep_their_order()
+    {
+        var (a, b) = (await OpenAsync(), await OpenAsync());
+        for (var i = 0; i < 100; i++)
+        {
+            var message = new byte[i % 3 == 0 ? 10_000 : 10];
+            message[0] = (byte)i;
+            a.Channel.Post(message, i % 2 == 0 ? default : b.Id);
+            message[0] = 255; // it was copied
+        }
+
+        for (var i = 0; i < 100; i++) Assert.Equal(i, (await b.ReadAsync())[0]);
+    }
+
+    [Fact]
+    public async Task Garbage_is_dropped_and_the_channel_goes_on()
+    {
+        var (a, b) = (await OpenAsync(), await OpenAsync());
+        var (topic, sender) = (AdvisoryKey.Topic("datasync", _source.Name), a.Id.ToGuid().ToString("N"));
+        foreach (var payload in new[] { "", "m", "x" + sender, "m" + sender + "not base 64!", "r" + sender + "99999999", "r" + sender + "-1", "r" + sender + "x", "d" + sender + "0", "l", "m" + new string('z', 100) })
+            await cluster.ExecuteAsync("SELECT pg_notify($1, $2)", topic, payload);
+        b.Fails = true;
+        a.Channel.Post([1], default);
+        a.Channel.Post([2], default);
+        Assert.Equal([2], await b.ReadAsync()); // the handler failed at the first one
+    }
+
+    [Fact]
+    public async Task Bodies_are_removed_by_age()
+    {
+        var (a, b) = (await OpenAsync(), await OpenAsync());
+        await cluster.ExecuteAsync("INSERT INTO datasync.messages (made, bytes) VALUES (now() - interval '2 minutes', 'old')");
+        a.Channel.Post(new byte[10_000], default);
+        await b.ReadAsync();
+        Assert.Equal(0, await cluster.QueryAsync<long>("SELECT count(*) FROM datasync.messages WHERE made < now() - interval '1 minute'"));
+    }
+
+    private async Task<Member> OpenAsync()
+    {
+        var source = _source.NewSource();
+        var member = new Member(new(source, new PostgresLink(source, _source.Name), _source.Name));
+        _members.Add(member);
+        await member.Channel.OpenAsync(member.Id, default);
+        return member;
+    }
+
+    private sealed class Member
+    {
+        private readonly Channel<byte[]> _received = System.Threading.Channels.Channel.CreateUnbounded<byte[]>();
+
+        public Member(PostgresCommitChannel channel)
+        {
+            Channel = channel;
+            channel.Received += message =>
+            {
+                if (Fails)
+                {
+                    Fails = false;
+                    throw new InvalidOperationException("A handler failed.");
+                }
+
+                _received.Writer.TryWrite(message);
+            };
+        }
+
+        public TabId Id { get; } = TabId.New(TimeProvider.System);
+
+        public PostgresCommitChannel Channel { get; }
+
+        public bool Fails { get; set; }
+
+        public async Task<byte[]> ReadAsync() => await _received.Reader.ReadAsync().AsTask().WaitAsync(Patience);
+    }
+}
