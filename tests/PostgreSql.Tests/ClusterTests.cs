@@ -36,13 +36,13 @@ public sealed class ClusterTests(PostgresCluster cluster, ITestOutputHelper outp
         Assert.Equal(3, (await cluster.QueryAsync<long>($"SELECT count(DISTINCT application_name) FROM pg_stat_activity WHERE application_name LIKE '{_database}%'")));
 
         // The leader's sessions end, all of them, in the middle of what it does: another one leads, and it comes back.
-        var writing = tabs.Select(tab => tab.WriteAsync(40)).ToList();
+        var writing = tabs.Select(tab => tab.WriteAsync(25)).ToList();
         Assert.True(await cluster.EndSessionsAsync(_database + leader.Name) > 0);
         await Task.WhenAll(writing);
 
         // The one that leads now leaves.
         leader = tabs.Single(tab => tab.Database.Coordinator.Role == TabRole.Leader);
-        writing = [.. tabs.Where(tab => tab != leader).Select(tab => tab.WriteAsync(40))];
+        writing = [.. tabs.Where(tab => tab != leader).Select(tab => tab.WriteAsync(25))];
         await leader.Factory.DisposeAsync();
         await Task.WhenAll(writing);
 
@@ -63,7 +63,7 @@ public sealed class ClusterTests(PostgresCluster cluster, ITestOutputHelper outp
         try
         {
             foreach (var name in new[] { "a", "b", "c" }) processes.Add(WriterProcess.Start(cluster, _database, name));
-            await Task.WhenAll(processes.Select(process => process.WriteAsync(20)));
+            await Task.WhenAll(processes.Select(process => process.WriteAsync(10)));
             var alive = processes.ToList();
 
             var killed = await FindLeaderAsync(alive);
@@ -72,7 +72,7 @@ public sealed class ClusterTests(PostgresCluster cluster, ITestOutputHelper outp
             alive.Remove(killed);
             await Task.WhenAll(alive.Select(process => process.WriteAsync(1)));
             output.WriteLine($"After the leader was killed both others had written again within {TimeProvider.System.GetElapsedTime(began).TotalMilliseconds:0} ms.");
-            await Task.WhenAll(alive.Select(process => process.WriteAsync(20)));
+            await Task.WhenAll(alive.Select(process => process.WriteAsync(10)));
 
             processes.Add(WriterProcess.Start(cluster, _database, "d"));
             alive.Add(processes[^1]);
@@ -80,8 +80,8 @@ public sealed class ClusterTests(PostgresCluster cluster, ITestOutputHelper outp
             await cluster.StopAsync();
             began = TimeProvider.System.GetTimestamp();
             await cluster.StartAsync();
-            await Task.WhenAll(alive.Select(process => process.WriteAsync(20)));
-            output.WriteLine($"After the server was started again all three had written 20 rows within {TimeProvider.System.GetElapsedTime(began).TotalMilliseconds:0} ms.");
+            await Task.WhenAll(alive.Select(process => process.WriteAsync(10)));
+            output.WriteLine($"After the server was started again all three had written 10 rows within {TimeProvider.System.GetElapsedTime(began).TotalMilliseconds:0} ms.");
             foreach (var process in alive) await process.StopAsync(Patience);
 
             await AssertHistoryAsync(await factory.OpenAsync(_database), processes.SelectMany(process => process.Writes));
