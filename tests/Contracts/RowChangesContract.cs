@@ -177,7 +177,7 @@ public abstract class RowChangesContract : TwoTabsContract
         await using var feed = Follower.RowChanges(["todo"]).GetAsyncEnumerator();
         var next = feed.MoveNextAsync().AsTask();
         await SeeAsync(Follower, (await Leader.ExecuteAsync("CREATE TABLE other(v)")).Marker);
-        for (var i = 0; i < 5; i++) await SeeAsync(Follower, (await Leader.ExecuteAsync("INSERT INTO other VALUES (zeroblob(1500000))")).Marker);
+        for (var i = 0; i < 30; i++) await SeeAsync(Follower, (await Leader.ExecuteAsync("INSERT INTO other VALUES (zeroblob(200000))")).Marker);
         for (var i = 0; i < 50 && Follower.Rows.KeptBlocks >= 1024; i++)
         {
             await Follower.Live.WhenIdleAsync();
