@@ -15,7 +15,7 @@ internal sealed partial class BlockStorage
         {
             // Of a batch that is sealed its owner knows: it is in the image for good, or will be taken out of it.
             var open = _isSealed ? null : _batch;
-            var past = new BlockUndo(open?.Position ?? _image.Position, open?.FileSize ?? _image.FileSize);
+            var past = new BlockUndo(open?.Position ?? _image.Position, open?.FileSize ?? _image.FileSize) { Retractions = Retractions };
             if (open is not null) past.Keep(open);
             _pasts.Add(past);
             return past;

@@ -11,6 +11,9 @@ internal sealed class BlockUndo(Position position, long fileSize)
     /// <summary>The database's size then.</summary>
     public long FileSize { get; } = fileSize;
 
+    /// <summary>What <see cref="BlockStorage.Retractions"/> was then; of what is remembered only.</summary>
+    public long Retractions { get; init; }
+
     /// <summary>The blocks that were touched since, in no order.</summary>
     public IReadOnlyCollection<uint> Blocks => _before.Keys;
 

@@ -55,16 +55,16 @@ internal sealed class RowDiff(string name, BlockStorage storage, Action<SqliteCo
                     isAttached = true;
                 }
 
-                // Where the schema is another one, rows may read otherwise that were not touched.
-                var rows = before is not null && before.SchemaVersion.Cookie == storage.SchemaVersion.Cookie ? TouchedRows.Find(past!.Blocks, before, storage) : null;
+                // Where the schema may be another one, rows may read otherwise that were not touched.
+                var isSameSchema = before is not null && storage.SchemaVersion == (before.SchemaVersion.Cookie, past!.Retractions);
+                var rows = isSameSchema ? TouchedRows.Find(past!.Blocks, before!, storage) : null;
                 var changes = Compare(connection, isAttached, rows, tables, reader, cancellationToken);
                 if (past is not null) storage.Forget(past);
                 return (changes, storage.Remember());
             }
             finally
             {
-                connection.Connection.RollBack();
-                if (isAttached) connection.Execute($"DETACH {Schema}");
+                EndCompare(connection, isAttached);
                 if (registered is not null) BlockVfs.Shared.Unregister(registered);
                 before?.Dispose();
             }
@@ -77,6 +77,21 @@ internal sealed class RowDiff(string name, BlockStorage storage, Action<SqliteCo
         {
             _isDisposed = true;
             _connection?.Dispose();
+        }
+    }
+
+    private void EndCompare(CachedConnection connection, bool isAttached)
+    {
+        try
+        {
+            connection.Connection.RollBack();
+            if (isAttached) connection.Execute($"DETACH {Schema}");
+        }
+        catch (SqliteException)
+        {
+            // The next one begins with another connection.
+            connection.Dispose();
+            _connection = null;
         }
     }
 

@@ -32,6 +32,7 @@ internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<
             (_database, _tables, _reader, _cancellationToken) = (database, tables, reader, cancellationToken);
             database.ThrowIfUnreadable();
             database.Live.Add(this); // first: a commit from here on is a reason to compare
+            _fault = database.Fault; // what it holds can be told, and nothing more comes
             _behind = database.Scout.BehindOf(tables);
             if (includePresent) _isTouched = true;
             else _past = database.Rows.Remember();
