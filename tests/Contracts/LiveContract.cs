@@ -116,6 +116,7 @@ public abstract class LiveContract : TwoTabsContract
         var now = await ShowsAsync(query, rows => rows.Count == 3);
         Assert.Same(before[0], now[1]);
         Assert.NotSame(before[1], now[2]);
+        await Leader.Live.WhenIdleAsync(); // handlers are called behind the rows
         Assert.Equal(1, told);
     }
 
