@@ -317,8 +317,9 @@ internal sealed partial class Leadership(PipelineCore core, TabCoordinator coord
 
     private void AnnounceLater()
     {
-        Announce(_toAnnounce, 0, _toAnnounce.Count);
-        _toAnnounce.Clear();
+        CommitRecord[] commits = [.. _toAnnounce];
+        _toAnnounce.Clear(); // first: where a message cannot be sent, the next ones are all the same
+        Announce(commits, 0, commits.Length);
     }
 
     /// <summary>Says that commits are durable; as many in one message as there is room for, since each wakes every tab.</summary>
