@@ -99,8 +99,10 @@ internal static partial class Steps
         var series = new Dictionary<string, IReadOnlyList<double>>
         {
             ["w2"] = await SampleAsync(options, Work.ClearAsync, () => Work.InsertManyAsync(rows)),
-            ["w2.mds"] = await SampleAsync(options, Work.ClearAsync, () => Work.InsertManyPreparedAsync(rows)),
         };
+
+        // A delegate's own loop holds the page for as long as it likes, which is not what W9 asks.
+        if (options.Observe.Length == 0) series["w2.mds"] = await SampleAsync(options, Work.ClearAsync, () => Work.InsertManyPreparedAsync(rows));
         Check(await Work.CountAsync() == options.Rows, "rows after a transaction");
         return new(series);
     }

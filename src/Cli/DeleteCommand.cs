@@ -1,4 +1,3 @@
-using DataSync.Storage;
 using Spectre.Console;
 
 namespace DataSync.Cli;
@@ -6,11 +5,15 @@ namespace DataSync.Cli;
 internal static class DeleteCommand
 {
     /// <summary>Opens nothing, so that a store that cannot be opened goes as well.</summary>
-    public static async Task<int> RunAsync(string place, Report report, CancellationToken cancellationToken)
+    public static async Task<int> RunAsync(StorePlace place, Report report, CancellationToken cancellationToken)
     {
-        var store = StoreSession.Find(place, creates: false);
-        await using (store.ConfigureAwait(false)) await store.DeleteAsync(cancellationToken).ConfigureAwait(false);
-        report.Write(new(store.Directory), ResultJson.Default.DeleteResult, console => console.Write(new Text($"Deleted: {store.Directory}.\n")));
+        await using (place.ConfigureAwait(false))
+        {
+            await StoreSession.EnsureExistsAsync(place, cancellationToken).ConfigureAwait(false);
+            await place.Store.DeleteAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        report.Write(new(place.Description), ResultJson.Default.DeleteResult, console => console.Write(new Text($"Deleted: {place.Description}.\n")));
         return ExitCode.Ok;
     }
 }

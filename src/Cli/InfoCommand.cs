@@ -9,14 +9,14 @@ internal static class InfoCommand
         var recovered = await report.WithProgressAsync("Reading", progress => session.LoadAsync(CorruptionAction.Report, progress).AsTask()).ConfigureAwait(false);
         using var image = recovered.Image;
         var head = recovered.Head;
-        var quarantine = ListQuarantine(session.Store.Directory);
+        var quarantine = await session.Place.ListQuarantineAsync(session.CancellationToken).ConfigureAwait(false);
         var result = new InfoResult(
-            session.Store.Directory, head.Incarnation, head.Format, head.Checksum.ToString(), head.Epoch.Value, head.Holder?.Value,
+            session.Place.Description, head.Incarnation, head.Format, head.Checksum.ToString(), head.Epoch.Value, head.Holder?.Value,
             image.Position.Marker, image.Position.Commit.ToString(), head.Checkpoint.Marker, image.FileSize, recovered.Report.Extents,
             recovered.LogRecords, recovered.LogBytes, recovered.Report.Findings.Count, quarantine);
         report.Write(result, ResultJson.Default.InfoResult, console => Report.WriteTable(
             console,
-            ("Directory", result.Directory), ("Incarnation", result.Incarnation), ("Format", result.Format), ("Checksum", result.Checksum),
+            ("Store", result.Store), ("Incarnation", result.Incarnation), ("Format", result.Format), ("Checksum", result.Checksum),
             ("Epoch", result.Epoch), ("Last leader", result.Holder ?? "none"), ("Marker", result.Marker), ("Last commit", result.Commit),
             ("Checkpoint", result.CheckpointMarker), ("Database", $"{result.SizeBytes} bytes"), ("Extents", result.Extents),
             ("Log", $"{result.LogRecords} commits, {result.LogBytes} bytes"),
@@ -24,14 +24,8 @@ internal static class InfoCommand
         return recovered.Report.IsCorrupt ? ExitCode.Damaged : ExitCode.Ok;
     }
 
-    private static List<QuarantinedResult> ListQuarantine(string store)
-    {
-        var folder = new DirectoryInfo(Path.Combine(store, "quarantine"));
-        return folder.Exists ? [.. folder.EnumerateFiles().OrderBy(file => file.Name, StringComparer.Ordinal).Select(file => new QuarantinedResult(file.Name, file.Length))] : [];
-    }
-
     // Names of a few: a folder that nobody empties can hold many.
-    private static string Describe(List<QuarantinedResult> files) => files.Count == 0
+    private static string Describe(IReadOnlyList<QuarantinedResult> files) => files.Count == 0
         ? "empty"
-        : $"{files.Count} files, {files.Sum(file => file.Bytes)} bytes: {string.Join(", ", files.Take(5).Select(file => file.Name))}{(files.Count > 5 ? " …" : "")}";
+        : $"{files.Count} records, {files.Sum(file => file.Bytes)} bytes: {string.Join(", ", files.Take(5).Select(file => file.Name))}{(files.Count > 5 ? " …" : "")}";
 }

@@ -4,10 +4,10 @@ namespace DataSync.Cli;
 
 /// <summary>What <c>info --json</c> writes.</summary>
 internal sealed record InfoResult(
-    string Directory, Guid Incarnation, int Format, string Checksum, long Epoch, string? Holder, long Marker, string Commit, long CheckpointMarker,
+    string Store, Guid Incarnation, int Format, string Checksum, long Epoch, string? Holder, long Marker, string Commit, long CheckpointMarker,
     long SizeBytes, int Extents, int LogRecords, long LogBytes, int Findings, IReadOnlyList<QuarantinedResult> Quarantine);
 
-/// <summary>A file that a repair kept aside.</summary>
+/// <summary>A record that a repair kept aside; in a directory, a file.</summary>
 internal sealed record QuarantinedResult(string Name, long Bytes);
 
 /// <summary>What <c>verify --json</c> and <c>repair --json</c> write.</summary>
@@ -28,7 +28,7 @@ internal sealed record CommitResult(
 internal sealed record TransferResult(string File, long Bytes, long Marker);
 
 /// <summary>What <c>delete --json</c> writes.</summary>
-internal sealed record DeleteResult(string Directory);
+internal sealed record DeleteResult(string Store);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(InfoResult))]

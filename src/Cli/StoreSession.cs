@@ -3,13 +3,17 @@ using DataSync.Storage;
 
 namespace DataSync.Cli;
 
-/// <summary>An open store, and leave to write to it: no other process has it, so this one leads when it says so.</summary>
+/// <summary>
+/// An open store, and leave to write to it. No other process has a directory, so this one leads when it says so. In PostgreSQL others may: whoever leads there is
+/// fenced, and leads again when this is done.
+/// </summary>
 internal sealed class StoreSession : IAsyncDisposable
 {
-    private StoreSession(FileBlockStore store, Head head, CancellationToken cancellationToken) =>
-        (Store, Head, CancellationToken) = (store, head, cancellationToken);
+    private StoreSession(StorePlace place, Head head, CancellationToken cancellationToken) => (Place, Head, CancellationToken) = (place, head, cancellationToken);
 
-    public FileBlockStore Store { get; }
+    public StorePlace Place { get; }
+
+    public IBlockStore Store => Place.Store;
 
     public Head Head { get; private set; }
 
@@ -19,29 +23,26 @@ internal sealed class StoreSession : IAsyncDisposable
 
     public Fence Fence => new(Head.Incarnation, Head.Epoch);
 
+    /// <summary>Opens the store at a place, which it disposes from then on, also where that fails.</summary>
     /// <exception cref="StorageUnavailableException">There is no store, and none is to be made.</exception>
-    public static async Task<StoreSession> OpenAsync(string place, bool creates, CancellationToken cancellationToken)
+    public static async Task<StoreSession> OpenAsync(StorePlace place, bool creates, CancellationToken cancellationToken)
     {
-        var store = Find(place, creates);
         try
         {
-            return new(store, await store.OpenAsync(cancellationToken).ConfigureAwait(false), cancellationToken);
+            if (!creates) await EnsureExistsAsync(place, cancellationToken).ConfigureAwait(false);
+            return new(place, await place.Store.OpenAsync(cancellationToken).ConfigureAwait(false), cancellationToken);
         }
         catch
         {
-            await store.DisposeAsync().ConfigureAwait(false);
+            await place.DisposeAsync().ConfigureAwait(false);
             throw;
         }
     }
 
-    /// <summary>The store at a place, not opened.</summary>
-    /// <exception cref="StorageUnavailableException">There is no store, and none is to be made.</exception>
-    public static FileBlockStore Find(string place, bool creates)
+    /// <exception cref="StorageUnavailableException">There is no store.</exception>
+    public static async Task EnsureExistsAsync(StorePlace place, CancellationToken cancellationToken)
     {
-        var isDirectory = place.Contains(Path.DirectorySeparatorChar) || place.Contains('/') || FileBlockStore.ExistsIn(place);
-        var store = isDirectory ? FileBlockStore.InDirectory(place) : new FileBlockStore(place);
-        if (!creates && !FileBlockStore.ExistsIn(store.Directory)) throw new StorageUnavailableException($"There is no store in {store.Directory}.");
-        return store;
+        if (!await place.ExistsAsync(cancellationToken).ConfigureAwait(false)) throw new StorageUnavailableException($"There is no store in {place.Description}.");
     }
 
     public async Task LeadAsync() => Head = await Store.RaiseEpochAsync(Head.Incarnation, default, Self, CancellationToken).ConfigureAwait(false);
@@ -49,5 +50,5 @@ internal sealed class StoreSession : IAsyncDisposable
     public ValueTask<RecoveredStore> LoadAsync(CorruptionAction action, IProgress<RecoveryProgress>? progress) =>
         Recovery.LoadAsync(Store, Head, new(Action: action, Progress: progress), CancellationToken);
 
-    public ValueTask DisposeAsync() => Store.DisposeAsync();
+    public ValueTask DisposeAsync() => Place.DisposeAsync();
 }

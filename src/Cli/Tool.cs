@@ -1,4 +1,5 @@
 using System.CommandLine;
+using DataSync.PostgreSql;
 using DataSync.Storage;
 using DataSync.Vfs;
 using Spectre.Console;
@@ -27,7 +28,14 @@ internal static class ExitCode
 /// <summary>The commands, and what their errors end with. Writes to the two consoles only.</summary>
 internal sealed class Tool(IAnsiConsole output, IAnsiConsole error)
 {
-    private readonly Argument<string> _store = new("store") { Description = "The store's directory, or its name below DATASYNC_FS_BASE." };
+    private readonly Argument<string> _store = new("store") { Description = "The store's directory, or its name below DATASYNC_FS_BASE; with --postgres the database's name." };
+    private readonly Option<string?> _postgres = new("--postgres")
+    {
+        Description = "The database is in PostgreSQL: Npgsql's connection string. Default: DATASYNC_POSTGRES, where that is set, which other users of the machine do not see.",
+        DefaultValueFactory = _ => Environment.GetEnvironmentVariable("DATASYNC_POSTGRES"),
+    };
+
+    private readonly Option<string> _schema = new("--schema") { Description = "The schema that DataSync's tables are in, with --postgres.", DefaultValueFactory = _ => new PostgresOptions().Schema };
     private readonly Option<bool> _json = new("--json") { Description = "Write one JSON object and nothing else." };
 
     /// <summary>Runs a command line; returns the exit code.</summary>
@@ -40,21 +48,28 @@ internal sealed class Tool(IAnsiConsole output, IAnsiConsole error)
             var code = await parsed.InvokeAsync(configuration).ConfigureAwait(false);
             return parsed.Errors.Count > 0 ? ExitCode.Usage : code;
         }
-        catch (Exception failure) when (failure is StorageException or DatabaseImportException or IOException or UnauthorizedAccessException or OperationCanceledException)
+        catch (Exception failure) when (failure is StorageException or DatabaseImportException or IOException or UnauthorizedAccessException or OperationCanceledException or ArgumentException)
         {
             error.Write(new Text(failure.Message + "\n"));
             return failure switch
             {
                 CorruptStoreException => ExitCode.Damaged,
                 StoreInUseException or StorageUnavailableException => ExitCode.Unavailable,
+                ArgumentException => ExitCode.Usage, // of the connection string
                 _ => ExitCode.Failed,
             };
         }
     }
 
+    private StorePlace Find(ParseResult parsed)
+    {
+        var store = parsed.GetValue(_store)!;
+        return parsed.GetValue(_postgres) is { Length: > 0 } connection ? StorePlace.InPostgres(connection, parsed.GetValue(_schema)!, store) : StorePlace.InDirectory(store);
+    }
+
     private RootCommand MakeRoot()
     {
-        var root = new RootCommand("Looks after DataSync's native stores (directories). Exit codes: 0 done and sound, 1 damaged, 2 usage, 3 no store or in use, 4 failed.");
+        var root = new RootCommand("Looks after DataSync's native stores: directories, and databases in PostgreSQL. Exit codes: 0 done and sound, 1 damaged, 2 usage, 3 no store or in use, 4 failed.");
         var sample = new Option<bool>("--sample") { Description = "Check one block of each extent instead of all." };
         var limit = new Option<int>("--limit") { Description = "Show the last so many commits only.", DefaultValueFactory = _ => 50 };
         var file = new Argument<FileInfo>("file") { Description = "A SQLite database file." };
@@ -63,7 +78,7 @@ internal sealed class Tool(IAnsiConsole output, IAnsiConsole error)
         root.Subcommands.Add(Make("info", "What the store is and holds.", [], (session, report, _) => InfoCommand.RunAsync(session, report)));
         root.Subcommands.Add(Make("verify", "Checks every record and block, and changes nothing.", [sample],
             (session, report, parsed) => VerifyCommands.VerifyAsync(session, report, parsed.GetValue(sample))));
-        root.Subcommands.Add(Make("repair", "Removes what is damaged and keeps it aside in the store's quarantine folder.", [],
+        root.Subcommands.Add(Make("repair", "Removes what is damaged and keeps it aside in the store's quarantine.", [],
             (session, report, _) => VerifyCommands.RepairAsync(session, report)));
         root.Subcommands.Add(Make("log", "The commits that no checkpoint has folded yet.", [limit],
             (session, report, parsed) => LogCommand.RunAsync(session, report, parsed.GetValue(limit))));
@@ -77,15 +92,15 @@ internal sealed class Tool(IAnsiConsole output, IAnsiConsole error)
 
     private Command MakeDelete()
     {
-        var command = new Command("delete", "Deletes the store and all that is in it, its quarantine included; also one that cannot be opened.") { _store, _json };
+        var command = new Command("delete", "Deletes the store and all that is in it, its quarantine included; also one that cannot be opened.") { _store, _json, _postgres, _schema };
         command.SetAction((parsed, cancellationToken) =>
-            DeleteCommand.RunAsync(parsed.GetValue(_store)!, new Report(output, parsed.GetValue(_json)), cancellationToken));
+            DeleteCommand.RunAsync(Find(parsed), new Report(output, parsed.GetValue(_json)), cancellationToken));
         return command;
     }
 
     private Command Make(string name, string description, Symbol[] symbols, Func<StoreSession, Report, ParseResult, Task<int>> run, bool creates = false)
     {
-        var command = new Command(name, description) { _store, _json };
+        var command = new Command(name, description) { _store, _json, _postgres, _schema };
         foreach (var symbol in symbols)
         {
             if (symbol is Option option) command.Options.Add(option);
@@ -94,7 +109,7 @@ internal sealed class Tool(IAnsiConsole output, IAnsiConsole error)
 
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            var session = await StoreSession.OpenAsync(parsed.GetValue(_store)!, creates, cancellationToken).ConfigureAwait(false);
+            var session = await StoreSession.OpenAsync(Find(parsed), creates, cancellationToken).ConfigureAwait(false);
             await using (session.ConfigureAwait(false))
                 return await run(session, new Report(output, parsed.GetValue(_json)), parsed).ConfigureAwait(false);
         });

@@ -46,8 +46,8 @@ internal static class VerifyCommands
             console.Write(new Text(found switch
             {
                 { Findings.Count: 0 } => $"Sound: {read}.\n",
-                _ when isRepaired => $"Repaired: {read}. What was removed or replaced is in the quarantine folder. Check the database with PRAGMA integrity_check.\n",
-                { IsCorrupt: true } => $"Damaged: {read} can be read. Keep a copy of the directory, then run repair.\n",
+                _ when isRepaired => $"Repaired: {read}. What was removed or replaced is in the quarantine. Check the database with PRAGMA integrity_check.\n",
+                { IsCorrupt: true } => $"Damaged: {read} can be read. Keep a copy of it, then run repair.\n",
                 _ => $"Sound, with left-overs of a crash: {read}.\n",
             }));
         });

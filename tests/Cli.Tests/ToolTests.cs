@@ -65,7 +65,7 @@ public sealed class ToolTests : IDisposable
         var source = MakeDatabase("source.db", 100);
         await RunAsync("import", Store, source);
         var info = await RunJsonAsync("info", Store);
-        Assert.Equal(Store, info.GetProperty("directory").GetString());
+        Assert.Equal(Store, info.GetProperty("store").GetString());
         Assert.Equal((1, 1, 1), (info.GetProperty("marker").GetInt32(), info.GetProperty("epoch").GetInt32(), info.GetProperty("logRecords").GetInt32()));
         Assert.Equal(new FileInfo(source).Length, info.GetProperty("sizeBytes").GetInt64());
         var (_, text, _) = await RunAsync("info", Store);
@@ -136,7 +136,7 @@ public sealed class ToolTests : IDisposable
         await RunAsync("import", Store, MakeDatabase("source.db", 100));
         foreach (var name in new[] { "head.json", "head.copy.json" }) await File.WriteAllTextAsync(Path.Combine(Store, name), "{}");
         Assert.Equal(ExitCode.Damaged, (await RunAsync("repair", Store)).Code);
-        Assert.Equal(Store, (await RunJsonAsync("delete", Store)).GetProperty("directory").GetString());
+        Assert.Equal(Store, (await RunJsonAsync("delete", Store)).GetProperty("store").GetString());
         Assert.Equal(ExitCode.Unavailable, (await RunAsync("info", Store)).Code);
         Assert.Equal(ExitCode.Unavailable, (await RunAsync("delete", Store)).Code);
         Assert.Equal(ExitCode.Ok, (await RunAsync("import", Store, MakeDatabase("other.db", 5))).Code);

@@ -11,7 +11,7 @@ namespace DataSync.MultiTab;
 public sealed class TodoEfTests(BrowserFixture browser, ITestOutputHelper output)
 {
     /// <summary>EF Core's first use is one long piece of work for the interpreter.</summary>
-    private static readonly LocatorAssertionsToBeVisibleOptions First = new() { Timeout = Limits.Step_ms * 3 };
+    private static readonly LocatorAssertionsToBeVisibleOptions First = new() { Timeout = Limits.Step_ms * 2 };
 
     [Fact(Timeout = Limits.Test_ms)]
     public async Task Tabs_migrate_at_once_show_what_the_others_do_and_say_when_one_is_newer()

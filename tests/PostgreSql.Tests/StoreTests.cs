@@ -65,9 +65,20 @@ public sealed class StoreTests(PostgresCluster cluster) : StoreSuite
         var head = await store.OpenAsync(None);
         var reasons = new List<StoreClosedReason>();
         store.Closed += reasons.Add;
-        await cluster.EndSessionsAsync("to be ended");
-        var error = await Assert.ThrowsAsync<StorageClosedException>(async () => await StoreContent.ReadAsync(store));
-        Assert.Equal(StoreClosedReason.Lost, error.Reason);
+
+        // In the middle of a reading, which waits for the table: a session that is idle may be gone from the pool before anybody uses it.
+        await using (var locking = await cluster.Admin.OpenConnectionAsync())
+        {
+            await using var transaction = await locking.BeginTransactionAsync();
+            await new NpgsqlCommand($"LOCK TABLE {_source.Schema}.heads", locking, transaction).ExecuteNonQueryAsync();
+            var reading = StoreContent.ReadAsync(store);
+            while (await cluster.QueryAsync<long>("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'to be ended' AND wait_event_type = 'Lock'") == 0)
+                await Task.Yield();
+            await cluster.EndSessionsAsync("to be ended");
+            var error = await Assert.ThrowsAsync<StorageClosedException>(async () => await reading);
+            Assert.Equal(StoreClosedReason.Lost, error.Reason);
+        }
+
         await Assert.ThrowsAsync<StorageClosedException>(async () => await StoreContent.ReadAsync(store));
         Assert.Equal([StoreClosedReason.Lost], reasons);
         Assert.Equal(head.Incarnation, (await store.OpenAsync(None)).Incarnation);

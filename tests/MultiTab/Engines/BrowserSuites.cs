@@ -5,11 +5,7 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab.Engines;
 
 [Collection(EnginesCollection.Name)]
-public sealed class ChromiumTests(EngineFixture<ChromiumEngine> engine, ITestOutputHelper output) : EngineTests<ChromiumEngine>(engine, output)
-{
-    [EngineFact(Skip = "ContractTests runs these and more.")]
-    public override Task The_contracts_of_stores_and_provider_hold() => base.The_contracts_of_stores_and_provider_hold();
-}
+public sealed class ChromiumTests(EngineFixture<ChromiumEngine> engine, ITestOutputHelper output) : EngineTests<ChromiumEngine>(engine, output);
 
 [Collection(EnginesCollection.Name)]
 public sealed class FirefoxTests(EngineFixture<FirefoxEngine> engine, ITestOutputHelper output) : EngineTests<FirefoxEngine>(engine, output);

@@ -82,7 +82,7 @@ internal sealed class EngineHistory : IDisposable
     /// <summary>Waits for a number of acknowledgements more, by tabs other than the given one.</summary>
     public async Task WaitForMoreAsync(int count, IEngineTab? except = null)
     {
-        using var limit = new CancellationTokenSource(Limits.EngineStep);
+        using var limit = new CancellationTokenSource(Limits.Step);
         for (var target = CountOf(except) + count; CountOf(except) < target;) await Next().WaitAsync(limit.Token);
     }
 

@@ -62,9 +62,9 @@ public static class EngineTab
             try
             {
                 if (await tab.CallAsync<bool>($"return !!(await ({condition}));").WaitAsync(AskAgain, time)) return;
-                if (time.GetElapsedTime(start) > (limit ?? Limits.EngineStep)) throw new TimeoutException($"This does not hold: {condition}");
+                if (time.GetElapsedTime(start) > (limit ?? Limits.Step)) throw new TimeoutException($"This does not hold: {condition}");
             }
-            catch (Exception error) when (error is PageException or InvalidOperationException or TimeoutException && time.GetElapsedTime(start) < (limit ?? Limits.EngineStep))
+            catch (Exception error) when (error is PageException or InvalidOperationException or TimeoutException && time.GetElapsedTime(start) < (limit ?? Limits.Step))
             {
                 // While a page is being replaced there may be nothing to ask.
             }
@@ -87,7 +87,7 @@ public static class EngineTab
                 return tabs[leader];
             }
 
-            if (time.GetElapsedTime(start) > Limits.EngineStep) throw new TimeoutException($"They do not agree: {JsonSerializer.Serialize(statuses)}");
+            if (time.GetElapsedTime(start) > Limits.Step) throw new TimeoutException($"They do not agree: {JsonSerializer.Serialize(statuses)}");
         }
     }
 

@@ -5,7 +5,7 @@ namespace DataSync.MultiTab.Engines;
 
 public abstract partial class EngineTests<TEngine>
 {
-    [EngineFact(Timeout = Limits.LongTest_ms)]
+    [EngineFact(ChromiumHas = nameof(PlaygroundTests), Timeout = Limits.LongTest_ms)]
     public async Task A_live_query_and_the_list_of_a_page_follow_what_the_other_tab_writes()
     {
         const string Live = "(await lab.live('Followed'))";

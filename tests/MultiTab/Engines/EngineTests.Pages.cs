@@ -7,10 +7,13 @@ namespace DataSync.MultiTab.Engines;
 
 public abstract partial class EngineTests<TEngine>
 {
+    /// <summary>What the names of suites begin with.</summary>
+    private static readonly string[] OfThePlatform = ["IndexedDb", "BrowserSql", "BrowserRuntime", "BrowserManyRuns", "BrowserConnectionPool", "TabPlatforms", "Database"];
+
     /// <summary>Notes whether a page came back from the browser's cache, with all that it had.</summary>
     private const string NoteReturn = "addEventListener('pageshow', event => { globalThis.cameBack = event.persisted; });";
 
-    [EngineFact(Timeout = Limits.LongTest_ms)]
+    [EngineFact(ChromiumHas = nameof(NativeFileTests), Timeout = Limits.LongTest_ms)]
     public async Task A_database_file_of_5_MB_is_imported_seen_by_the_other_tab_and_exported()
     {
         var file = NativeFile.Create(4096);
@@ -77,7 +80,7 @@ public abstract partial class EngineTests<TEngine>
         await again.WaitUntilAsync("document.querySelector('[aria-labelledby=storage] .hint')");
     }
 
-    [EngineFact(Timeout = Limits.LongTest_ms)]
+    [EngineFact(ChromiumHas = nameof(HiddenTabTests), Timeout = Limits.LongTest_ms)]
     public async Task A_tab_that_comes_back_from_another_page_goes_on_and_has_all_that_was_written()
     {
         var page = await OpenAsync(script: NoteReturn);
@@ -103,16 +106,20 @@ public abstract partial class EngineTests<TEngine>
         Assert.True(status.Epoch > before.Epoch, "It led on as if it had not been away.");
     }
 
-    /// <summary>Those of the lab but for the measures; fewer random scripts than in ContractTests.</summary>
-    [EngineFact(Timeout = Limits.LongTest_ms)]
-    public virtual async Task The_contracts_of_stores_and_provider_hold()
+    /// <summary>
+    /// Those of the lab that touch what a browser brings, but for the measures; fewer random scripts than in ContractTests. What is above them (live queries, undo, EF Core) is the same
+    /// code on the same SQLite in each browser, and minutes of work for an interpreter.
+    /// </summary>
+    [EngineFact(ChromiumHas = nameof(ContractTests), Timeout = Limits.LongTest_ms)]
+    public async Task The_contracts_of_stores_and_provider_hold()
     {
         var page = await (await engine.SharedBrowserAsync()).OpenTabAsync(engine.Server.Url + "/lab/");
         tabs.Add(page);
         await page.CallAsync<object?>("await lab.setVariable('DATASYNC_SQL_SEEDS', arg);", Environment.GetEnvironmentVariable("DATASYNC_SQL_SEEDS") is { Length: > 0 } seeds ? seeds : "1+3");
         var part = Environment.GetEnvironmentVariable("DATASYNC_LAB_SUITE") ?? "";
         var failures = new List<string>();
-        foreach (var suite in (await page.CallAsync<string[]>("return lab.classes();")).Where(suite => suite.Contains(part, StringComparison.Ordinal) && !suite.Contains("Speed", StringComparison.Ordinal)))
+        var suites = (await page.CallAsync<string[]>("return lab.classes();")).Where(suite => suite.Contains(part, StringComparison.Ordinal) && !suite.Contains("Speed", StringComparison.Ordinal));
+        foreach (var suite in EngineChoice.IsWhole || part.Length > 0 ? suites : suites.Where(suite => OfThePlatform.Any(begin => suite.StartsWith(begin, StringComparison.Ordinal))))
         {
             var start = TimeProvider.System.GetTimestamp();
             var results = await page.CallLongAsync<JsonElement[]>($"return lab.run('{suite}');", TimeSpan.FromMilliseconds(Limits.LongTest_ms));
@@ -125,7 +132,7 @@ public abstract partial class EngineTests<TEngine>
     }
 
     /// <summary>With pictures, when DATASYNC_SCREENSHOTS names a folder for them.</summary>
-    [EngineFact(Timeout = Limits.LongTest_ms)]
+    [EngineFact(ChromiumHas = nameof(PlaygroundTests), Timeout = Limits.LongTest_ms)]
     public async Task The_playground_fits_into_narrow_and_wide_windows()
     {
         var page = await OpenAsync();

@@ -64,7 +64,7 @@ public abstract partial class EngineTests<TEngine>(EngineFixture<TEngine> engine
     /// <summary>Forgets a tab that the test has ended.</summary>
     protected void Lose(IEngineTab tab) => tabs.Remove(tab);
 
-    [EngineFact(Timeout = Limits.LongTest_ms)]
+    [EngineFact(ChromiumHas = nameof(WritingTests), Timeout = Limits.LongTest_ms)]
     public async Task Four_tabs_agree_on_one_leader_and_each_row_that_they_write_at_once_is_kept_once_and_told_to_all_in_order()
     {
         var pages = await OpenManyAsync(4);
@@ -94,7 +94,7 @@ public abstract partial class EngineTests<TEngine>(EngineFixture<TEngine> engine
         }
     }
 
-    [EngineFact(Timeout = Limits.LongTest_ms)]
+    [EngineFact(ChromiumHas = nameof(LeaderLossTests), Timeout = Limits.LongTest_ms)]
     public async Task When_the_leader_is_stopped_then_killed_then_closed_the_others_go_on_and_no_row_is_lost_or_doubled()
     {
         var pages = await OpenManyAsync(4);
@@ -142,13 +142,13 @@ public abstract partial class EngineTests<TEngine>(EngineFixture<TEngine> engine
         }
     }
 
-    [EngineFact(Timeout = Limits.LongTest_ms)]
+    [EngineFact(ChromiumHas = nameof(BrowserCrashTests), Timeout = Limits.LongTest_ms)]
     public Task A_browser_that_was_killed_while_tabs_write_has_every_acknowledged_row() => KillBrowserAsync("");
 
     [EngineFact(Timeout = Limits.LongTest_ms)]
     public Task A_browser_that_was_killed_while_tabs_write_strictly_has_every_acknowledged_row() => KillBrowserAsync("&durability=strict");
 
-    [EngineFact(Timeout = Limits.LongTest_ms)]
+    [EngineFact(ChromiumHas = nameof(DegradedTests), Timeout = Limits.LongTest_ms)]
     public async Task Without_web_locks_a_killed_leader_is_replaced_and_no_row_is_lost_or_doubled()
     {
         var pages = await OpenManyAsync(4, script: "Object.defineProperty(Navigator.prototype, 'locks', { get: () => undefined });");

@@ -58,7 +58,7 @@ public sealed class FirefoxEngine : IEngine
         try
         {
             var address = await Announcement.WaitAsync(group.Leader, "WebDriver BiDi listening on ");
-            var connection = await BrowserConnection.ConnectAsync("Firefox", new Uri($"{address.ToString().TrimEnd('/')}/session"), Limits.EngineStep);
+            var connection = await BrowserConnection.ConnectAsync("Firefox", new Uri($"{address.ToString().TrimEnd('/')}/session"), Limits.Step);
             var session = await connection.SendAsync("session.new", new { capabilities = new { } });
             var log = new TestLog(output);
             connection.Event += (_, method, parameters) =>

@@ -37,7 +37,7 @@ public sealed class WebKitEngine : IEngine
         var log = new TestLog(output);
         group.Leader.ErrorDataReceived += (_, line) => log.Write($"webkit: {line.Data}");
         group.Leader.BeginErrorReadLine();
-        var connection = new BrowserConnection("WebKit", new LineChannel(group.Leader.StandardInput.BaseStream, group.Leader.StandardOutput, line => log.Write($"webkit: {line}")), Limits.EngineStep);
+        var connection = new BrowserConnection("WebKit", new LineChannel(group.Leader.StandardInput.BaseStream, group.Leader.StandardOutput, line => log.Write($"webkit: {line}")), Limits.Step);
         connection.Event += (_, method, parameters) => log.Write($"webkit {method}: {parameters.ToJsonString()}");
         var browser = new WebKitBrowser(group, connection, own);
         try
