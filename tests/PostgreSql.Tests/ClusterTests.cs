@@ -112,7 +112,7 @@ public sealed class ClusterTests(PostgresCluster cluster, ITestOutputHelper outp
             while (TimeProvider.System.GetElapsedTime(began) < ChaosFactAttribute.Duration)
             {
                 var victim = random.Next(2) == 0 ? await FindLeaderAsync(alive) : alive[random.Next(alive.Count)];
-                await HappenAsync(victim, random.Next(6), TimeSpan.FromMilliseconds(random.Next(500, 9_000)));
+                await HappenAsync(victim, random.Next(7), TimeSpan.FromMilliseconds(random.Next(500, 9_000)));
 
                 // After each of them writes go on in every process (L1).
                 await Task.WhenAll(alive.Select(process => process.WriteAsync(3)));
@@ -137,7 +137,7 @@ public sealed class ClusterTests(PostgresCluster cluster, ITestOutputHelper outp
 
         async Task HappenAsync(WriterProcess victim, int what, TimeSpan time)
         {
-            var name = new[] { "killed", "stopped", "server crashed", "cut", "cut at a message", "silent" }[what];
+            var name = new[] { "killed", "stopped", "server crashed", "cut", "cut at a message", "slow", "silent" }[what];
             counts[name] = counts.GetValueOrDefault(name) + 1;
             switch (what)
             {
@@ -161,9 +161,14 @@ public sealed class ClusterTests(PostgresCluster cluster, ITestOutputHelper outp
                     victim.Proxy!.Cut();
                     break;
                 case 4:
-                    victim.Proxy!.Set(new(random.Next(2) == 0, random.Next(1, 60)));
+                    victim.Proxy!.Set(new(random.Next(2) == 0, random.Next(1, 60), random.Next(2) == 0 ? TrapKind.Cut : TrapKind.Halve));
                     await Task.Delay(time / 5);
                     victim.Proxy.Disarm();
+                    break;
+                case 5:
+                    victim.Proxy!.Lag = TimeSpan.FromMilliseconds(random.Next(10, 500)); // each way, each message
+                    await Task.Delay(time);
+                    victim.Proxy.Lag = default;
                     break;
                 default:
                     victim.Proxy!.Stall();

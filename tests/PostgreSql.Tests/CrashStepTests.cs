@@ -18,13 +18,15 @@ public sealed class CrashStepTests(PostgresCluster cluster) : StoreSuite
 
     private protected override IStoreSource Source => _source;
 
-    [Fact]
-    public async Task An_append_that_is_cut_anywhere_is_there_whole_or_not_at_all()
+    [Theory]
+    [InlineData(TrapKind.Cut)]
+    [InlineData(TrapKind.Halve)]
+    public async Task An_append_that_is_cut_anywhere_is_there_whole_or_not_at_all(TrapKind kind)
     {
         var (witness, fence) = await LeadAsync();
         var end = Position.Start;
         var (kept, lost) = (0, 0);
-        await foreach (var cut in CutEverywhereAsync(isStall: false))
+        await foreach (var cut in CutEverywhereAsync(kind))
         {
             var chain = Chain(fence, end, 3);
             var error = await AppendAsync(cut.Store, fence, chain);
@@ -45,12 +47,14 @@ public sealed class CrashStepTests(PostgresCluster cluster) : StoreSuite
         Assert.True(kept > 0 && lost > 0, $"Of those that were cut {kept} are there and {lost} are not: the cuts do not reach the commit.");
     }
 
-    [Fact]
-    public async Task An_epoch_that_is_raised_over_a_cut_connection_is_granted_once()
+    [Theory]
+    [InlineData(TrapKind.Cut)]
+    [InlineData(TrapKind.Halve)]
+    public async Task An_epoch_that_is_raised_over_a_cut_connection_is_granted_once(TrapKind kind)
     {
         var (witness, head) = await OpenAsync();
         var before = head.Epoch;
-        await foreach (var cut in CutEverywhereAsync(isStall: false))
+        await foreach (var cut in CutEverywhereAsync(kind))
         {
             var tab = TabId.New(TimeProvider.System);
             var proposed = before.Next;
@@ -65,12 +69,14 @@ public sealed class CrashStepTests(PostgresCluster cluster) : StoreSuite
         }
     }
 
-    [Fact]
-    public async Task A_checkpoint_that_is_cut_anywhere_is_there_whole_or_not_at_all()
+    [Theory]
+    [InlineData(TrapKind.Cut)]
+    [InlineData(TrapKind.Halve)]
+    public async Task A_checkpoint_that_is_cut_anywhere_is_there_whole_or_not_at_all(TrapKind kind)
     {
         var (witness, fence) = await LeadAsync();
         var end = Position.Start;
-        await foreach (var cut in CutEverywhereAsync(isStall: false))
+        await foreach (var cut in CutEverywhereAsync(kind))
         {
             var chain = Chain(fence, end, 2);
             await witness.AppendAsync(fence, chain, None);
@@ -92,7 +98,7 @@ public sealed class CrashStepTests(PostgresCluster cluster) : StoreSuite
     {
         var (next, fence) = await LeadAsync();
         var end = Position.Start;
-        await foreach (var cut in CutEverywhereAsync(isStall: true))
+        await foreach (var cut in CutEverywhereAsync(TrapKind.Stall))
         {
             var chain = Chain(fence, end, 1);
             var appending = AppendAsync(cut.Store, fence, chain);
@@ -146,18 +152,18 @@ public sealed class CrashStepTests(PostgresCluster cluster) : StoreSuite
     }
 
     /// <summary>An open store for each place at which its next call can be stopped; ends when the call gets by without meeting one.</summary>
-    private async IAsyncEnumerable<(PostgresBlockStore Store, PostgresProxy Proxy, Trap Trap)> CutEverywhereAsync(bool isStall)
+    private async IAsyncEnumerable<(PostgresBlockStore Store, PostgresProxy Proxy, Trap Trap)> CutEverywhereAsync(TrapKind kind)
     {
         await using var proxy = new PostgresProxy(cluster.Port);
         var data = Npgsql.NpgsqlDataSource.Create(PostgresCluster.Connect(proxy.Port));
         await using var source = new PostgresSource(data, isOwned: true, _source.Options, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
         await using var store = _source.NewStore(source);
         await store.OpenAsync(None);
-        foreach (var isClients in isStall ? (bool[])[true] : [true, false])
+        foreach (var isClients in kind == TrapKind.Stall ? (bool[])[true] : [true, false])
         {
             for (var at = 1; ; at++)
             {
-                var trap = new Trap(isClients, at, isStall);
+                var trap = new Trap(isClients, at, kind);
                 proxy.Set(trap);
                 yield return (store, proxy, trap);
                 if (!proxy.IsSprung || at > 200) break;

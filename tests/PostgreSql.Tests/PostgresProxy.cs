@@ -5,8 +5,8 @@ using System.Net.Sockets;
 namespace DataSync.PostgreSql.Tests;
 
 /// <summary>
-/// What lies between a process and its server: passes on whole messages of PostgreSQL's protocol, and at one that is chosen cuts the connection or stops passing
-/// anything on, as a process that stands still does, or a network without a word.
+/// What lies between a process and its server: passes on whole messages of PostgreSQL's protocol, late where that is asked for, and at one that is chosen cuts the
+/// connection, in the middle of it or not, or stops passing anything on, as a process that stands still does, or a network without a word.
 /// </summary>
 internal sealed class PostgresProxy : IAsyncDisposable
 {
@@ -32,6 +32,9 @@ internal sealed class PostgresProxy : IAsyncDisposable
 
     /// <summary>Whether the trap has closed.</summary>
     public bool IsSprung { get; private set; }
+
+    /// <summary>Each message waits for up to so long before it is passed on.</summary>
+    public TimeSpan Lag { get; set; }
 
     /// <summary>Sets a trap: behind so many messages from the client, or before the message of that number from the server.</summary>
     public void Set(Trap trap)
@@ -143,9 +146,12 @@ internal sealed class PostgresProxy : IAsyncDisposable
                 head.AsSpan(0, at + 4).CopyTo(message);
                 await source.ReadExactlyAsync(message.AsMemory(at + 4));
                 await OpenTask;
-                if (!isClient && Springs(isClient)) await SpringAsync();
+                if (Lag > TimeSpan.Zero) await Task.Delay(Lag * Random.Shared.NextDouble(), TimeProvider.System);
+                var springs = Springs(isClient);
+                if (springs && _trap is { Kind: TrapKind.Halve }) await target.WriteAsync(message.AsMemory(0, message.Length / 2));
+                if (springs && (!isClient || _trap is { Kind: TrapKind.Halve })) await SpringAsync();
                 await target.WriteAsync(message);
-                if (isClient && Springs(isClient)) await SpringAsync();
+                if (springs && isClient) await SpringAsync();
             }
         }
         catch (Exception error) when (error is IOException or SocketException or ObjectDisposedException or EndOfStreamException)
@@ -167,7 +173,7 @@ internal sealed class PostgresProxy : IAsyncDisposable
     /// <summary>Whoever serves the connection closes both ends.</summary>
     private async Task SpringAsync()
     {
-        if (_trap is not { IsStall: true }) throw new IOException("Cut.");
+        if (_trap is not { Kind: TrapKind.Stall }) throw new IOException("Cut.");
         Stall();
         await OpenTask;
     }
@@ -189,5 +195,18 @@ internal sealed class PostgresProxy : IAsyncDisposable
 /// <summary>Where a <see cref="PostgresProxy"/> stops.</summary>
 /// <param name="IsClients">Behind a message of the client; otherwise before one of the server.</param>
 /// <param name="At">Its number, from 1.</param>
-/// <param name="IsStall">Whether nothing is passed on from there; otherwise the connection is cut.</param>
-internal sealed record Trap(bool IsClients, int At, bool IsStall = false);
+/// <param name="Kind">What happens there.</param>
+internal sealed record Trap(bool IsClients, int At, TrapKind Kind = TrapKind.Cut);
+
+/// <summary>What a <see cref="PostgresProxy"/> does at its trap.</summary>
+public enum TrapKind
+{
+    /// <summary>The connection is cut.</summary>
+    Cut,
+
+    /// <summary>Half of the message is passed on, then the connection is cut.</summary>
+    Halve,
+
+    /// <summary>Nothing is passed on any more.</summary>
+    Stall,
+}
