@@ -14,6 +14,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
     private readonly List<WriterCommit> _writers = [];
     private readonly List<Extent> _ahead = [];
     private Head? _head;
+    private IReadOnlyList<int> _list = [];
     private int _total, _extents;
 
     public void OnHead(Head head, int extents, int logRecords)
@@ -24,6 +25,8 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
         _total = extents + logRecords;
         Report();
     }
+
+    public void OnExtentList(IReadOnlyList<int> indices) => _list = indices;
 
     public void OnExtent(Extent extent, int recordSize)
     {
@@ -54,6 +57,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
     {
         _image.Position = Head.Checkpoint;
         _image.FileSize = Head.FileSize;
+        _image.AddAbsent(_list, Head.FileSize); // before the log: it says what of them is newer
         var recent = new List<CommitId>(Head.RecentCommits);
         var results = new Dictionary<CommitId, StatementResult>(Head.RecentResults);
         var (records, bytes, rolledBack) = ApplyLog(recent, results);
