@@ -7,7 +7,7 @@ namespace DataSync.Storage;
 /// every write is refused unless incarnation and epoch equal what the store holds, checked in the same transaction.
 /// </summary>
 /// <remarks>
-/// Members are called one after the other by one owner (a second call may be issued while a read is under way); a store
+/// Members are called one after the other by one owner (others may be issued while reads are under way); a store
 /// need not queue. Errors are <see cref="StorageException"/>s only.
 /// </remarks>
 internal interface IBlockStore : IAsyncDisposable

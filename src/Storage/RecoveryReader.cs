@@ -26,7 +26,12 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
         Report();
     }
 
-    public void OnExtentList(IReadOnlyList<int> indices) => _list = indices;
+    public void OnExtentList(IReadOnlyList<int> indices)
+    {
+        _list = indices;
+        foreach (var index in indices.Where(index => index > ExtentVerifier.MaxIndex))
+            _findings.Add(new(RecoveryFindingKind.CorruptExtent, FormattableString.Invariant($"extent {index}"), "its place lies beyond any database", []));
+    }
 
     public void OnExtent(Extent extent, int recordSize)
     {
@@ -57,7 +62,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
     {
         _image.Position = Head.Checkpoint;
         _image.FileSize = Head.FileSize;
-        _image.AddAbsent(_list, Head.FileSize); // before the log: it says what of them is newer
+        _image.AddAbsent(_list.Where(index => index <= ExtentVerifier.MaxIndex), Head.FileSize); // before the log: it says what of them is newer
         var recent = new List<CommitId>(Head.RecentCommits);
         var results = new Dictionary<CommitId, StatementResult>(Head.RecentResults);
         var (records, bytes, rolledBack) = ApplyLog(recent, results);

@@ -202,6 +202,15 @@ public sealed class ResidencyTests : IDisposable
     }
 
     [Fact]
+    public void A_record_beyond_any_database_fails_the_opening()
+    {
+        OpenFilled();
+        _cluster.Medium.SetRecord(StoreRecordKind.Extent, int.MaxValue, _cluster.Medium.GetRecord(StoreRecordKind.Extent, 3));
+        var error = Assert.ThrowsAny<Exception>(() => OpenPartial(long.MaxValue));
+        Assert.Contains("beyond any database", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Reading_on_brings_more_and_more()
     {
         OpenFilled(100);
