@@ -26,6 +26,8 @@ internal enum Guard
     RecallReaders = 1 << 19,
     StatementOnce = 1 << 20,
     StatementEpoch = 1 << 21,
+    ExtentVersion = 1 << 22,
+    EvictClean = 1 << 23,
 }
 
 /// <summary>Which guards are missing on this thread: none, but in tests.</summary>

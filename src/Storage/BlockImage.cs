@@ -1,7 +1,7 @@
 namespace DataSync.Storage;
 
 /// <summary>A tab's blocks in memory. Not thread-safe; its owner's lock protects it.</summary>
-internal sealed class BlockImage : IDisposable
+internal sealed partial class BlockImage : IDisposable
 {
     private Extent?[] _extents = [];
     private HashSet<int>? _copies; // of those that are not another image's; null: all are this one's
@@ -22,15 +22,15 @@ internal sealed class BlockImage : IDisposable
     internal IEnumerable<uint> Blocks =>
         Extents.SelectMany(extent => Enumerable.Range(0, Extent.BlockCount).Where(extent.IsPresent).Select(block => (uint)(extent.Index * Extent.BlockCount + block)));
 
-    /// <summary>An extent, or null where nothing was ever written (all zero).</summary>
+    /// <summary>An extent, or null where nothing was ever written (all zero), or nothing was read yet: see <see cref="MissingIn"/>.</summary>
     /// <param name="index">Zero or greater.</param>
     public Extent? Find(int index) => (uint)index < (uint)_extents.Length ? _extents[index] : null;
 
-    /// <summary>An extent, made empty when there is none.</summary>
+    /// <summary>An extent, made empty (but for what is missing) when there is none.</summary>
     internal Extent GetOrAdd(int index)
     {
         MakeRoom(index);
-        return _extents[index] ??= new Extent(index);
+        return _extents[index] ??= new Extent(index) { Missing = Take(index) };
     }
 
     /// <summary>Takes over an extent that was read from a store.</summary>
@@ -59,7 +59,7 @@ internal sealed class BlockImage : IDisposable
         foreach (var id in commit.FreedIds)
         {
             // Only what is there can be freed; no memory for what a record says beside that.
-            if (Find((int)(id / Extent.BlockCount)) is not { } extent) continue;
+            if (FindOrMiss((int)(id / Extent.BlockCount)) is not { } extent) continue;
             var block = (int)(id % Extent.BlockCount);
             if (extent[block].Version >= commit.Marker) continue;
             extent.Block(block).Clear();
@@ -75,10 +75,12 @@ internal sealed class BlockImage : IDisposable
     internal BlockImage Before(BlockUndo changes)
     {
         var before = new BlockImage { _extents = [.. _extents], _copies = [], FileSize = changes.FileSize, Position = changes.Position };
+        before.AddAbsent(_absent, _storedSize);
         foreach (var index in changes.Blocks.Select(id => (int)(id / Extent.BlockCount)).Distinct())
         {
-            var copy = new Extent(index);
+            var copy = new Extent(index) { Missing = MissingIn(index) };
             Find(index)?.RecordBytes.CopyTo(copy.RecordBytes);
+            before._absent.Remove(index);
             changes.Restore(copy);
             before.MakeRoom(index);
             before._extents[index] = copy;

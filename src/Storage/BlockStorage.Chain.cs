@@ -161,13 +161,14 @@ internal sealed partial class BlockStorage
         foreach (var id in commit.FreedIds) Keep(undo, id, ExtentOf(id));
     }
 
-    private Extent? ExtentOf(uint id) => _image.Find((int)(id / Extent.BlockCount));
+    private Extent? ExtentOf(uint id) => _image.FindOrMiss((int)(id / Extent.BlockCount));
 
-    /// <summary>A copy of an extent as it is at <see cref="Durable"/>, sealed for the store; null where nothing was ever written.</summary>
+    /// <summary>A copy of an extent as it is at <see cref="Durable"/>, sealed for the store; null where nothing was ever written. Nothing of it may be missing.</summary>
     internal Extent? SnapshotDurable(int index, Guid incarnation)
     {
         lock (_lock)
         {
+            if (IsIncomplete(index)) throw new InvalidOperationException($"Extent {index} is not in memory.");
             if (_image.Find(index) is not { } extent) return null;
             var copy = new Extent(index);
             extent.RecordBytes.CopyTo(copy.RecordBytes);

@@ -1,9 +1,24 @@
 namespace DataSync.Storage;
 
-// What the image held earlier, for those who compare it with what it holds now.
+// Bytes that are only read: what the image held earlier, for those who compare it with what it holds now, and files that are looked at.
 internal sealed partial class BlockStorage
 {
     private readonly List<BlockUndo> _pasts = [];
+
+    /// <summary>Bytes that can be read and never written, without a store: a file that is looked at before it is imported.</summary>
+    /// <param name="chunks">The bytes, in chunks of 256 KiB but for the last one.</param>
+    public static BlockStorage CreateReadOnly(IReadOnlyList<byte[]> chunks)
+    {
+        ArgumentNullException.ThrowIfNull(chunks);
+        var image = new BlockImage();
+        for (var i = 0; i < chunks.Count; i++)
+        {
+            chunks[i].CopyTo(image.GetOrAdd(i).RecordBytes[Extent.HeaderSize..]);
+            image.FileSize += chunks[i].Length;
+        }
+
+        return new BlockStorage(new NoWriter(), image, default, default, TimeProvider.System);
+    }
 
     /// <summary>
     /// Keeps what the image holds now, without a batch that is open: from here on each block is copied before it changes for the first time. Until
@@ -50,5 +65,20 @@ internal sealed partial class BlockStorage
     {
         if (_pasts.Count == 0) return;
         foreach (var id in ids) Keep(null, id, ExtentOf(id));
+    }
+
+    private sealed class NoWriter : IBatchOwner
+    {
+        public string? TryBeginBatch() => "It can only be read.";
+
+        public void OnSealed(CommitRecord commit) => throw new InvalidOperationException("It can only be read.");
+
+        public void OnBatchEnded()
+        {
+        }
+
+        public void OnIdle()
+        {
+        }
     }
 }

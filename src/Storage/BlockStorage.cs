@@ -58,21 +58,6 @@ internal sealed partial class BlockStorage : IDisposable
         _size = image.FileSize;
     }
 
-    /// <summary>Bytes that can be read and never written, without a store: a file that is looked at before it is imported.</summary>
-    /// <param name="chunks">The bytes, in chunks of 256 KiB but for the last one.</param>
-    public static BlockStorage CreateReadOnly(IReadOnlyList<byte[]> chunks)
-    {
-        ArgumentNullException.ThrowIfNull(chunks);
-        var image = new BlockImage();
-        for (var i = 0; i < chunks.Count; i++)
-        {
-            chunks[i].CopyTo(image.GetOrAdd(i).RecordBytes[Extent.HeaderSize..]);
-            image.FileSize += chunks[i].Length;
-        }
-
-        return new BlockStorage(new NoWriter(), image, default, default, TimeProvider.System);
-    }
-
     /// <summary>Size of the database in bytes, an open batch's changes included.</summary>
     public long Size => Volatile.Read(ref _size);
 
@@ -150,6 +135,7 @@ internal sealed partial class BlockStorage : IDisposable
     }
 
     /// <summary>Copies bytes out; what lies beyond the end or was never written is zero.</summary>
+    /// <exception cref="NotResidentException">They are not in memory.</exception>
     /// <returns>How many of the bytes lie before the end of the database.</returns>
     public int Read(long offset, Span<byte> destination)
     {
@@ -164,7 +150,9 @@ internal sealed partial class BlockStorage : IDisposable
                 var within = (int)(at % Extent.DataSize);
                 var length = Math.Min(available - done, Extent.DataSize - within);
                 var target = destination.Slice(done, length);
-                if (_image.Find((int)(at / Extent.DataSize)) is { } extent) extent.RecordBytes.Slice(Extent.HeaderSize + within, length).CopyTo(target);
+                var index = (int)(at / Extent.DataSize);
+                Need(index, BlocksOf(within, length));
+                if (_image.Find(index) is { } extent) Use(extent).RecordBytes.Slice(Extent.HeaderSize + within, length).CopyTo(target);
                 else target.Clear();
                 done += length;
             }
@@ -181,7 +169,7 @@ internal sealed partial class BlockStorage : IDisposable
     {
         var within = (int)(offset % Extent.DataSize);
         if (offset < 0 || offset + length > _size || within + length > Extent.DataSize) return 0;
-        return _image.Find((int)(offset / Extent.DataSize)) is { } extent ? extent.RecordAddress + Extent.HeaderSize + within : 0;
+        return _image.Find((int)(offset / Extent.DataSize)) is { } extent && (extent.Missing & BlocksOf(within, length)) == 0 ? Use(extent).RecordAddress + Extent.HeaderSize + within : 0;
     }
 
     /// <summary>
@@ -193,7 +181,11 @@ internal sealed partial class BlockStorage : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegative(block);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(block, uint.MaxValue);
-        lock (_lock) return _image.Find((int)(block / Extent.BlockCount)) is { } extent ? extent[(int)(block % Extent.BlockCount)] : default;
+        lock (_lock)
+        {
+            Need((int)(block / Extent.BlockCount), 1UL << (int)(block % Extent.BlockCount));
+            return _image.Find((int)(block / Extent.BlockCount)) is { } extent ? extent[(int)(block % Extent.BlockCount)] : default;
+        }
     }
 
     /// <summary>Begins a batch. Null when it began, otherwise why this tab may not write now, in words for the user.</summary>
@@ -206,6 +198,7 @@ internal sealed partial class BlockStorage : IDisposable
     }
 
     /// <summary>Writes bytes in the open batch; a gap behind the old end reads as zero.</summary>
+    /// <exception cref="NotResidentException">A part of a block is written that is not in memory.</exception>
     public void Write(long offset, ReadOnlySpan<byte> source)
     {
         for (var done = 0; done < source.Length;)
@@ -230,12 +223,16 @@ internal sealed partial class BlockStorage : IDisposable
         lock (_lock)
         {
             var batch = OpenBatch();
-            var extent = _image.GetOrAdd((int)(offset / Extent.DataSize));
+            var (index, blocks) = ((int)(offset / Extent.DataSize), BlocksOf(within, length));
+            Need(index, blocks & ~WholeBlocksOf(within, length)); // of what is written as a whole nobody needs to know what it was
+            var extent = Use(_image.GetOrAdd(index));
             for (var block = within / Extent.BlockSize; block <= (within + length - 1) / Extent.BlockSize; block++)
             {
                 Keep(batch, (uint)(extent.Index * Extent.BlockCount + block), extent);
                 extent.Presence |= 1UL << block;
             }
+
+            extent.Missing &= ~blocks;
 
             if (offset + length > _size) _size = offset + length;
             return extent.RecordAddress + Extent.HeaderSize + within;
@@ -252,13 +249,16 @@ internal sealed partial class BlockStorage : IDisposable
             var tail = (int)(size % Extent.BlockSize);
             for (var id = size / Extent.BlockSize; id * Extent.BlockSize < _size; id++)
             {
-                if (_image.Find((int)(id / Extent.BlockCount)) is not { } extent) continue;
+                if (_image.FindOrMiss((int)(id / Extent.BlockCount)) is not { } extent) continue;
                 var block = (int)(id % Extent.BlockCount);
-                if (!extent.IsPresent(block)) continue;
-                Keep(batch, (uint)id, extent);
+                if (!extent.IsPresent(block) && (extent.Missing >> block & 1) == 0) continue;
                 var kept = id == size / Extent.BlockSize ? tail : 0;
+                if (kept > 0) Need(extent.Index, 1UL << block);
+                Keep(batch, (uint)id, extent);
                 extent.Block(block)[kept..].Clear();
-                if (kept == 0) extent.Presence &= ~(1UL << block);
+                if (kept > 0) continue;
+                extent.Presence &= ~(1UL << block);
+                extent.Missing &= ~(1UL << block);
             }
 
             _size = size;
@@ -374,20 +374,5 @@ internal sealed partial class BlockStorage : IDisposable
     private void ThrowUnlessIdle()
     {
         if (!IsIdle) throw new InvalidOperationException("The image is being read or written.");
-    }
-
-    private sealed class NoWriter : IBatchOwner
-    {
-        public string? TryBeginBatch() => "It can only be read.";
-
-        public void OnSealed(CommitRecord commit) => throw new InvalidOperationException("It can only be read.");
-
-        public void OnBatchEnded()
-        {
-        }
-
-        public void OnIdle()
-        {
-        }
     }
 }

@@ -3,7 +3,8 @@ namespace DataSync.Storage;
 /// <summary>What the image held at one moment (before a batch, or when somebody began to compare) where it was changed since: enough to put it back exactly as it was.</summary>
 internal sealed class BlockUndo(Position position, long fileSize)
 {
-    private readonly Dictionary<uint, (BlockMetadata Metadata, byte[]? Bytes)> _before = [];
+    private readonly Dictionary<uint, (BlockMetadata Metadata, byte[]? Bytes, bool IsMissing)> _before = [];
+    private int _missing; // how many of them were missing then, and are not known yet
 
     /// <summary>Where the image stood then.</summary>
     public Position Position { get; } = position;
@@ -17,8 +18,16 @@ internal sealed class BlockUndo(Position position, long fileSize)
     /// <summary>The blocks that were touched since, in no order.</summary>
     public IReadOnlyCollection<uint> Blocks => _before.Keys;
 
-    /// <summary>Whether a block that was touched since was there then.</summary>
-    public bool WasPresent(uint id) => _before[id].Metadata.IsPresent;
+    /// <summary>Whether a block that was touched since was there then, or may have been.</summary>
+    public bool WasPresent(uint id) => _before[id] is { Metadata.IsPresent: true } or { IsMissing: true };
+
+    /// <summary>Whether a block of an extent was missing then and is not known yet.</summary>
+    public bool MissesIn(int index)
+    {
+        if (_missing == 0) return false;
+        foreach (var (id, before) in _before) if (before.IsMissing && id / Extent.BlockCount == index) return true;
+        return false;
+    }
 
     /// <summary>The bytes of a block then; null where it was not touched since, or was not there.</summary>
     public byte[]? BytesBefore(uint id) => _before.TryGetValue(id, out var before) ? before.Bytes : null;
@@ -40,15 +49,30 @@ internal sealed class BlockUndo(Position position, long fileSize)
 
         var block = (int)(id % Extent.BlockCount);
         var metadata = extent[block];
+        var isMissing = (extent.Missing >> block & 1) != 0;
+        if (isMissing) _missing++;
 
         // A block that was never written is all zero: nothing to copy.
-        _before.Add(id, (metadata, metadata.IsPresent ? extent.Block(block).ToArray() : null));
+        _before.Add(id, (metadata, metadata.IsPresent ? extent.Block(block).ToArray() : null, isMissing));
+    }
+
+    /// <summary>Takes what was missing then from an extent's stored record; null: it has none any more.</summary>
+    public void Fill(int index, Extent? stored)
+    {
+        if (_missing == 0) return;
+        foreach (var id in _before.Keys.Where(id => id / Extent.BlockCount == index && _before[id].IsMissing).ToList())
+        {
+            var block = (int)(id % Extent.BlockCount);
+            var metadata = stored?[block] ?? default;
+            _before[id] = (metadata, metadata.IsPresent ? stored!.Block(block).ToArray() : null, false);
+            _missing--;
+        }
     }
 
     /// <summary>Keeps what another one has kept, unless it was kept before.</summary>
     public void Keep(BlockUndo other)
     {
-        foreach (var (id, before) in other._before) _before.TryAdd(id, before);
+        foreach (var (id, before) in other._before) if (_before.TryAdd(id, before) && before.IsMissing) _missing++;
     }
 
     /// <summary>Puts every block of the image back.</summary>
@@ -71,10 +95,11 @@ internal sealed class BlockUndo(Position position, long fileSize)
 
     private void Restore(uint id, Extent extent)
     {
-        var (metadata, bytes) = _before[id];
+        var (metadata, bytes, isMissing) = _before[id];
         var block = (int)(id % Extent.BlockCount);
         if (bytes is null) extent.Block(block).Clear();
         else bytes.CopyTo(extent.Block(block));
         extent[block] = metadata;
+        if (isMissing) extent.Missing |= 1UL << block;
     }
 }

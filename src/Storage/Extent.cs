@@ -65,6 +65,24 @@ internal sealed unsafe class Extent : IDisposable
         set => *(ulong*)(Buffer + PresenceOffset) = value;
     }
 
+    /// <summary>Blocks of an image that are stored and were not read yet: here they are empty. Never part of a record; to set a block's metadata makes it known.</summary>
+    public ulong Missing { get; set; }
+
+    /// <summary>Greater than that of whichever extent of the same image was used before.</summary>
+    public long LastUse { get; set; }
+
+    /// <summary>The newest commit that wrote or freed one of its blocks, of those that are known.</summary>
+    public long NewestVersion
+    {
+        get
+        {
+            var versions = new ReadOnlySpan<long>(Buffer + VersionOffset, BlockCount);
+            var newest = 0L;
+            foreach (var version in versions) newest = Math.Max(newest, version);
+            return newest;
+        }
+    }
+
     /// <summary>Bytes that a stored record of this extent takes; 0 when no block is present.</summary>
     public int RecordSize => Presence == 0 ? 0 : HeaderSize + (64 - System.Numerics.BitOperations.LeadingZeroCount(Presence)) * BlockSize;
 
@@ -109,6 +127,7 @@ internal sealed unsafe class Extent : IDisposable
             ((ulong*)(Buffer + ChecksumOffset))[block] = value.Checksum;
             ((long*)(Buffer + ModifiedOffset))[block] = value.LastModifiedMs;
             Presence = value.IsPresent ? Presence | 1UL << block : Presence & ~(1UL << block);
+            Missing &= ~(1UL << block);
         }
     }
 

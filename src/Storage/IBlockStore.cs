@@ -7,7 +7,7 @@ namespace DataSync.Storage;
 /// every write is refused unless incarnation and epoch equal what the store holds, checked in the same transaction.
 /// </summary>
 /// <remarks>
-/// Members are called one after the other by one owner (a second call may be issued while a read is under way); a store
+/// Members are called one after the other by one owner (others may be issued while reads are under way); a store
 /// need not queue. Errors are <see cref="StorageException"/>s only.
 /// </remarks>
 internal interface IBlockStore : IAsyncDisposable
@@ -46,8 +46,8 @@ internal interface IBlockStore : IAsyncDisposable
     ValueTask AppendAsync(Fence fence, IReadOnlyList<CommitRecord> commits, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Reads head, (when asked) all extents, and the log records behind a marker, as they are at one moment, and hands
-    /// them to the request's sink in that order. Bytes are handed over unverified; see <see cref="Recovery"/>.
+    /// Reads head, (when asked) which extents there are, all or some of them, and the log records behind a marker, as they are at one moment,
+    /// and hands them to the request's sink in that order. Bytes are handed over unverified; see <see cref="Recovery"/>.
     /// </summary>
     ValueTask ReadAsync(StoreRead request, CancellationToken cancellationToken);
 
@@ -88,13 +88,25 @@ public enum StoreClosedReason
 /// <param name="Sink">Receives the head first, then extents, then log records in marker order.</param>
 /// <param name="IncludeExtents">Whether the extents are read.</param>
 /// <param name="AfterMarker">Only log records with a greater marker are read.</param>
-internal sealed record StoreRead(IStoreReadSink Sink, bool IncludeExtents, long AfterMarker = 0);
+internal sealed record StoreRead(IStoreReadSink Sink, bool IncludeExtents, long AfterMarker = 0)
+{
+    /// <summary>Of the extents only these, by index, rising and each once; those that are not stored are left out. Null: all.</summary>
+    public IReadOnlyList<int>? Only { get; init; }
+
+    /// <summary>Whether the indices of all extents are handed over, which is cheap beside reading them.</summary>
+    public bool ListExtents { get; init; }
+}
 
 /// <summary>Receives what a store reads. Called from the store's own completion context, one call at a time.</summary>
 internal interface IStoreReadSink
 {
     /// <summary>The head, and how many extents and log records follow (for progress; may be estimates, in records).</summary>
     void OnHead(Head head, int extents, int logRecords);
+
+    /// <summary>The indices of all extents that are stored, rising, where they were asked for.</summary>
+    void OnExtentList(IReadOnlyList<int> indices)
+    {
+    }
 
     /// <summary>One extent, not yet verified. The sink owns it from here on and disposes it.</summary>
     /// <param name="extent">Filled with the record's bytes, as far as they fit.</param>

@@ -43,6 +43,12 @@ internal sealed record RecoveredStore
     public bool NeedsRepair => DropFrom is not null || DamagedExtents.Count > 0;
 }
 
+/// <summary>Some extents, verified, and the log behind a position, as they were at one moment.</summary>
+/// <param name="Log">The log.</param>
+/// <param name="Extents">Those that are stored, the caller's from here on.</param>
+/// <param name="Report">What was wrong with them.</param>
+internal sealed record ReadExtents(LogTail Log, List<Extent> Extents, RecoveryReport Report);
+
 /// <summary>The log behind a position, verified.</summary>
 /// <param name="Head">The head at the same moment.</param>
 /// <param name="Commits">The commits that follow the position, in order; empty when <paramref name="NeedsReload"/>.</param>

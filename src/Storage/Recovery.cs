@@ -15,19 +15,20 @@ internal static class Recovery
     /// <param name="opened">The head that <see cref="IBlockStore.OpenAsync"/> or a later call returned; null to take any.</param>
     /// <param name="options">How much to verify and what to do about damage.</param>
     /// <param name="cancellationToken">Stops reading.</param>
+    /// <param name="isPartial">Of the extents only the first is read; what else there is, is missing in the image.</param>
     /// <exception cref="CorruptStoreException">
     /// Something is damaged and the action is <see cref="CorruptionAction.Fail"/>, or the head itself is.
     /// </exception>
     /// <exception cref="StoreReplacedException">The store is another one than <paramref name="opened"/>.</exception>
     public static async ValueTask<RecoveredStore> LoadAsync(
-        IBlockStore store, Head? opened, RecoveryOptions options, CancellationToken cancellationToken)
+        IBlockStore store, Head? opened, RecoveryOptions options, CancellationToken cancellationToken, bool isPartial = false)
     {
         ArgumentNullException.ThrowIfNull(store);
         ArgumentNullException.ThrowIfNull(options);
         var reader = new RecoveryReader(opened, options);
         try
         {
-            await store.ReadAsync(new StoreRead(reader, IncludeExtents: true), cancellationToken).ConfigureAwait(false);
+            await store.ReadAsync(new StoreRead(reader, IncludeExtents: true) { Only = isPartial ? [0] : null, ListExtents = isPartial }, cancellationToken).ConfigureAwait(false);
             return reader.Finish();
         }
         catch
@@ -114,10 +115,44 @@ internal static class Recovery
         IBlockStore store, Guid incarnation, Position from, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(store);
-
-        // The record at the position itself is read too: it tells whether this history is still the image's.
         var reader = new LogReader(incarnation);
-        await store.ReadAsync(new StoreRead(reader, IncludeExtents: false, Math.Max(0, from.Marker - 1)), cancellationToken).ConfigureAwait(false);
+        await store.ReadAsync(reader.Behind(from, only: null), cancellationToken).ConfigureAwait(false);
+        return Follow(reader, from);
+    }
+
+    /// <summary>Reads some extents, and the commits behind a position, as they are at one moment.</summary>
+    /// <param name="store">An open store.</param>
+    /// <param name="incarnation">The store that the image is of.</param>
+    /// <param name="from">Where the image stands.</param>
+    /// <param name="indices">The extents, rising and each once.</param>
+    /// <param name="options">How much to verify. What is damaged is mended as when it is opened, unless the action is to fail.</param>
+    /// <param name="cancellationToken">Stops reading.</param>
+    /// <exception cref="StoreReplacedException">The store is another one than <paramref name="incarnation"/>.</exception>
+    /// <exception cref="CorruptStoreException">A log record is damaged, or an extent, and the action is to fail.</exception>
+    public static async ValueTask<ReadExtents> ReadExtentsAsync(
+        IBlockStore store, Guid incarnation, Position from, IReadOnlyList<int> indices, RecoveryOptions options, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        var reader = new LogReader(incarnation);
+        try
+        {
+            await store.ReadAsync(reader.Behind(from, indices), cancellationToken).ConfigureAwait(false);
+            var log = Follow(reader, from);
+            var findings = new List<RecoveryFinding>();
+            foreach (var (extent, size) in reader.Extents) if (ExtentVerifier.Verify(extent, size, log.Head, options.Mode) is { } finding) findings.Add(finding);
+            var report = new RecoveryReport(options.Mode, from, reader.Extents.Count, log.Commits.Count, 0, findings);
+            if (report.IsCorrupt && options.Action == CorruptionAction.Fail) throw new CorruptStoreException(report);
+            return new(log, reader.Extents.ConvertAll(read => read.Extent), report);
+        }
+        catch
+        {
+            reader.Extents.ForEach(read => read.Extent.Dispose());
+            throw;
+        }
+    }
+
+    private static LogTail Follow(LogReader reader, Position from)
+    {
         var head = reader.Head ?? throw new InvalidOperationException("The store handed over no head.");
         var log = reader.Log;
         if (!IsInHistory(head, log, from)) return new(head, [], NeedsReload: true, null);
@@ -162,7 +197,12 @@ internal static class Recovery
             Head = head;
         }
 
-        public void OnExtent(Extent extent, int recordSize) => extent.Dispose();
+        public List<(Extent Extent, int RecordSize)> Extents { get; } = [];
+
+        // The record at the position itself is read too: it tells whether this history is still the image's.
+        public StoreRead Behind(Position from, IReadOnlyList<int>? only) => new(this, IncludeExtents: only is not null, Math.Max(0, from.Marker - 1)) { Only = only };
+
+        public void OnExtent(Extent extent, int recordSize) => Extents.Add((extent, recordSize));
 
         public void OnLog(long marker, byte[] record, bool mayBeTorn) => Log.Add(new(marker, record, mayBeTorn));
     }

@@ -14,6 +14,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
     private readonly List<WriterCommit> _writers = [];
     private readonly List<Extent> _ahead = [];
     private Head? _head;
+    private IReadOnlyList<int> _list = [];
     private int _total, _extents;
 
     public void OnHead(Head head, int extents, int logRecords)
@@ -23,6 +24,13 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
         if (head.Damage is { } damage) _findings.Add(new(RecoveryFindingKind.CorruptHead, "head", damage + "; its copy is sound", []));
         _total = extents + logRecords;
         Report();
+    }
+
+    public void OnExtentList(IReadOnlyList<int> indices)
+    {
+        _list = indices;
+        foreach (var index in indices.Where(index => index > ExtentVerifier.MaxIndex))
+            _findings.Add(new(RecoveryFindingKind.CorruptExtent, FormattableString.Invariant($"extent {index}"), "its place lies beyond any database", []));
     }
 
     public void OnExtent(Extent extent, int recordSize)
@@ -54,6 +62,7 @@ internal sealed class RecoveryReader(Head? opened, RecoveryOptions options, bool
     {
         _image.Position = Head.Checkpoint;
         _image.FileSize = Head.FileSize;
+        _image.AddAbsent(_list.Where(index => index <= ExtentVerifier.MaxIndex), Head.FileSize); // before the log: it says what of them is newer
         var recent = new List<CommitId>(Head.RecentCommits);
         var results = new Dictionary<CommitId, StatementResult>(Head.RecentResults);
         var (records, bytes, rolledBack) = ApplyLog(recent, results);

@@ -44,6 +44,9 @@ public enum StorageErrorCode
 
     /// <summary>See <see cref="CommitTooLargeException"/>.</summary>
     TooLarge,
+
+    /// <summary>See <see cref="NotResidentException"/>.</summary>
+    NotResident,
 }
 
 /// <summary>Something that storage could not do. What was acknowledged before is kept; the message says what to do.</summary>
@@ -82,6 +85,7 @@ public class StorageException : DbException
         StorageErrorCode.NoLeader => new NoLeaderException(message),
         StorageErrorCode.Stale => new StaleCommitException(0, message),
         StorageErrorCode.TooLarge => new CommitTooLargeException(message),
+        StorageErrorCode.NotResident => new NotResidentException(message),
         StorageErrorCode.InUse => new StoreInUseException(null, null, message),
         _ => new StorageException(message),
     };
@@ -137,6 +141,18 @@ public sealed class StorageQuotaException(string? message = null, Exception? inn
 /// </summary>
 public sealed class CommitTooLargeException(string? message = null) : StorageException(
     StorageErrorCode.TooLarge, message ?? "The transaction changes more than the browser stores at once (in Chromium 127 MB). Nothing was written; split it into smaller ones.", null);
+
+/// <summary>
+/// Something is needed that is stored and not in memory, where it cannot be waited for (<see cref="Residency.OnDemand"/>). Nothing was changed. Asynchronous members load it and go on.
+/// </summary>
+public sealed class NotResidentException(string? message = null, Exception? innerException = null) : StorageException(
+    StorageErrorCode.NotResident,
+    message ?? "The part of the database that this needs is not in memory, and a synchronous call cannot wait for it. Use the asynchronous member (QueryAsync, ExecuteAsync, …ReaderAsync), "
+    + "which loads it, await LoadAsync first, or open the database with Residency.Full.", innerException)
+{
+    /// <inheritdoc/>
+    public override bool IsTransient => true;
+}
 
 /// <summary>The platform has no storage here, or does not allow it (private mode, blocked cookies, no permission).</summary>
 public sealed class StorageUnavailableException(string? message = null, Exception? innerException = null) : StorageException(

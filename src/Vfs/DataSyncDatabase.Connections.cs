@@ -11,6 +11,8 @@ public sealed partial class DataSyncDatabase
     private static readonly TimeSpan UnlockPause = TimeSpan.FromMilliseconds(10);
 
     private readonly HashSet<string> _pools = [];
+    private LoadRounds? _loads;
+    private long _loadsSince;
 
     /// <summary>Makes a connection whose asynchronous members work in every tab; it is not opened yet. Dispose it before this.</summary>
     public DataSyncConnection CreateConnection() => new(this);
@@ -40,6 +42,33 @@ public sealed partial class DataSyncDatabase
             ObjectDisposedException.ThrowIf(_closed, this);
             _pools.Add(connectionString);
         }
+    }
+
+    /// <summary>
+    /// A command of a transaction needed what was not in memory: SQLite has rolled the transaction back, and only who began it can do it again. What it needed is loaded, and stays until some
+    /// transaction is committed, so that one that needs more than may stay gets there.
+    /// </summary>
+    /// <returns>What to throw.</returns>
+    internal async Task<NotResidentException> LoadForTransactionAsync(Exception error, CancellationToken cancellationToken)
+    {
+        LoadRounds loading;
+        lock (_pools) (loading, _loadsSince) = (_loads ??= NewLoading(), _time.GetTimestamp());
+        await loading.LoadAsync(cancellationToken).ConfigureAwait(false);
+        return new NotResidentException("A command of a transaction needed what was not in memory, so SQLite has rolled the transaction back. It was loaded: run the same work again.", error);
+    }
+
+    /// <summary>A transaction was committed, or those that failed for want of something are not run again.</summary>
+    /// <param name="isOverdue">Only if the last one was long ago.</param>
+    internal void EndLoads(bool isOverdue = false)
+    {
+        LoadRounds? loads;
+        lock (_pools)
+        {
+            if (_loads is null || (isOverdue && _time.GetElapsedTime(_loadsSince) < _options.Pipeline.WriteTimeout)) return;
+            (loads, _loads) = (_loads, null);
+        }
+
+        loads.Dispose();
     }
 
     private void ClearPools()
@@ -97,6 +126,7 @@ public sealed partial class DataSyncDatabase
     /// <summary>Waits for the write turn and begins a transaction, or whatever else holds it.</summary>
     internal async Task<T> BeginUnitAsync<T>(DataSyncConnection connection, Func<T> begin, CancellationToken cancellationToken)
     {
+        using var loading = NewLoading();
         for (var attempt = 1; ; attempt++)
         {
             var unit = await TakeTurnAsync(cancellationToken).ConfigureAwait(false);
@@ -113,6 +143,12 @@ public sealed partial class DataSyncDatabase
                 // Between the turn's beginning and the statement another tab's commit came in that waits for this tab's readers.
                 connection.Adopt(null);
                 unit.End();
+            }
+            catch (SqliteException) when (loading.HasMissed)
+            {
+                connection.DropTurn();
+                await loading.LoadAsync(cancellationToken).ConfigureAwait(false);
+                attempt--;
             }
             catch
             {

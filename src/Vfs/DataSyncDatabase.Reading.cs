@@ -62,14 +62,16 @@ public sealed partial class DataSyncDatabase
 
     // Not async where nothing is waited for: that would cost as much as a small query.
     private Task<TResult> ReadAsync<TResult>(
-        string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, bool mayWrite, CancellationToken cancellationToken)
+        string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, bool mayWrite, CancellationToken cancellationToken, int round = 1)
     {
         ArgumentNullException.ThrowIfNull(sql);
         if (cancellationToken.IsCancellationRequested) return Task.FromCanceled<TResult>(cancellationToken);
+        var misses = 0L;
         try
         {
             ObjectDisposedException.ThrowIf(_closed, this);
             _pipeline.ThrowIfUnreadable();
+            misses = BlockStorage.MissesHere;
             if (Within is { } scope) return Task.FromResult(scope.Writer.Run(sql, parameters, read, onlyReads: true) ?? empty);
             if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read, mayWrite, cancellationToken);
             lock (_readLock)
@@ -82,6 +84,7 @@ public sealed partial class DataSyncDatabase
                 try
                 {
                     result = _reader.Run(sql, parameters, read) ?? empty;
+                    if (BlockStorage.MissesHere != misses) throw new NotResidentException(); // it went on, without what it needed
                 }
                 finally
                 {
@@ -92,6 +95,10 @@ public sealed partial class DataSyncDatabase
                     ? throw new InvalidOperationException("QueryAsync cannot begin a transaction (BEGIN or SAVEPOINT), so it was ended. To read several things at one moment, or to write, use WriteAsync.")
                     : Task.FromResult(result);
             }
+        }
+        catch (Exception error) when (BlockStorage.MissesHere != misses && Within is null && error is SqliteException or NotResidentException)
+        {
+            return LoadAndReadAsync(sql, parameters, empty, read, mayWrite, round, cancellationToken);
         }
         catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))
         {
@@ -118,6 +125,21 @@ public sealed partial class DataSyncDatabase
     {
         await WaitForCleanImageAsync(cancellationToken).ConfigureAwait(false);
         return await ReadAsync(sql, parameters, empty, read, mayWrite, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<TResult> LoadAndReadAsync<TResult>(
+        string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, bool mayWrite, int round, CancellationToken cancellationToken)
+    {
+        _pipeline.Extents.Pin();
+        try
+        {
+            await _pipeline.Extents.LoadWantedAsync(round, cancellationToken).ConfigureAwait(false);
+            return await ReadAsync(sql, parameters, empty, read, mayWrite, cancellationToken, round + 1).ConfigureAwait(false);
+        }
+        finally
+        {
+            _pipeline.Extents.Unpin();
+        }
     }
 
     private async Task<TResult> WriteAndReadAsync<TResult>(

@@ -22,6 +22,8 @@ public sealed partial class DataSyncDatabase
                 $"Nothing was restored: the database has {image.Size} bytes, and {_options.Pipeline.MaxCommitBytes} is what fits into one commit. Export it."));
         }
 
+        if (image.FindIncomplete().Length > 0)
+            throw new NotResidentException("Nothing was restored: this tab kept the database in memory in part only (Residency.OnDemand), and the rest was lost with its store.");
         var (incarnation, marker) = (lost._pipeline.Incarnation, image.Top.Marker);
         var file = ImportedFile.Of(lost.CopyImage());
         var isRestored = false;

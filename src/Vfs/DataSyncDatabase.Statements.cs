@@ -22,7 +22,13 @@ public sealed partial class DataSyncDatabase
     private void ServeStatements()
     {
         _host = new StatementHost(Name, _pipeline.Storage, _options.ConfigureConnection);
-        _pipeline.StatementRunner = _host.Run;
+        _pipeline.StatementRunner = body =>
+        {
+            var misses = _pipeline.Storage.Misses;
+            var run = _host.Run(body);
+            if (_pipeline.Storage.Misses != misses) _ = EndQuietlyAsync(_pipeline.Extents.LoadWantedAsync(round: 1, CancellationToken.None)); // for the next ones; its own tab runs it
+            return run;
+        };
     }
 
     /// <summary>Has the leader run statements, where that is the faster way. Null: it is not, or they mean something of their own here; they are to be run here.</summary>

@@ -26,7 +26,17 @@ public sealed partial class DataSyncDatabase
         await _interactive.WaitAsync(cancellationToken).ConfigureAwait(false);
 
         // One copy in memory at one moment, so that writes go on while it trickles out.
-        var chunks = CopyImage();
+        await _pipeline.Extents.PinAllAsync(cancellationToken).ConfigureAwait(false);
+        List<byte[]> chunks;
+        try
+        {
+            chunks = CopyImage();
+        }
+        finally
+        {
+            _pipeline.Extents.UnpinAll();
+        }
+
         var total = chunks.Sum(c => (long)c.Length);
         long done = 0;
         foreach (var chunk in chunks)
@@ -92,11 +102,23 @@ public sealed partial class DataSyncDatabase
     private async Task ReplaceAsync(Action replace, CancellationToken cancellationToken)
     {
         using var admission = AutoSync.Admit();
+        using var loading = NewLoading();
         for (var attempt = 1; ; attempt++)
         {
             using var slot = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
             cancellationToken.ThrowIfCancellationRequested();
-            replace();
+            try
+            {
+                replace();
+            }
+            catch (Exception) when (loading.HasMissed)
+            {
+                slot.Dispose();
+                await loading.LoadAsync(cancellationToken).ConfigureAwait(false);
+                attempt--;
+                continue;
+            }
+
             slot.Dispose();
             if (!(await slot.Outcome.ConfigureAwait(false)).IsStale) return;
             if (attempt == _options.MaxAttempts) throw new StaleCommitException(attempt);

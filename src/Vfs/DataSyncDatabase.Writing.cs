@@ -193,21 +193,33 @@ public sealed partial class DataSyncDatabase
     private async Task<(T Result, long Marker)> CommitDeferredAsync<T>(Func<CachedConnection, T> work, CancellationToken cancellationToken)
     {
         using var admission = AdmitWrite(cancellationToken);
-        T last = default!;
-        var marker = await AutoSync.WriteAsync(
-            attempt =>
+        using var loading = NewLoading();
+        while (true)
+        {
+            try
             {
-                var writer = Writer;
-                return Attempt(writer.Connection, () => work(writer), attempt, out last, CancellationToken.None);
-            },
-            cancellationToken).ConfigureAwait(false);
-        return (last, marker);
+                T last = default!;
+                var marker = await AutoSync.WriteAsync(
+                    attempt =>
+                    {
+                        var writer = Writer;
+                        return Attempt(writer.Connection, () => work(writer), attempt, out last, CancellationToken.None);
+                    },
+                    cancellationToken).ConfigureAwait(false);
+                return (last, marker);
+            }
+            catch (Exception) when (loading.HasMissed)
+            {
+                await loading.LoadAsync(cancellationToken).ConfigureAwait(false);
+            }
+        }
     }
 
     /// <summary>Runs attempts, each with leave to write, until one is durable or fails. An attempt says whether the storage refused it for the moment.</summary>
     private async Task<(T Result, long Marker)> CommitAtOnceAsync<T>(Func<int, ValueTask<(bool IsRefused, T Result)>> run, CancellationToken cancellationToken)
     {
         using var admission = AdmitWrite(cancellationToken);
+        using var loading = NewLoading();
         for (var attempt = 1; ; attempt++)
         {
             // Twice in the hope that nobody else writes, then with the turn. Behind what was acknowledged before, where anything is acknowledged early.
@@ -221,6 +233,14 @@ public sealed partial class DataSyncDatabase
             {
                 (var isRefused, result) = await run(attempt).ConfigureAwait(false);
                 if (isRefused) continue;
+            }
+            catch (Exception) when (loading.HasMissed)
+            {
+                slot.Abandon();
+                slot.Dispose(); // others may write meanwhile
+                await loading.LoadAsync(cancellationToken).ConfigureAwait(false);
+                attempt--;
+                continue;
             }
             catch
             {
@@ -242,7 +262,7 @@ public sealed partial class DataSyncDatabase
         using var interruption = connection.InterruptOn(cancellationToken);
         try
         {
-            result = work();
+            result = RunResident(work);
             return false;
         }
         catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused && attempt < _options.MaxAttempts)
@@ -308,16 +328,21 @@ public sealed partial class DataSyncDatabase
         Func<CachedConnection, SqliteTransaction?> begin, Func<SqliteConnection, SqliteTransaction?, Task> work, CancellationToken cancellationToken, UndoUnit? unit = null)
     {
         using var admission = AdmitWrite(cancellationToken);
+        using var loading = NewLoading();
         for (var attempt = 1; ; attempt++)
         {
             using var slot = await AutoSync.BeginWriteAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
             cancellationToken.ThrowIfCancellationRequested();
             var running = _pipeline.NewCompletion();
             _interactive = running.Task;
-            ExecuteResult result;
+            ExecuteResult? result = null;
             try
             {
                 result = await RunInteractiveAsync(Writer, begin, work, unit).ConfigureAwait(false);
+            }
+            catch (Exception) when (loading.HasMissed)
+            {
+                slot.Abandon();
             }
             catch
             {
@@ -330,8 +355,15 @@ public sealed partial class DataSyncDatabase
                 running.SetResult();
             }
 
+            if (result is not { } done)
+            {
+                await loading.LoadAsync(cancellationToken).ConfigureAwait(false);
+                attempt--;
+                continue;
+            }
+
             var outcome = await slot.Outcome.ConfigureAwait(false);
-            if (!outcome.IsStale) return result with { Marker = outcome.Position.Marker };
+            if (!outcome.IsStale) return done with { Marker = outcome.Position.Marker };
             if (attempt == _options.MaxAttempts) throw new StaleCommitException(attempt);
         }
     }

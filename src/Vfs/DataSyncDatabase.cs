@@ -101,13 +101,17 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         {
             // First, so that this hears before the coordinator that the page is left: then nobody leads here any more.
             await database.AutoSync.StartAsync(cancellationToken).ConfigureAwait(false);
-            await pipeline.OpenAsync(options.Recovery, cancellationToken).ConfigureAwait(false);
+            await pipeline.OpenInPartAsync(options.Recovery, options.Residency, cancellationToken).ConfigureAwait(false);
             await sqlite.WaitAsync(cancellationToken).ConfigureAwait(false);
             if (log is not NullLogger) BlockVfs.Shared.Logger = log;
             database.Name = BlockVfs.Shared.RegisterBeside(name, pipeline.Storage);
-            database.OpenConnections();
+            await database.RunLoadedAsync(database.OpenConnections, cancellationToken).ConfigureAwait(false);
             database.OpenLive();
-            coordinator.Heartbeat += (_, _) => database.AutoSync.MaybeAutoSync();
+            coordinator.Heartbeat += (_, _) =>
+            {
+                database.AutoSync.MaybeAutoSync();
+                database.EndLoads(isOverdue: true);
+            };
             return database;
         }
         catch
@@ -224,6 +228,19 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         return WriteInteractivelyAsync(BeginWithTransaction, (connection, transaction) => work(connection, transaction!), cancellationToken);
     }
 
+    /// <summary>
+    /// Loads all of the database that is not in memory (<see cref="Residency.OnDemand"/>), and keeps it there from now on, so that synchronous calls find what they need. Without effect
+    /// where everything is in memory.
+    /// </summary>
+    /// <exception cref="StorageException">It cannot be read, or the database has stopped.</exception>
+    /// <exception cref="InvalidOperationException">The call comes from within the work of a <c>WriteAsync</c>.</exception>
+    public Task LoadAsync(CancellationToken cancellationToken = default)
+    {
+        ThrowIfUnusable();
+        ThrowIfWithinWork();
+        return _pipeline.Extents.PinAllAsync(cancellationToken);
+    }
+
     /// <inheritdoc cref="AutoSyncManager.SyncAsync"/>
     public Task SyncAsync(CancellationToken cancellationToken = default) => AutoSync.SyncAsync(cancellationToken);
 
@@ -248,6 +265,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     /// </summary>
     /// <param name="block">Offset in the database file / 4096; from 0 to 2^32 - 1.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="block"/> is out of its range.</exception>
+    /// <exception cref="NotResidentException">It is not in memory (<see cref="Residency.OnDemand"/>).</exception>
     /// <exception cref="StorageException">The database has stopped.</exception>
     public BlockMetadata GetBlockMetadata(long block)
     {
@@ -314,12 +332,58 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         }
     }
 
-    private void OpenConnections()
+    private bool OpenConnections()
     {
-        _writer = new CachedConnection(Name, _options.ConfigureConnection);
+        _writer ??= new CachedConnection(Name, _options.ConfigureConnection);
         _reader = new CachedConnection(Name, _options.ConfigureConnection, isReader: true);
         ServeStatements();
+        return true;
     }
+
+    /// <summary>Runs something that changes nothing, again until all that it needs is in memory.</summary>
+    internal async Task<T> RunLoadedAsync<T>(Func<T> run, CancellationToken cancellationToken)
+    {
+        using var loading = NewLoading();
+        while (true)
+        {
+            try
+            {
+                return run();
+            }
+            catch (Exception) when (loading.HasMissed)
+            {
+                await loading.LoadAsync(cancellationToken).ConfigureAwait(false);
+            }
+        }
+    }
+
+    /// <summary>Runs something, and fails where it came upon what is not in memory, whether or not it has noticed.</summary>
+    internal static T RunResident<T>(Func<T> run)
+    {
+        var misses = BlockStorage.MissesHere;
+        var result = run();
+        if (BlockStorage.MissesHere == misses) return result;
+        (result as IDisposable)?.Dispose();
+        throw new NotResidentException();
+    }
+
+    internal LoadRounds NewLoading() => new(_pipeline.Extents, _pipeline.Storage);
+
+    internal long ResidentBytes => _pipeline.Storage.ResidentBytes;
+
+    internal int LogRecords => _pipeline.LogRecords;
+
+    /// <summary>Whether parts of the database may not be in memory.</summary>
+    internal bool IsOnDemand => _pipeline.Extents.IsOnDemand;
+
+    /// <inheritdoc cref="ExtentLoader.PinAllAsync"/>
+    internal Task PinAllAsync(CancellationToken cancellationToken) => _pipeline.Extents.PinAllAsync(cancellationToken);
+
+    /// <inheritdoc cref="ExtentLoader.UnpinAll"/>
+    internal void UnpinAll() => _pipeline.Extents.UnpinAll();
+
+    /// <summary>Whether something of the database is not in memory.</summary>
+    internal bool IsPartial => _pipeline.Extents.IsOnDemand && _pipeline.Storage.FindIncomplete().Length > 0;
 
     private void ThrowIfUnusable()
     {

@@ -47,6 +47,10 @@ public sealed class DataSyncOptions
     /// <summary>How much is verified at open, what is done about damage, and who hears of the progress.</summary>
     public RecoveryOptions Recovery { get; set; } = new();
 
+    /// <summary>How much of the database is in this tab's memory.</summary>
+    /// <value><see cref="Residency.Full"/> by default: all, read when it is opened.</value>
+    public Residency Residency { get; set; } = Residency.Full;
+
     /// <summary>Times of the write path and sizes of the log.</summary>
     public PipelineOptions Pipeline { get; } = new();
 
@@ -120,6 +124,7 @@ public sealed class DataSyncOptions
 
     internal void Validate()
     {
+        ArgumentNullException.ThrowIfNull(Residency);
         Pipeline.Validate();
         Coordination.Validate();
         AutoSync.Validate();

@@ -73,7 +73,7 @@ internal sealed class DatabaseFile : VfsFile
         {
             return _storage.GetWriteAddress(offset, length);
         }
-        catch (Exception e) when (e is ObjectDisposedException or OutOfMemoryException)
+        catch (Exception e) when (e is ObjectDisposedException or OutOfMemoryException or NotResidentException)
         {
             return 0;
         }

@@ -14,6 +14,12 @@ public static class VfsFailure
     /// </summary>
     public const int BusyRefused = SqliteResult.Busy | (0x44 << 8);
 
+    /// <summary>
+    /// <c>SQLITE_IOERR</c> with an extension that SQLite does not use: the statement needs what is stored and not in memory
+    /// (<see cref="Residency.OnDemand"/>). Its transaction was rolled back.
+    /// </summary>
+    public const int NotResident = SqliteResult.IoError | (0x44 << 8);
+
     [ThreadStatic]
     private static string? _last;
 
@@ -47,6 +53,7 @@ public static class VfsFailure
             OutOfMemoryException => SqliteResult.IoErrorNoMemory,
             StorageQuotaException => SqliteResult.Full,
             CorruptStoreException => SqliteResult.Corrupt,
+            NotResidentException => NotResident,
             _ => fallback,
         };
     }

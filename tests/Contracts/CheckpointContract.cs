@@ -127,6 +127,35 @@ public abstract class CheckpointContract : StoreSuite
     }
 
     [Fact]
+    public async Task Some_extents_and_the_list_of_all_come_with_the_log_behind_a_marker()
+    {
+        var (store, fence) = await LeadAsync();
+        var chain = Chain(fence, Position.Start, 3);
+        await store.AppendAsync(fence, chain, None);
+        var extents = new[] { 0, 2, 3, 7, 4000 }.Select(index => MakeExtent(fence, index, 0, 0, 3)).ToList();
+        await store.CheckpointAsync(fence, new Checkpoint(await HeadAtAsync(store, chain[0].Position, 4096), extents), None);
+
+        var some = await StoreContent.ReadAsync(store, afterMarker: 2, only: [1, 2, 7, 9], list: true);
+        Assert.Equal([0, 2, 3, 7, 4000], some.List);
+        Assert.Equal([2, 7], some.Extents.Select(extent => extent.Index));
+        Assert.All(some.Extents, extent => Assert.Equal(MakeExtent(fence, extent.Index, 0, 0, 3).RecordBytes[..extent.Bytes.Length].ToArray(), extent.Bytes));
+        Assert.Equal([3], some.Markers);
+        Assert.Equal(chain[0].Position, some.Head.Checkpoint);
+
+        var list = await StoreContent.ReadAsync(store, extents: false, list: true);
+        Assert.Equal([0, 2, 3, 7, 4000], list.List);
+        Assert.Empty(list.Extents);
+        Assert.Equal([2, 3], list.Markers);
+        Assert.Empty((await StoreContent.ReadAsync(store, only: [])).Extents);
+        Assert.Null((await StoreContent.ReadAsync(store, only: [4000])).List);
+
+        // Reading a part does not change what the store knows of its log.
+        await store.AppendAsync(fence, [Commit(fence, chain[2].Position, 0)], None);
+        Assert.Equal([2, 3, 4], (await StoreContent.ReadAsync(store)).Markers);
+        extents.ForEach(extent => extent.Dispose());
+    }
+
+    [Fact]
     public async Task Two_hundred_extents_come_back_in_order()
     {
         var (store, fence) = await LeadAsync();

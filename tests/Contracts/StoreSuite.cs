@@ -149,11 +149,14 @@ internal sealed class StoreContent : IStoreReadSink
 
     public IEnumerable<long> Markers => Log.Select(record => record.Marker);
 
-    public static async Task<StoreContent> ReadAsync(IBlockStore store, bool extents = true, long afterMarker = 0)
+    /// <summary>The list of the extents; null when none was handed over.</summary>
+    public IReadOnlyList<int>? List { get; private set; }
+
+    public static async Task<StoreContent> ReadAsync(IBlockStore store, bool extents = true, long afterMarker = 0, int[]? only = null, bool list = false)
     {
         ArgumentNullException.ThrowIfNull(store);
         var content = new StoreContent();
-        await store.ReadAsync(new StoreRead(content, extents, afterMarker), CancellationToken.None);
+        await store.ReadAsync(new StoreRead(content, extents, afterMarker) { Only = only, ListExtents = list }, CancellationToken.None);
         Assert.NotNull(content._head);
         return content;
     }
@@ -162,6 +165,14 @@ internal sealed class StoreContent : IStoreReadSink
     {
         Assert.Null(_head);
         _head = head;
+    }
+
+    public void OnExtentList(IReadOnlyList<int> indices)
+    {
+        Assert.NotNull(_head);
+        Assert.Null(List);
+        Assert.Empty(Extents);
+        List = [.. indices];
     }
 
     public void OnExtent(Extent extent, int recordSize)

@@ -24,8 +24,10 @@ internal sealed partial class PostgresBlockStore
                     greatest(d.checkpoint, (SELECT max(marker) FROM {schema}.log WHERE database = d.id))
                 FROM {schema}.databases d LEFT JOIN {schema}.heads h ON h.database = d.id LEFT JOIN {schema}.head_copies c ON c.database = d.id WHERE d.id = $1
                 """,
-                id, request.AfterMarker, request.IncludeExtents ? 1 : 0);
-            if (request.IncludeExtents) batch.Add($"SELECT index, bytes FROM {schema}.extents WHERE database = $1 ORDER BY index", id);
+                id, request.AfterMarker, request is { IncludeExtents: true, Only: null } ? 1 : 0);
+            if (request.ListExtents) batch.Add($"SELECT index FROM {schema}.extents WHERE database = $1 ORDER BY index", id);
+            if (request is { IncludeExtents: true, Only: { } only }) batch.Add($"SELECT index, bytes FROM {schema}.extents WHERE database = $1 AND index = ANY ($2) ORDER BY index", id, only.ToArray());
+            else if (request.IncludeExtents) batch.Add($"SELECT index, bytes FROM {schema}.extents WHERE database = $1 ORDER BY index", id);
             batch.Add($"SELECT marker, bytes FROM {schema}.log WHERE database = $1 AND marker > $2 ORDER BY marker, part", id, request.AfterMarker);
             batch.Add(PostgresSource.Commit);
             var reader = await batch.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
@@ -40,7 +42,13 @@ internal sealed partial class PostgresBlockStore
         if (!await reader.ReadAsync(cancellationToken).ConfigureAwait(false)) throw Gone();
         var head = ReadHead(BytesOf(reader, 0), BytesOf(reader, 1));
         See(before, head, reader.GetInt64(4));
-        request.Sink.OnHead(head, (int)reader.GetInt64(2), (int)reader.GetInt64(3));
+        request.Sink.OnHead(head, request.Only?.Count ?? (int)reader.GetInt64(2), (int)reader.GetInt64(3));
+        if (request.ListExtents)
+        {
+            await reader.NextResultAsync(cancellationToken).ConfigureAwait(false);
+            await HandOverListAsync(reader, request.Sink, cancellationToken).ConfigureAwait(false);
+        }
+
         if (request.IncludeExtents)
         {
             await reader.NextResultAsync(cancellationToken).ConfigureAwait(false);
@@ -49,6 +57,13 @@ internal sealed partial class PostgresBlockStore
 
         await reader.NextResultAsync(cancellationToken).ConfigureAwait(false);
         await HandOverLogAsync(reader, request.Sink, cancellationToken).ConfigureAwait(false);
+    }
+
+    private static async Task HandOverListAsync(NpgsqlDataReader reader, IStoreReadSink sink, CancellationToken cancellationToken)
+    {
+        var indices = new List<int>();
+        while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false)) indices.Add(reader.GetInt32(0));
+        sink.OnExtentList(indices);
     }
 
     private static async Task HandOverExtentsAsync(NpgsqlDataReader reader, IStoreReadSink sink, CancellationToken cancellationToken)

@@ -198,10 +198,12 @@ public sealed partial class AutoSyncManager
 
     private async Task RerunAsync()
     {
+        using var loading = new LoadRounds(_pipeline.Extents, _pipeline.Storage);
         while (HasOvertaken())
         {
             DeferredWrite? write = null;
             Exception? error = null;
+            var isMissing = false;
             try
             {
                 using var slot = await _pipeline.BeginWriteAsync(_pipeline.MakeSlot(isRerun: true), exclusive: true, _disposing.Token).ConfigureAwait(false);
@@ -218,6 +220,11 @@ public sealed partial class AutoSyncManager
 
                 _pipeline.Metrics.OnRerun();
             }
+            catch (Exception) when (write is not null && loading.HasMissed)
+            {
+                write.Attempts--;
+                isMissing = true;
+            }
 #pragma warning disable CA1031 // The work is the application's: whatever it throws is what its write failed with.
             catch (Exception thrown)
 #pragma warning restore CA1031
@@ -226,6 +233,7 @@ public sealed partial class AutoSyncManager
                 Log.RerunFailed(_logger, _scope, thrown.Message);
             }
 
+            if (isMissing && (error = await StoreLink.TryAsync(() => loading.LoadAsync(_disposing.Token)).ConfigureAwait(false)) is null) continue;
             if ((write ?? FindOvertaken()) is not { } ended) continue;
             End(ended, error);
             _pipeline.OnRanAgain();

@@ -148,17 +148,25 @@ internal sealed class FileMedium : IDisposable
     {
         var head = ReadHead();
         var files = _layout.ReadLog(Math.Max(request.AfterMarker, head.Checkpoint.Marker));
-        if (request.IncludeExtents) IndexLog(files);
+        if (request is { IncludeExtents: true, Only: null, AfterMarker: 0 }) IndexLog(files);
         var after = Math.Max(request.AfterMarker, head.Checkpoint.Marker);
         var log = files.SelectMany(file => file.Entries.Where(entry => entry.Marker > after).Select(entry => (File: file, Entry: entry)))
             .OrderBy(record => record.Entry.Marker).ToList();
-        var extents = request.IncludeExtents ? _layout.ListExtents() : [];
+        var stored = request.ListExtents || request is { IncludeExtents: true, Only: null } ? _layout.ListExtents() : [];
+        var extents = !request.IncludeExtents ? [] : request.Only ?? stored;
         request.Sink.OnHead(head, extents.Count, log.Count);
+        if (request.ListExtents) request.Sink.OnExtentList(stored);
         foreach (var index in extents)
         {
             cancellationToken.ThrowIfCancellationRequested();
             var extent = new Extent(index);
             var size = _layout.ReadExtent(extent);
+            if (size < 0 && request.Only is not null)
+            {
+                extent.Dispose();
+                continue;
+            }
+
             request.Sink.OnExtent(extent, (int)Math.Clamp(size, 0, int.MaxValue));
         }
 

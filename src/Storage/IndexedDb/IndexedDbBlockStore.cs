@@ -98,7 +98,7 @@ internal sealed class IndexedDbBlockStore : IBlockStore
         ArgumentNullException.ThrowIfNull(request);
         if (FindRefusal(cancellationToken) is { } refusal) return ValueTask.FromException(refusal);
         var reading = AddRequest(new(OnFailed) { Sink = request.Sink, CancellationToken = cancellationToken });
-        IndexedDbInterop.Read(_connection, reading.Number, request.IncludeExtents, request.AfterMarker);
+        IndexedDbInterop.Read(_connection, reading.Number, request.IncludeExtents, request.Only?.ToArray(), request.ListExtents, request.AfterMarker);
         return new(reading.Task);
     }
 

@@ -78,7 +78,9 @@ internal static partial class IndexedDbInterop
     public static partial void PutExtent(int index, [JSMarshalAs<JSType.MemoryView>] Span<byte> bytes, bool keep);
 
     [JSImport("read", Module)]
-    public static partial void Read(int connection, int request, bool includeExtents, [JSMarshalAs<JSType.Number>] long afterMarker);
+    public static partial void Read(
+        int connection, int request, bool includeExtents, [JSMarshalAs<JSType.Array<JSType.Number>>] int[]? only, bool listExtents,
+        [JSMarshalAs<JSType.Number>] long afterMarker);
 
     [JSImport("estimate", Module)]
     public static partial Task<JSObject> EstimateAsync();
@@ -110,6 +112,10 @@ internal static partial class IndexedDbInterop
     [JSExport]
     internal static string? OnHead(int request, string? text, string? copy, int extents, int logRecords) =>
         Requests.TryGetValue(request, out var waiting) ? waiting.OnHead(text, copy, extents, logRecords) : null;
+
+    [JSExport]
+    internal static bool OnExtentList(int request, [JSMarshalAs<JSType.Array<JSType.Number>>] int[] indices) =>
+        Requests.TryGetValue(request, out var waiting) && waiting.OnExtentList(indices);
 
     [JSExport]
     internal static bool OnExtent(int request, int index, int length) =>

@@ -61,6 +61,8 @@ internal sealed class IndexedDbRequest(Func<IndexedDbOutcome, long, string, stri
         return $"{{\"next\":{Encoding.UTF8.GetString(HeadCodec.Encode(next))},\"ended\":{ended},\"isDamaged\":{(present?.Damage is null ? "false" : "true")}}}";
     }
 
+    public bool OnExtentList(int[] indices) => Guard(() => Sink!.OnExtentList(indices));
+
     public bool OnExtent(int index, int length) => Guard(() =>
     {
         var extent = new Extent(index);

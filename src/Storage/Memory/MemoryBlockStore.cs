@@ -76,11 +76,13 @@ internal sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind ch
             // Copied under the lock, handed over outside it: the sink is foreign code.
             var log = medium.Log.Where(entry => entry.Key > request.AfterMarker)
                 .Select(entry => (entry.Key, Bytes: entry.Value.Bytes.ToArray())).ToList();
-            var extents = medium.Extents.Where(_ => request.IncludeExtents).Select(entry => (entry.Key, Bytes: entry.Value.ToArray())).ToList();
-            return (Head: ReadHead(), Extents: extents, Log: log);
+            var extents = medium.Extents.Where(entry => request.IncludeExtents && request.Only?.Contains(entry.Key) != false)
+                .Select(entry => (entry.Key, Bytes: entry.Value.ToArray())).ToList();
+            return (Head: ReadHead(), List: request.ListExtents ? medium.Extents.Keys.ToList() : null, Extents: extents, Log: log);
         }, read =>
         {
             request.Sink.OnHead(read.Head, read.Extents.Count, read.Log.Count);
+            if (read.List is not null) request.Sink.OnExtentList(read.List);
             foreach (var (index, bytes) in read.Extents)
             {
                 var extent = new Extent(index);

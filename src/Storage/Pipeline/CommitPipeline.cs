@@ -23,6 +23,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     private readonly PipelineCore _core;
     private readonly ImageFollower _image;
     private readonly StoreLink _link;
+    private readonly ExtentLoader _extents;
     private readonly Peers _peers;
     private readonly Leadership _leadership;
     private readonly Outbox _outbox;
@@ -63,25 +64,31 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
             Reloaded = marker => _leadership!.OnReloaded(marker),
             Reinstalling = (last, kept) => _outbox!.OnReinstalling(last, kept),
             Undone = () => _outbox!.OnUndone(),
-            Advanced = () => _reads!.Settle(),
+            Advanced = () =>
+            {
+                _reads!.Settle();
+                _extents!.Trim();
+            },
         };
         _link = new StoreLink(_core, store, _image)
         {
             HeadSeen = head =>
             {
                 _image!.OnHead(head);
+                _extents!.OnHead(head);
                 _peers!.OnHeadSeen(head);
             },
             ConnectionLost = () => _leadership!.Resign(),
             Failed = FaultNow,
         };
+        _extents = new ExtentLoader(_core, _link, _image);
         _peers = new Peers(_core, channel, _link, _image)
         {
             Received = Handle,
             LeaderFound = () => _outbox!.SendAgain(),
             EpochSeen = epoch => _leadership!.OnGranted(epoch),
         };
-        _leadership = new Leadership(_core, coordinator, _link, _image, _peers)
+        _leadership = new Leadership(_core, coordinator, _link, _image, _extents, _peers)
         {
             Began = () => _outbox!.StartAnew(),
             Refused = (commit, code, text) => _outbox!.OnRefused(commit, code, text, _image.Ledger.End.Marker),
@@ -111,6 +118,9 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
 
     /// <summary>Which store it is; see <see cref="Head.Incarnation"/>.</summary>
     internal Guid Incarnation => _link.Incarnation;
+
+    /// <summary>What of the database is in memory.</summary>
+    internal ExtentLoader Extents => _extents;
 
     /// <summary>The last durable commit in this tab's image.</summary>
     public Position Position => _image.Position;
@@ -157,9 +167,13 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     /// a leader may not be known yet.
     /// </summary>
     /// <exception cref="StorageException">The store cannot be opened or read; the message says why and what to do.</exception>
-    public async Task OpenAsync(RecoveryOptions? recovery = null, CancellationToken cancellationToken = default)
+    public Task OpenAsync(RecoveryOptions? recovery = null, CancellationToken cancellationToken = default) => OpenInPartAsync(recovery, Residency.Full, cancellationToken);
+
+    /// <summary>As <see cref="OpenAsync"/>, with as little of the database as is wanted.</summary>
+    internal async Task OpenInPartAsync(RecoveryOptions? recovery, Residency residency, CancellationToken cancellationToken)
     {
         Listen();
+        _extents.Begin(residency, recovery ?? new());
         try
         {
             var opening = _link.OpenAsync(recovery ?? new(), cancellationToken).AsTask();
@@ -295,6 +309,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     {
         _link.Install(recovered);
         _image.Open(recovered, _slots);
+        _extents.OnHead(recovered.Head);
         if (recovered.Report.IsCorrupt) Log.StoreDamaged(_core.Logger, recovered.Report.Describe());
         Log.Opened(_core.Logger, _core.Scope, recovered.Report.Position.Marker, recovered.Report.Extents, recovered.Report.LogRecords);
         _peers.Begin(recovered.Head);
@@ -326,6 +341,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
         _slots.EndOverdue();
         _reads.Settle();
         _outbox.OnHeartbeat();
+        _extents.Trim();
     });
 
     private void OnResumed(object? sender, EventArgs e) => _link.StartCatchUp();

@@ -208,6 +208,9 @@ internal sealed class ImageFollower(PipelineCore core)
         if (shown is not null) await shown.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>Extents that a checkpoint would write and that are not wholly in memory.</summary>
+    public int[] FindIncomplete() => Storage.FindIncomplete(Ledger.DirtyExtents);
+
     /// <summary>What a leader folds into the extents now; null when the image is not where the log ends.</summary>
     public Checkpoint? MakeCheckpoint(Fence fence)
     {

@@ -6,7 +6,7 @@ namespace DataSync.Storage;
 /// This tab's own leaderships: taking over when elected, and doing what <see cref="LeaderSession"/> decides, on the store and towards
 /// the tabs. Guarded by the gate.
 /// </summary>
-internal sealed partial class Leadership(PipelineCore core, TabCoordinator coordinator, StoreLink link, ImageFollower image, Peers peers)
+internal sealed partial class Leadership(PipelineCore core, TabCoordinator coordinator, StoreLink link, ImageFollower image, ExtentLoader extents, Peers peers)
 {
     /// <summary>The one that was granted last; it begins when the election says so.</summary>
     private Term? _elected;
@@ -230,8 +230,8 @@ internal sealed partial class Leadership(PipelineCore core, TabCoordinator coord
                 _ = AppendAsync(term, group);
                 break;
             case LeaderEffect.Fold:
-                if (image.MakeCheckpoint(term.State.Fence) is { } checkpoint) _ = CheckpointAsync(term, checkpoint);
-                else Run(term, new LeaderRequest.Checkpointed(null)); // an effect before it moved the image
+                if (image.FindIncomplete() is { Length: > 0 } missing) core.Gate.Defer(() => _ = LoadAndFoldAsync(term, missing));
+                else Fold(term);
                 break;
             case LeaderEffect.ContinueSoon:
                 core.Gate.Defer(() => core.Gate.Run(() => Run(term, new LeaderRequest.Continue())));
@@ -282,6 +282,26 @@ internal sealed partial class Leadership(PipelineCore core, TabCoordinator coord
         });
     }
 
+    private void Fold(Term term)
+    {
+        if (image.MakeCheckpoint(term.State.Fence) is { } checkpoint) _ = CheckpointAsync(term, checkpoint);
+        else Run(term, new LeaderRequest.Checkpointed(null)); // an effect before it moved the image
+    }
+
+    /// <summary>Extents are written whole, so what is missing of those that the log touches comes first.</summary>
+    private async Task LoadAndFoldAsync(Term term, int[] missing)
+    {
+        extents.Pin();
+        var error = await StoreLink.TryAsync(() => extents.LoadAsync(missing, core.Closing)).ConfigureAwait(false);
+        core.Gate.Run(() =>
+        {
+            if (error is null && image.FindIncomplete().Length == 0 && term == _term) Fold(term);
+            else Run(term, new LeaderRequest.Checkpointed(error));
+            if (error is not null && !LeaderSession.EndsLeadership(error)) Log.CheckpointFailed(core.Logger, core.Scope, error.Message);
+        });
+        extents.Unpin();
+    }
+
     private async Task CheckpointAsync(Term term, Checkpoint checkpoint)
     {
         var error = await link.CheckpointAsync(term.State.Fence, checkpoint).ConfigureAwait(false);
@@ -291,6 +311,7 @@ internal sealed partial class Leadership(PipelineCore core, TabCoordinator coord
             if (error is null || Sabotage.IsMissing(Guard.CheckpointFailure))
             {
                 image.Ledger.OnCheckpoint(checkpoint.Head);
+                extents.OnHead(checkpoint.Head);
                 core.Metrics.OnCheckpoint();
                 Log.Checkpointed(core.Logger, core.Scope, checkpoint.Head.Checkpoint.Marker, checkpoint.Extents.Count);
             }

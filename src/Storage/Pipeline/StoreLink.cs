@@ -68,8 +68,30 @@ internal sealed class StoreLink
         return _store.OpenAsync(cancellationToken);
     }
 
+    /// <summary>Whether what is loaded is to be as little as possible: the rest is loaded when it is needed. Asked at each load.</summary>
+    public Func<bool> LoadsParts { get; set; } = () => false;
+
     public ValueTask<RecoveredStore> LoadAsync(Head? head, CancellationToken cancellationToken) =>
-        Recovery.LoadAsync(_store, head, _recovery, cancellationToken);
+        Recovery.LoadAsync(_store, head, _recovery, cancellationToken, LoadsParts());
+
+    /// <summary>Reads extents, and what the log holds behind this tab's history. Patiently, as the log is.</summary>
+    public async Task<ReadExtents> ReadExtentsAsync(int[] indices, CancellationToken cancellationToken)
+    {
+        for (var tries = 1; ; tries++)
+        {
+            await WaitForCatchUpAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+            _core.ThrowIfUnusable();
+            try
+            {
+                return await _read.Value.ExecuteAsync(
+                    token => Recovery.ReadExtentsAsync(_store, Incarnation, _core.Gate.Run(() => _image.Ledger.End), indices, _recovery, token), cancellationToken).ConfigureAwait(false);
+            }
+            catch (StorageClosedException error) when (error.Reason == StoreClosedReason.Lost && tries < MaxReopenRetries)
+            {
+                _core.Gate.Run(StartReopen);
+            }
+        }
+    }
 
     /// <summary>What was loaded is what this tab starts from.</summary>
     public void Install(RecoveredStore recovered)
@@ -95,7 +117,7 @@ internal sealed class StoreLink
     /// <summary>What a crash left behind the end of the history, or damage that the app wants repaired, goes before the first append.</summary>
     public async Task RepairAsync(Fence fence, CancellationToken cancellationToken)
     {
-        var current = await LoadAsync(null, cancellationToken).ConfigureAwait(false);
+        var current = await Recovery.LoadAsync(_store, null, _recovery, cancellationToken).ConfigureAwait(false); // all of it: a repair writes whole extents
         var repaired = await Recovery.RepairAsync(_store, fence, current, cancellationToken).ConfigureAwait(false);
         _core.Gate.Run(() =>
         {
@@ -134,11 +156,7 @@ internal sealed class StoreLink
         var slice = await Recovery.ReadLogAsync(_store, Incarnation, from, _core.Closing).ConfigureAwait(false);
         if (!slice.NeedsReload)
         {
-            _core.Gate.Run(() =>
-            {
-                HeadSeen(slice.Head);
-                foreach (var commit in slice.Commits) _image.OnDurable(commit);
-            });
+            _core.Gate.Run(() => Follow(slice));
             return slice.DropFrom is not null;
         }
 
@@ -149,6 +167,13 @@ internal sealed class StoreLink
             HeadSeen(recovered.Head);
         });
         return recovered.NeedsRepair;
+    }
+
+    /// <summary>Takes what the log holds behind this tab's history.</summary>
+    public void Follow(LogTail log)
+    {
+        HeadSeen(log.Head);
+        foreach (var commit in log.Commits) _image.OnDurable(commit);
     }
 
     /// <summary>The connection was lost: open again, and settle what is unknown by reading the log.</summary>

@@ -10,7 +10,8 @@
 export { estimate, persist } from './quota.js';
 import { databases, noteFailure } from './databases.js';
 import { askHeads, countExtents, EXTENTS, HEAD, placesUpTo, putHead, takePlaces } from './head.js';
-import { ask, attempt, FAILED, keepAside, keysAfter, refuse, stream } from './transaction.js';
+import { readRecords } from './reading.js';
+import { ask, attempt, FAILED, keepAside, refuse } from './transaction.js';
 
 const STORES = [HEAD, 'log', EXTENTS, 'quarantine'];
 
@@ -200,20 +201,15 @@ export function putExtent(index, bytes, keep) {
   ask(work, () => bytes.byteLength > 0 ? extents.put(bytes.slice(), index) : extents.delete(index));
 }
 
-/** Reads head, extents and log as they are at one moment. */
-export function read(connection, request, includeExtents, afterMarker) {
+/** Reads head, the list of the extents, extents (`only` these, where it is not null) and log as they are at one moment. */
+export function read(connection, request, includeExtents, only, listExtents, afterMarker) {
   const work = start(connection, request, 'readonly', false, [HEAD, 'log', EXTENTS]);
   if (!work) return;
-  let extents = 0;
-  const handExtent = (key, value) => hand(value, length => dotnet.OnExtent(request, key, length));
-  const handLog = (key, value) => hand(value?.data, length => dotnet.OnLog(request, key, length));
-  const readLog = () => stream(work, 'log', afterMarker, 16, handLog);
-  const heads = askHeads(work);
-  if (includeExtents) ask(work, () => countExtents(work), count => { extents = count; });
-  ask(work, () => work.store('log').count(keysAfter(afterMarker)), logs => {
-    if (dotnet.OnHead(request, ...heads, extents, logs) !== null) refuse(work, FAILED, 0);
-    else if (includeExtents) stream(work, EXTENTS, -1, 8, handExtent, readLog);
-    else readLog();
+  readRecords(work, { includeExtents, only, listExtents, afterMarker }, {
+    onHead: (heads, extents, logs) => dotnet.OnHead(request, ...heads, extents, logs) === null,
+    onList: indices => dotnet.OnExtentList(request, indices),
+    onExtent: (key, value) => hand(value, length => dotnet.OnExtent(request, key, length)),
+    onLog: (key, value) => hand(value?.data, length => dotnet.OnLog(request, key, length)),
   });
 }
 

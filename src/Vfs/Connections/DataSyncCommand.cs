@@ -31,7 +31,7 @@ internal sealed class DataSyncCommand : SqliteCommand
 
     public override async Task<SqliteDataReader> ExecuteReaderAsync(CommandBehavior behavior, CancellationToken cancellationToken)
     {
-        if (Owner is not { } owner || !owner.IsCommit(CommandText)) return Watched(await RunAsync(() => base.ExecuteReader(behavior), cancellationToken).ConfigureAwait(false));
+        if (Owner is not { } owner || !owner.IsCommit(CommandText)) return Watched(await RunAsync(() => ReadResident(behavior), cancellationToken).ConfigureAwait(false));
 
         // A commit of its own: it has ended, and is durable, before anybody sees its rows.
         if (_replay is { IsOpen: true }) throw new InvalidOperationException("An open reader is already associated with this command. Close it before opening a new one.");
@@ -50,6 +50,24 @@ internal sealed class DataSyncCommand : SqliteCommand
     {
         if (disposing) _replay?.Dispose();
         base.Dispose(disposing);
+    }
+
+    // What a reader comes upon later nobody could load for it: where something is missing the rows are gone through once before.
+    private SqliteDataReader ReadResident(CommandBehavior behavior)
+    {
+        if (Owner is { IsPartial: true })
+        {
+            using var reader = base.ExecuteReader(behavior & ~CommandBehavior.CloseConnection);
+            do
+            {
+                while (reader.Read())
+                {
+                }
+            }
+            while (reader.NextResult());
+        }
+
+        return base.ExecuteReader(behavior);
     }
 
     private SqliteDataReader Watched(SqliteDataReader reader) => Owner?.Watch(reader) ?? reader;

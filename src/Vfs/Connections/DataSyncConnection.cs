@@ -100,7 +100,14 @@ public sealed class DataSyncConnection : SqliteConnection
         if (State == ConnectionState.Open) return;
         var database = _factory is null ? _database! : await _factory.OpenAsync(_name, cancellationToken).ConfigureAwait(false);
         await database.WaitForLeaderAsync(cancellationToken).ConfigureAwait(false);
-        if (State != ConnectionState.Open) Attach(database);
+        if (State == ConnectionState.Open) return;
+        await database.RunLoadedAsync(
+            () =>
+            {
+                Attach(database);
+                return true;
+            },
+            cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Closes it; a transaction that is open is rolled back.</summary>
@@ -182,7 +189,32 @@ public sealed class DataSyncConnection : SqliteConnection
     }
 
     /// <summary>Runs a command that may have to wait, and again where another tab commits first.</summary>
-    internal async Task<T> RunAsync<T>(string sql, Func<T> run, CancellationToken cancellationToken)
+    internal Task<T> RunAsync<T>(string sql, Func<T> run, CancellationToken cancellationToken) =>
+        _database is { IsOnDemand: true } database ? RunLoadedAsync(database, sql, run, cancellationToken) : RunOnceAsync(sql, run, cancellationToken);
+
+    private async Task<T> RunLoadedAsync<T>(DataSyncDatabase database, string sql, Func<T> run, CancellationToken cancellationToken)
+    {
+        using var loading = database.NewLoading();
+        while (true)
+        {
+            var isWithin = _unit is not null || (State == ConnectionState.Open && this.InTransaction());
+            try
+            {
+                return await RunOnceAsync(sql, run, cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception error) when (loading.HasMissed && error is SqliteException or NotResidentException)
+            {
+                if (!isWithin) await loading.LoadAsync(cancellationToken).ConfigureAwait(false);
+                else if (error is SqliteException { SqliteErrorCode: not SqliteResult.IoError }) throw;
+                else throw await database.LoadForTransactionAsync(error, cancellationToken).ConfigureAwait(false);
+            }
+        }
+    }
+
+    /// <summary>Whether something of the database is not in memory, so that a reader could come upon it in the middle.</summary>
+    internal bool IsPartial => _unit is null && _database?.IsPartial == true && !this.InTransaction();
+
+    private async Task<T> RunOnceAsync<T>(string sql, Func<T> run, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var database = OpenDatabase(nameof(SqliteCommand.ExecuteNonQueryAsync));
@@ -208,7 +240,7 @@ public sealed class DataSyncConnection : SqliteConnection
         try
         {
             using var interruption = this.InterruptOn(cancellationToken);
-            return run();
+            return DataSyncDatabase.RunResident(run);
         }
         catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))
         {
@@ -227,7 +259,7 @@ public sealed class DataSyncConnection : SqliteConnection
         if (_handle is null || _unit is not null || this.InTransaction() || _handle.Kinds.Of(this, sql) == CommandKind.Reads)
         {
             _unit?.Touch();
-            var result = run();
+            var result = RunResident(run);
             if (EndedByText() is { } unit) unit.End();
             return result;
         }
@@ -235,11 +267,23 @@ public sealed class DataSyncConnection : SqliteConnection
         if (!_database!.IsLeading) throw Refused(asynchronous, null);
         try
         {
-            return run();
+            return RunResident(run);
         }
         catch (SqliteException error) when (error.SqliteExtendedErrorCode == SqliteResult.BusyRefused)
         {
             throw Refused(asynchronous, error);
+        }
+    }
+
+    private static T RunResident<T>(Func<T> run)
+    {
+        try
+        {
+            return DataSyncDatabase.RunResident(run);
+        }
+        catch (SqliteException error) when (error.SqliteExtendedErrorCode == VfsFailure.NotResident)
+        {
+            throw new NotResidentException(null, error);
         }
     }
 

@@ -41,6 +41,7 @@ internal sealed class DataSyncTransaction : DbTransaction
         ThrowIfOver();
         Inner.Commit();
         EndUnit()?.End();
+        _connection.DataSync!.EndLoads();
     }
 
     /// <summary>Commits, and returns when the commit is durable and shown here. Waits while other connections of this tab read.</summary>
@@ -53,8 +54,18 @@ internal sealed class DataSyncTransaction : DbTransaction
     {
         cancellationToken.ThrowIfCancellationRequested();
         ThrowIfOver();
-        await _connection.DataSync!.CommitWhenUnlockedAsync(_connection, Inner, cancellationToken).ConfigureAwait(false);
+        var database = _connection.DataSync!;
+        try
+        {
+            await database.CommitWhenUnlockedAsync(_connection, Inner, cancellationToken).ConfigureAwait(false);
+        }
+        catch (SqliteException error) when (error.SqliteExtendedErrorCode == VfsFailure.NotResident)
+        {
+            throw await database.LoadForTransactionAsync(error, cancellationToken).ConfigureAwait(false);
+        }
+
         if (EndUnit() is { } ending) await ending.EndAsync().ConfigureAwait(false);
+        database.EndLoads();
     }
 
     /// <inheritdoc/>

@@ -32,7 +32,7 @@ internal sealed class SqlSource<T>(DataSyncDatabase database, string sql, object
         await database.WaitForCleanImageAsync(cancellationToken).ConfigureAwait(false); // where a large transaction is open, the schema cannot be read either
 
         // Asked before the rows are read: a commit that comes in between is another reason to run.
-        var tables = database.Scout.TablesOf(sql);
+        var tables = await database.RunLoadedAsync(() => database.Scout.TablesOf(sql), cancellationToken).ConfigureAwait(false);
         var empty = (Rows: (List<object?[]>)[], Columns: (IReadOnlyList<string>)[], Make: (Func<object?[], T>?)null);
         var read = await database.ReadOnlyAsync(sql, _parameters, empty, (statement, isRow) =>
         {

@@ -25,7 +25,9 @@ internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<
         private TaskCompletionSource _news = NewSignal();
         private IReadOnlySet<string>? _behind; // what virtual tables show; null: not known
         private StorageException? _fault;
-        private bool _isTouched, _isOver;
+        private readonly bool _includesPresent;
+        private readonly Task _loading; // what is remembered is compared as a whole, so all of it stays in memory
+        private bool _isTouched, _isOver, _hasBegun, _isEnded;
 
         public Reader(DataSyncDatabase database, IReadOnlyCollection<string> tables, bool includePresent, RowReaderFactory<T> reader, CancellationToken cancellationToken)
         {
@@ -33,15 +35,21 @@ internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<
             database.ThrowIfUnreadable();
             database.Live.Add(this); // first: a commit from here on is a reason to compare
             _fault = database.Fault; // what it holds can be told, and nothing more comes
-            _behind = database.Scout.BehindOf(tables);
-            if (includePresent) _isTouched = true;
-            else _past = database.Rows.Remember();
+            _includesPresent = includePresent;
+            _loading = database.PinAllAsync(cancellationToken);
+            if (_loading.IsCompletedSuccessfully) Begin();
         }
 
         public IReadOnlyList<RowChange<T>> Current { get; private set; } = [];
 
         public async ValueTask<bool> MoveNextAsync()
         {
+            if (!_hasBegun)
+            {
+                await _loading.ConfigureAwait(false);
+                Begin();
+            }
+
             while (true)
             {
                 if (TakeNews() is { } news)
@@ -80,11 +88,15 @@ internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<
             }
         }
 
-        public ValueTask DisposeAsync()
+        public async ValueTask DisposeAsync()
         {
             _database.Live.Remove(this);
             if (_past is not null) _database.Rows.Forget(_past);
-            return ((ILiveQuery)this).EndAsync();
+            await ((ILiveQuery)this).EndAsync().ConfigureAwait(false);
+            if (_isEnded) return;
+            _isEnded = true;
+            await _loading.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (_loading.IsCompletedSuccessfully) _database.UnpinAll();
         }
 
         bool ILiveQuery.Reads(IReadOnlySet<string>? tables, bool isSchemaChanged) =>
@@ -114,6 +126,14 @@ internal sealed class RowFeed<T>(DataSyncDatabase database, IReadOnlyCollection<
             }
 
             return ValueTask.CompletedTask;
+        }
+
+        private void Begin()
+        {
+            _hasBegun = true;
+            _behind = _database.Scout.BehindOf(_tables);
+            if (_includesPresent) _isTouched = true;
+            else _past = _database.Rows.Remember();
         }
 
         private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);

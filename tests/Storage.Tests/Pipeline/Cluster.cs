@@ -26,6 +26,9 @@ internal sealed class Cluster : IDisposable
 
     public PipelineOptions Options { get; } = new();
 
+    /// <summary>How much of the database the tabs that open from here on keep in memory.</summary>
+    public Residency Residency { get; set; } = Residency.Full;
+
     public IEnumerable<ClusterTab> Live => Tabs.Where(t => t.IsAlive);
 
     public ClusterTab Leader => Live.Single(t => t.Pipeline.IsLeading);
@@ -36,7 +39,7 @@ internal sealed class Cluster : IDisposable
         var tab = new ClusterTab(this);
         Tabs.Add(tab);
         Task? opening = null;
-        Do(() => opening = tab.Pipeline.OpenAsync());
+        Do(() => opening = tab.Pipeline.OpenInPartAsync(null, Residency, default));
         Run(0.05);
         Assert.True(opening!.IsCompletedSuccessfully, opening.Exception?.ToString() ?? "The tab did not open.");
         return tab;
