@@ -44,6 +44,9 @@ public enum StorageErrorCode
 
     /// <summary>See <see cref="CommitTooLargeException"/>.</summary>
     TooLarge,
+
+    /// <summary>See <see cref="AccessDeniedException"/>.</summary>
+    Denied,
 }
 
 /// <summary>Something that storage could not do. What was acknowledged before is kept; the message says what to do.</summary>
@@ -83,6 +86,7 @@ public class StorageException : DbException
         StorageErrorCode.Stale => new StaleCommitException(0, message),
         StorageErrorCode.TooLarge => new CommitTooLargeException(message),
         StorageErrorCode.InUse => new StoreInUseException(null, null, message),
+        StorageErrorCode.Denied => new AccessDeniedException(message),
         _ => new StorageException(message),
     };
 }
@@ -216,3 +220,7 @@ public sealed class StoreInUseException(string? directory, int? processId, strin
     /// <summary>The process that has it open; null when unknown.</summary>
     public int? ProcessId { get; } = processId;
 }
+
+/// <summary>A server does not let this user open the database, or write what was to be written. Nothing was changed.</summary>
+public sealed class AccessDeniedException(string? message = null) : StorageException(
+    StorageErrorCode.Denied, message ?? "The server does not allow this.", null);
