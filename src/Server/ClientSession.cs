@@ -212,9 +212,9 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
         {
             if (_tabs.Count == MaxTabs) throw new ProtocolException(ProtocolException.TooFastStatus, "Too many tabs have joined.");
             if (!_served!.TryClaim(frame.Tab, frame.Body.ToArray(), this, out var former)) throw ProtocolException.Forbidden("That is another one's tab.");
-            if (former is not null) await former.Left.WaitAsync(_end.Token).ConfigureAwait(false); // what it stops to listen to is what is listened to here
             var tab = new ClientTab(this, frame.Tab, server.Factory.Place.CreateChannel(Database));
             _tabs.Add(frame.Tab, tab); // first: what is opened in part is ended, too
+            if (former is not null) await former.Left.WaitAsync(_end.Token).ConfigureAwait(false); // what it stops to listen to is what is listened to here
             await tab.OpenAsync(_end.Token).ConfigureAwait(false);
         }
 

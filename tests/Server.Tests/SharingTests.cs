@@ -6,7 +6,7 @@ using DataSync.Vfs;
 namespace DataSync.Server.Tests;
 
 /// <summary>Clients of one server, and the server itself, have the same database.</summary>
-public sealed class SharingTests
+public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
 {
     private const string Table = "CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, writer TEXT NOT NULL, number INTEGER NOT NULL)";
 
@@ -144,7 +144,8 @@ public sealed class SharingTests
     [InlineData("restart")]
     public async Task Nothing_is_lost_or_doubled_when(string what)
     {
-        await using var server = await TestServer.StartAsync();
+        var log = new Rig.ListLogger();
+        await using var server = await TestServer.StartAsync(log: log);
         await using var proxy = new CutProxy(() => server.Port);
         var clients = new List<Writer>();
         for (var i = 0; i < 3; i++) clients.Add(new($"w{i}", await server.OpenAsync(port: proxy.Port)));
@@ -154,7 +155,17 @@ public sealed class SharingTests
         for (var round = 1; round <= (what == "cut" ? 8 : 3); round++)
         {
             var target = clients.Select(client => client.Acknowledged + 8).ToList();
-            for (var i = 0; i < clients.Count; i++) await clients[i].ReachAsync(target[i]).WaitAsync(TestServer.Patience);
+            try
+            {
+                for (var i = 0; i < clients.Count; i++) await clients[i].ReachAsync(target[i]).WaitAsync(TestServer.Patience);
+            }
+            catch (TimeoutException)
+            {
+                output.WriteLine(string.Join("\n", clients.Select(client => $"{client.Writes.Count} {client.Acknowledged} {client.Database.Coordinator.Id} leader {client.Database.Coordinator.LeaderId} usable {client.Database.IsUsable}")));
+                output.WriteLine(string.Join("\n", log.Lines.Where(line => line.Id is not (6013)).Select(line => $"{line.Id} {line.Text}").TakeLast(60)));
+                throw;
+            }
+
             if (what == "cut") proxy.Cut();
             else await server.RestartAsync();
         }

@@ -54,7 +54,7 @@ internal sealed class TestServer : IAsyncDisposable
         var remoteOptions = new DataSyncRemoteOptions { MaxReconnectDelay = TimeSpan.FromMilliseconds(500), ConfigureWebSocket = o => o.SetRequestHeader("user", user) };
         if (user is null) remoteOptions.ConfigureWebSocket = null;
         remote?.Invoke(remoteOptions);
-        var client = DataSyncRemote.CreateFactory(new Uri($"http://127.0.0.1:{port ?? Port}/datasync"), options, remoteOptions);
+        var client = DataSyncRemote.CreateFactory(new Uri($"http://127.0.0.1:{port ?? Port}/datasync"), options, remoteOptions, loggers: _log is null ? null : new OneLogger(_log));
         _clients.Add(client);
         return client;
     }
