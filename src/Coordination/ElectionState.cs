@@ -36,6 +36,9 @@ internal sealed record ElectionState
     /// <summary>Whether a store grants epochs: it settles which of two tabs that claimed the same one leads.</summary>
     public bool StoreDecides { get; init; }
 
+    /// <summary>Whether this tab only follows: whatever the record says, it writes nothing.</summary>
+    public bool IsObserver { get; init; }
+
     /// <summary>This tab's role.</summary>
     public TabRole Role { get; init; }
 

@@ -34,6 +34,11 @@ public interface ITabPlatform : IAsyncDisposable
     ValueTask PostAsync(string message, CancellationToken cancellationToken);
 }
 
+/// <summary>
+/// The place of a tab that only follows: it never claims the lease, and the others, who do not list it, do not wait for it. For one that can read the store and not write it.
+/// </summary>
+internal interface IObserverPlatform : ITabPlatform;
+
 /// <summary>What a coordinator tells its platform when it opens.</summary>
 /// <param name="Scope">What the leader is elected for.</param>
 /// <param name="Self">This tab.</param>

@@ -135,7 +135,7 @@ internal static class LeaseElection
         /// <summary>What to write next, if anything. A check-and-set under way is awaited first.</summary>
         public void Decide()
         {
-            if (_s.Pending is not null || _s.Suspended || !_s.Observed || _s.Members.IsDefault || now < _s.QuietUntil)
+            if (_s.IsObserver || _s.Pending is not null || _s.Suspended || !_s.Observed || _s.Members.IsDefault || now < _s.QuietUntil)
                 return;
             if (_s.Holding)
                 Hold();
@@ -154,7 +154,7 @@ internal static class LeaseElection
                 Wake(_s.Deadline);
             else if (_s.Observed && _s.VoidSince is null)
                 Wake(_s.SeenAt + _s.SeenLease);
-            else if (_s.Observed && _s.Pending is null && !_s.Members.IsDefault)
+            else if (_s.Observed && _s.Pending is null && !_s.Members.IsDefault && !_s.IsObserver)
                 Wake(ClaimAt());
             return (_s with { WakeAt = wake }, _effects.ToImmutable());
 

@@ -40,7 +40,7 @@ public sealed partial class TabCoordinator : IAsyncDisposable
         _logger = logger ?? NullLogger.Instance;
         _origin = _time.GetTimestamp();
         Id = TabId.New(_time);
-        _state = new ElectionState(Id, _options.Heartbeat, _options.Lease, _options.Grace);
+        _state = new ElectionState(Id, _options.Heartbeat, _options.Lease, _options.Grace) { IsObserver = platform is IObserverPlatform };
         _wake = _time.CreateTimer(static self => ((TabCoordinator)self!).Dispatch(ElectionEvent.Tick), this,
             Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
@@ -171,14 +171,15 @@ public sealed partial class TabCoordinator : IAsyncDisposable
 
     /// <summary>
     /// Asks the present leader to hand over to this tab and waits for it. Returns the lease, or null when the leader did not
-    /// answer within two lease times (it may be of another version, or each hand-over may have gone to another tab).
+    /// answer within two lease times (it may be of another version, or each hand-over may have gone to another tab); at once where this tab
+    /// can never lead, as at the other end of a server.
     /// </summary>
     /// <exception cref="CoordinationException">The lease could not be written three times in a row.</exception>
     /// <exception cref="ObjectDisposedException">The coordinator was disposed while waiting.</exception>
     public async Task<LeaderLease?> RequestLeadershipAsync(CancellationToken cancellationToken = default)
     {
         var deadline = Now + (_options.Lease * 2);
-        while (CurrentLease is null && Now < deadline)
+        while (CurrentLease is null && Now < deadline && !IsObserver)
         {
             // Asked again at each heartbeat: messages can be missed, and the leader can change.
             if (State is { Role: TabRole.Follower, Leader: { } leader })
@@ -231,6 +232,9 @@ public sealed partial class TabCoordinator : IAsyncDisposable
 
     /// <summary>Called when a lease that had run out, for this page was busy, turned out to be this tab's still.</summary>
     internal Action? LeaseRegained { get; set; }
+
+    /// <summary>Whether this tab only follows, and is in no list of tabs.</summary>
+    internal bool IsObserver => _platform is IObserverPlatform;
 
     internal bool Holds(LeaderLease lease)
     {

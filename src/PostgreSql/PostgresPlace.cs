@@ -21,6 +21,8 @@ internal sealed class PostgresPlace(PostgresSource source, ChecksumKind checksum
     public (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name) =>
         (new PostgresTabPlatform(source, LinkOf(name)), new PostgresCommitChannel(source, LinkOf(name), name));
 
+    public ICommitChannel CreateChannel(string name) => new PostgresCommitChannel(source, LinkOf(name), name);
+
     public ValueTask DisposeAsync() => source.DisposeAsync();
 
     /// <summary>What one tab has of a database shares a session; it costs nothing while nobody uses it.</summary>

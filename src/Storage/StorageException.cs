@@ -47,6 +47,9 @@ public enum StorageErrorCode
 
     /// <summary>See <see cref="NotResidentException"/>.</summary>
     NotResident,
+
+    /// <summary>See <see cref="AccessDeniedException"/>.</summary>
+    Denied,
 }
 
 /// <summary>Something that storage could not do. What was acknowledged before is kept; the message says what to do.</summary>
@@ -87,6 +90,7 @@ public class StorageException : DbException
         StorageErrorCode.TooLarge => new CommitTooLargeException(message),
         StorageErrorCode.NotResident => new NotResidentException(message),
         StorageErrorCode.InUse => new StoreInUseException(null, null, message),
+        StorageErrorCode.Denied => new AccessDeniedException(message),
         _ => new StorageException(message),
     };
 }
@@ -232,3 +236,7 @@ public sealed class StoreInUseException(string? directory, int? processId, strin
     /// <summary>The process that has it open; null when unknown.</summary>
     public int? ProcessId { get; } = processId;
 }
+
+/// <summary>A server does not let this user open the database, or write what was to be written. Nothing was changed.</summary>
+public sealed class AccessDeniedException(string? message = null) : StorageException(
+    StorageErrorCode.Denied, message ?? "The server does not allow this.", null);

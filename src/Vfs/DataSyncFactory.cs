@@ -43,6 +43,8 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
     /// <summary>The database that <see cref="OpenAsync()"/> opens.</summary>
     internal string DefaultDatabase => _options.DefaultDatabase;
 
+    internal TimeProvider Time => _time;
+
     /// <summary>Opens <see cref="DataSyncOptions.DefaultDatabase"/>; see <see cref="OpenAsync(string, CancellationToken)"/>.</summary>
     public Task<DataSyncDatabase> OpenAsync() => OpenAsync(_options.DefaultDatabase);
 
@@ -64,6 +66,12 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
     /// <exception cref="ObjectDisposedException">The factory was disposed.</exception>
     public async Task<DataSyncDatabase> OpenAsync(string name, CancellationToken cancellationToken = default) =>
         await SlotOf(name).OpenAsync(cancellationToken).ConfigureAwait(false);
+
+    /// <summary>As <see cref="OpenAsync(string, CancellationToken)"/>, for one who serves it to others; <see cref="CloseServedAsync"/> closes it when nobody else wants it.</summary>
+    internal Task<DataSyncDatabase> OpenServedAsync(string name, CancellationToken cancellationToken) => SlotOf(name).OpenAsync(cancellationToken, isByTheWay: true);
+
+    /// <summary>Closes a database that was opened only to be served; one that the app has asked for itself stays open.</summary>
+    internal Task CloseServedAsync(string name) => SlotOf(name).CloseUnlessWantedAsync();
 
     /// <summary>The database, where it is open in this tab and works; null otherwise.</summary>
     internal DataSyncDatabase? FindOpen(string name) => SlotOf(name).Open;
@@ -165,7 +173,8 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
         await store.DeleteAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    private IDatabasePlace Place => _place ?? throw new StorageUnavailableException(
+    /// <exception cref="StorageUnavailableException">There is none here.</exception>
+    internal IDatabasePlace Place => _place ?? throw new StorageUnavailableException(
         "There is no browser here, so no storage: this runs on a server or in a native app. A component that is prerendered and then runs in the browser opens its database in "
         + "OnAfterRenderAsync, or switches prerendering off (prerender: false). For databases in a directory on this machine set DataSyncOptions.Directory.");
 }

@@ -9,6 +9,7 @@ internal sealed class DatabaseSlot(Func<CancellationToken, Task<DataSyncDatabase
     private readonly Lock _gate = new();
     private Step _last = Step.Over();
     private bool _isDisposed;
+    private bool _isWanted;
 
     /// <summary>What is open now, and works; null otherwise.</summary>
     public DataSyncDatabase? Open
@@ -22,7 +23,8 @@ internal sealed class DatabaseSlot(Func<CancellationToken, Task<DataSyncDatabase
     /// <summary>The token ends this caller's waiting; the opening ends when nobody waits for it any more.</summary>
     /// <param name="cancellationToken">Ends this caller's waiting.</param>
     /// <param name="kept">What the opening before this one has left, and is not to be closed.</param>
-    public async Task<DataSyncDatabase> OpenAsync(CancellationToken cancellationToken, DataSyncDatabase? kept = null)
+    /// <param name="isByTheWay">The caller does not mind when somebody else has it closed; see <see cref="CloseUnlessWantedAsync"/>.</param>
+    public async Task<DataSyncDatabase> OpenAsync(CancellationToken cancellationToken, DataSyncDatabase? kept = null, bool isByTheWay = false)
     {
         cancellationToken.ThrowIfCancellationRequested();
         Step step;
@@ -30,7 +32,8 @@ internal sealed class DatabaseSlot(Func<CancellationToken, Task<DataSyncDatabase
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_isDisposed, typeof(DataSyncFactory));
-            if (!_last.IsShared) (before, _last) = (_last, new Step());
+            if (!_last.IsShared) (before, _last, _isWanted) = (_last, new Step(), false);
+            _isWanted |= !isByTheWay;
             step = _last;
             step.Waiters++;
         }
@@ -56,6 +59,16 @@ internal sealed class DatabaseSlot(Func<CancellationToken, Task<DataSyncDatabase
             await delete().ConfigureAwait(false);
             return null;
         }).WaitAsync(cancellationToken);
+    }
+
+    /// <summary>Closes what is open, if everybody who has asked for it did so by the way. Who opens meanwhile comes after that.</summary>
+    public Task CloseUnlessWantedAsync()
+    {
+        lock (_gate)
+        {
+            if (_isWanted || _isDisposed || !_last.IsShared) return Task.CompletedTask;
+            return FollowAsync(_ => Task.FromResult<DataSyncDatabase?>(null));
+        }
     }
 
     /// <summary>Stops an opening, closes what is open, and opens nothing more.</summary>

@@ -14,4 +14,10 @@ internal interface IDatabasePlace
 
     /// <summary>Makes what joins a database's tabs; nothing is opened yet.</summary>
     (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name);
+
+    /// <summary>
+    /// Makes the channel of a tab elsewhere, for which this process speaks: it has no part in the election. While it is used, a tab of this process has the database open.
+    /// </summary>
+    /// <exception cref="NotSupportedException">Nobody can speak for another here.</exception>
+    ICommitChannel CreateChannel(string name) => throw new NotSupportedException("Databases are served from a directory or from PostgreSQL.");
 }

@@ -44,7 +44,7 @@ public sealed partial class HouseRuleTests
     public void Log_events_have_unique_ids_in_their_librarys_band()
     {
         var seen = new HashSet<int>();
-        foreach (var (library, band) in Repository.Libraries.Where(library => library.GetTypes().Any(type => type.Name == "Log")).Zip([1000, 2000, 3000, 4000], (library, band) => (library, band)))
+        foreach (var (library, band) in Repository.Libraries.Where(library => library.GetTypes().Any(type => type.Name == "Log")).Zip([1000, 2000, 3000, 4000, 5000, 6000], (library, band) => (library, band)))
         {
             var ids = library.GetTypes().Where(type => type.Name == "Log")
                 .SelectMany(type => type.GetMethods(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic))

@@ -4,6 +4,8 @@ using DataSync.Blazor;
 using DataSync.Coordination;
 using DataSync.EntityFrameworkCore;
 using DataSync.PostgreSql;
+using DataSync.Remote;
+using DataSync.Server;
 using DataSync.Storage;
 using DataSync.Vfs;
 
@@ -17,7 +19,7 @@ internal static class Repository
     public static IReadOnlyList<Assembly> Libraries { get; } =
     [
         typeof(TabCoordinator).Assembly, typeof(CommitPipeline).Assembly, typeof(DataSyncDatabase).Assembly, typeof(DataSyncDbContextOptionsExtensions).Assembly, typeof(DataSyncStatus).Assembly,
-        typeof(DataSyncPostgres).Assembly,
+        typeof(DataSyncPostgres).Assembly, typeof(DataSyncRemote).Assembly, typeof(DataSyncServerOptions).Assembly,
     ];
 
     /// <summary>The libraries' own source files with an ending.</summary>

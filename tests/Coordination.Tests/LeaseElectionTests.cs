@@ -12,7 +12,7 @@ public sealed class LeaseElectionTests
     /// <summary>
     /// A script of events and the effects and role expected at its end. Events: <c>see:record</c>, <c>members:ABC</c>, <c>gone:A</c>,
     /// <c>ok</c> (the check-and-set under way succeeds), <c>fail:record</c> (it fails and finds that), <c>error</c> (it throws),
-    /// <c>store</c> (there is one that grants epochs), <c>grant:n</c>, <c>refuse</c>, <c>overdue</c>, <c>resign</c>, <c>resign:C</c>, <c>fence:n</c>, <c>suspend</c>, <c>resume</c>, <c>tick</c>; <c>@t</c> sets the time.
+    /// <c>observer</c> (this tab never leads), <c>store</c> (there is one that grants epochs), <c>grant:n</c>, <c>refuse</c>, <c>overdue</c>, <c>resign</c>, <c>resign:C</c>, <c>fence:n</c>, <c>suspend</c>, <c>resume</c>, <c>tick</c>; <c>@t</c> sets the time.
     /// Records: <c>none</c>, <c>junk</c>, <c>newer</c>, <c>A5</c> (A leads under epoch 5), <c>a5</c> (A has claimed 5), <c>-5</c> (released), <c>-5C</c> (for C).
     /// </summary>
     [Theory]
@@ -43,6 +43,11 @@ public sealed class LeaseElectionTests
     [InlineData("members:AB see:newer", "", TabRole.Follower, "a newer version's lease is respected")]
     [InlineData("members:B see:newer @5 tick", "set:b10", TabRole.Candidate, "until it stands still")]
     [InlineData("members:B see:B5", "set:-5", TabRole.Follower, "an own lease of a life before is released first")]
+    // An observer.
+    [InlineData("observer members:B see:none @20 tick", "", TabRole.Follower, "an observer claims nothing, though nobody leads")]
+    [InlineData("observer members:AB see:A5", "watch:A", TabRole.Follower, "it sees who leads")]
+    [InlineData("observer members:AB see:A5 gone:A @20 tick", "", TabRole.Follower, "and leaves the lease to others when that one is gone")]
+    [InlineData("observer members:B see:B5", "", TabRole.Follower, "it releases nothing")]
     // Claiming.
     [InlineData("members:B see:-7 ok", "raise:8", TabRole.Candidate, "lease first, then the store's epoch")]
     [InlineData("members:B see:-7 ok grant:8", "set:B8", TabRole.Candidate, "then the record says leading")]
@@ -168,6 +173,12 @@ public sealed class LeaseElectionTests
             if (word == "store")
             {
                 State = State with { StoreDecides = true };
+                return;
+            }
+
+            if (word == "observer")
+            {
+                State = State with { IsObserver = true };
                 return;
             }
 

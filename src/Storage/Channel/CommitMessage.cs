@@ -44,7 +44,7 @@ internal enum CommitMessageKind : byte
 /// <summary>One message between the tabs of one database, and its binary form.</summary>
 /// <remarks>
 /// <code>
-///   0  u32 magic "DSM1"   4  u8 protocol version   5  u8 kind   6  u16 flags (1: the leadership has just begun)
+///   0  u32 magic "DSM1"   4  u8 protocol version   5  u8 kind   6  u16 flags (1: the leadership has just begun; 2: from an observer)
 ///   8  i64 epoch   16  16 bytes sender   32  16 bytes addressee (zero: all)   48  16 bytes incarnation
 ///  64  i64 marker   72  16 bytes commit id   88  i64 turn   96  i64 durable marker
 /// 104  i32 code   108  i32 text bytes   112  i32 records   116  u32 hash of bytes 0–115   120  text, then i32 length + bytes each
@@ -90,6 +90,9 @@ internal sealed record CommitMessage
     /// <summary>The leadership has just begun: what was sent to the one before must be sent again.</summary>
     public bool HasJustBegun { get; init; }
 
+    /// <summary>Its sender is in no list of tabs (<see cref="IObserverPlatform"/>).</summary>
+    public bool IsFromObserver { get; init; }
+
     public string Text { get; init; } = "";
 
     public IReadOnlyList<byte[]> Records { get; init; } = [];
@@ -103,7 +106,7 @@ internal sealed record CommitMessage
         BinaryPrimitives.WriteUInt32LittleEndian(span, Magic);
         span[4] = ProtocolVersion;
         span[5] = (byte)Kind;
-        BinaryPrimitives.WriteUInt16LittleEndian(span[6..], HasJustBegun ? (ushort)1 : (ushort)0);
+        BinaryPrimitives.WriteUInt16LittleEndian(span[6..], (ushort)((HasJustBegun ? 1 : 0) | (IsFromObserver ? 2 : 0)));
         BinaryPrimitives.WriteInt64LittleEndian(span[8..], Epoch.Value);
         Sender.ToGuid().TryWriteBytes(span[16..]);
         To.ToGuid().TryWriteBytes(span[32..]);
@@ -148,6 +151,7 @@ internal sealed record CommitMessage
         {
             Kind = kind,
             HasJustBegun = (bytes[6] & 1) != 0,
+            IsFromObserver = (bytes[6] & 2) != 0,
             Epoch = new(epoch),
             Sender = sender,
             To = TabId.FromGuid(new(bytes.Slice(32, 16))),
@@ -160,6 +164,11 @@ internal sealed record CommitMessage
             Records = records,
         };
     }
+
+    /// <summary>Which kind of message it is, and for whom, without reading the rest; null for anything that is not one.</summary>
+    public static (CommitMessageKind Kind, TabId To)? TryPeek(ReadOnlySpan<byte> bytes) =>
+        bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic || bytes[4] != ProtocolVersion ? null
+        : ((CommitMessageKind)bytes[5], TabId.FromGuid(new(bytes.Slice(32, 16))));
 
     /// <summary>The commits that it carries; null when one of them is none that a tab of this store can have sealed.</summary>
     public IReadOnlyList<CommitRecord>? ReadCommits(bool verifyBlocks)

@@ -10,7 +10,8 @@ namespace DataSync.Storage;
 /// A part: <code>u32 magic "DSF1", u32 number, 16 bytes id of the message, i32 index, i32 count, i64 length, bytes</code>
 /// A message that fits in one part travels as it is.
 /// </remarks>
-internal sealed class MessageFragments
+/// <param name="maxMessage">The largest message that is taken, in bytes.</param>
+internal sealed class MessageFragments(long maxMessage = MessageFragments.MaxMessage)
 {
     /// <summary>Bytes of the largest part; Chromium copies a message at least twice on its way.</summary>
     public const int MaxPart = 8 << 20;
@@ -60,7 +61,7 @@ internal sealed class MessageFragments
         var length = BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(32));
         const int Size = MaxPart - HeaderSize;
         var body = bytes.AsSpan(HeaderSize);
-        var isPart = length is > MaxPart and <= MaxMessage && count == (length + Size - 1) / Size && index >= 0 && index < count
+        var isPart = length > MaxPart && length <= maxMessage && count == (length + Size - 1) / Size && index >= 0 && index < count
             && body.Length == Math.Min(Size, length - (long)index * Size);
 
         // Room is made for a message whose first part is there in full, never on the word of a header alone.

@@ -16,6 +16,9 @@ internal sealed class Peers(PipelineCore core, ICommitChannel channel, StoreLink
 
     private IReadOnlyList<TabId> _members = [];
 
+    /// <summary>Observers are in no list: where one has been, there may always be another.</summary>
+    private bool _hasObservers;
+
     /// <summary>A message that this tab is meant to hear.</summary>
     public required Action<CommitMessage> Received { private get; init; }
 
@@ -103,7 +106,7 @@ internal sealed class Peers(PipelineCore core, ICommitChannel channel, StoreLink
     {
         var gone = _members.Where(m => !members.Contains(m)).ToList();
         _members = members;
-        HasCompany = members.Count > 1;
+        HasCompany = members.Count > 1 || _hasObservers;
         return gone;
     }
 
@@ -120,6 +123,7 @@ internal sealed class Peers(PipelineCore core, ICommitChannel channel, StoreLink
             Sender = core.Self,
             To = isToAll ? default : Leader!.Value.Id,
             Incarnation = link.Incarnation,
+            IsFromObserver = core.IsObserver,
         });
         channel.Post(message.Encode(), message.To);
     }
@@ -137,6 +141,7 @@ internal sealed class Peers(PipelineCore core, ICommitChannel channel, StoreLink
         {
             if (core.IsStopped || !image.IsOpen || message.Incarnation != link.Incarnation) return;
             HasCompany = true;
+            _hasObservers |= message.IsFromObserver;
             if (message.To == default || message.To == core.Self) Received(message);
         });
     }

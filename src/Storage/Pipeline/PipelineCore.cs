@@ -69,6 +69,8 @@ internal sealed class PipelineCore(TabCoordinator coordinator, PipelineOptions o
 
     public void Close() => IsClosed = true;
 
+    public bool IsObserver => coordinator.IsObserver;
+
     public long Now => time.GetTimestamp();
 
     public TimeSpan Since(long timestamp) => time.GetElapsedTime(timestamp);

@@ -59,8 +59,8 @@ internal sealed class StoreLink
     public bool NeedsRepair => _recovered is { NeedsRepair: true };
 
     /// <summary>Why nothing may be written, whoever leads; null when it may.</summary>
-    public CorruptStoreException? ReadOnlyReason =>
-        _recovered is { Report: { IsCorrupt: true } report } && _recovery.Action == CorruptionAction.Report ? new CorruptStoreException(report) : null;
+    public StorageException? ReadOnlyReason =>
+        _recovered is { Report: { IsCorrupt: true } report } && _recovery.Action == CorruptionAction.Report ? new CorruptStoreException(report) : _store.ReadOnlyReason;
 
     public ValueTask<Head> OpenAsync(RecoveryOptions recovery, CancellationToken cancellationToken)
     {

@@ -293,6 +293,7 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
     {
         if (core.IsClosed) return "The database was closed.";
         if (core.Fault is { } fault) return fault.Message;
+        if (link.ReadOnlyReason is { } reason and not CorruptStoreException) return reason.Message;
         if (link.ReadOnlyReason is not null) return "The store is damaged and was opened with CorruptionAction.Report, so it can only be read. Open it with CorruptionAction.Repair to write.";
         if (image.IsBeingPutBack) return "Other tabs' changes are waiting to be shown here. Finish reading, then try again.";
         if (outbox.OvertakenCount > 0 && _current is not ({ IsRerun: true } or { IsForOthers: true })) return "Deferred writes that another tab's commit came before are being run again. Try again.";

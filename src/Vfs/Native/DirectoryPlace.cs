@@ -20,18 +20,29 @@ internal sealed class DirectoryPlace(FileStoreOptions options, TimeProvider time
 
     public (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name)
     {
-        var directory = options.GetDirectory(name);
         lock (Gate)
         {
-            foreach (var (left, neighbours) in Directories.Where(entry => entry.Value.Browser.IsEmpty).ToList())
-            {
-                Directories.Remove(left);
-                neighbours.Browser.Dispose();
-            }
-
-            if (!Directories.TryGetValue(directory, out var present)) Directories.Add(directory, present = new(new InMemoryBrowser(time), new InMemoryCommitBus()));
+            var present = FindNeighbours(name);
             return (present.Browser.OpenTab(), present.Bus.CreateChannel());
         }
+    }
+
+    public ICommitChannel CreateChannel(string name)
+    {
+        lock (Gate) return FindNeighbours(name).Bus.CreateChannel();
+    }
+
+    private Neighbours FindNeighbours(string name)
+    {
+        foreach (var (left, neighbours) in Directories.Where(entry => entry.Value.Browser.IsEmpty).ToList())
+        {
+            Directories.Remove(left);
+            neighbours.Browser.Dispose();
+        }
+
+        var directory = options.GetDirectory(name);
+        if (!Directories.TryGetValue(directory, out var present)) Directories.Add(directory, present = new(new InMemoryBrowser(time), new InMemoryCommitBus()));
+        return present;
     }
 
     private sealed record Neighbours(InMemoryBrowser Browser, InMemoryCommitBus Bus);

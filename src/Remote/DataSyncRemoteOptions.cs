@@ -1,0 +1,38 @@
+using System.Net.WebSockets;
+
+namespace DataSync.Remote;
+
+/// <summary>How a server is connected with. Copied when a factory is made.</summary>
+public sealed class DataSyncRemoteOptions
+{
+    /// <summary>Gives the token that goes as <c>access_token</c> with each new connection, since a browser's WebSocket has no headers. Null: none; cookies go by themselves.</summary>
+    public Func<CancellationToken, ValueTask<string?>>? AccessTokenProvider { get; set; }
+
+    /// <summary>Sets headers, certificates or a proxy of each new connection. Outside of the browser only: there most of it throws.</summary>
+    public Action<ClientWebSocketOptions>? ConfigureWebSocket { get; set; }
+
+    /// <summary>How long one attempt to connect may take.</summary>
+    /// <value>10 s by default; 100 ms to 5 minutes.</value>
+    public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long nothing may be heard of the server, which says something each second, before the line counts as dead and is made anew.</summary>
+    /// <value>10 s by default; 1 s to 5 minutes.</value>
+    public TimeSpan SilenceTimeout { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>The longest pause between two attempts to connect. The first is a tenth of a second, and it doubles, give or take, so that clients do not come back in step.</summary>
+    /// <value>10 s by default; 100 ms to 1 hour.</value>
+    public TimeSpan MaxReconnectDelay { get; set; } = TimeSpan.FromSeconds(10);
+
+    internal DataSyncRemoteOptions Copy()
+    {
+        Check(ConnectTimeout, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5), nameof(ConnectTimeout));
+        Check(SilenceTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5), nameof(SilenceTimeout));
+        Check(MaxReconnectDelay, TimeSpan.FromMilliseconds(100), TimeSpan.FromHours(1), nameof(MaxReconnectDelay));
+        return (DataSyncRemoteOptions)MemberwiseClone();
+    }
+
+    private static void Check(TimeSpan value, TimeSpan least, TimeSpan most, string name)
+    {
+        if (value < least || value > most) throw new ArgumentException($"{name} is {value}; it must be from {least} to {most}.", name);
+    }
+}

@@ -1,0 +1,152 @@
+using System.Buffers;
+using System.Net.WebSockets;
+using System.Threading.Channels;
+
+namespace DataSync.Remote;
+
+/// <summary>
+/// A WebSocket whose frames go out one at a time, in order, by a loop of their own, so that nobody who posts waits; what waits is bounded. Receiving is one call
+/// at a time.
+/// </summary>
+/// <param name="socket">Connected.</param>
+/// <param name="maxQueued">Bytes that may wait to be sent. One frame may always.</param>
+/// <param name="sendTimeout">How long one frame may take, before the line counts as dead.</param>
+/// <param name="time">The clock.</param>
+internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sendTimeout, TimeProvider time) : IDisposable
+{
+    private const int FirstBuffer = 16 << 10;
+
+    private readonly Channel<Outgoing> _out = Channel.CreateUnbounded<Outgoing>(
+        new() { SingleReader = true, AllowSynchronousContinuations = OperatingSystem.IsBrowser() }); // there a hop to the thread pool is a throttled timer
+    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(FirstBuffer);
+    private long _queued;
+
+    /// <summary>The status with which the other side closed; null before.</summary>
+    public WebSocketCloseStatus? CloseStatus => socket.CloseStatus;
+
+    /// <summary>Why it closed, in its words.</summary>
+    public string? CloseDescription => socket.CloseStatusDescription;
+
+    /// <summary>Sends a frame, soon. False: too much waits already, or the socket is closing; it is not sent.</summary>
+    public bool TrySend(Frame frame)
+    {
+        var size = frame.Size;
+        if (Interlocked.Add(ref _queued, size) is var queued && (queued <= maxQueued || queued == size) && _out.Writer.TryWrite(new(frame.Encode(), null, null, null))) return true;
+        Interlocked.Add(ref _queued, -size);
+        return false;
+    }
+
+    /// <summary>Sends a frame and returns when it has gone: at the pace of who reads.</summary>
+    /// <returns>False when the socket is closing.</returns>
+    public Task<bool> SendAsync(Frame frame)
+    {
+        var sent = new TaskCompletionSource<bool>(OperatingSystem.IsBrowser() ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
+        Interlocked.Add(ref _queued, frame.Size);
+        if (!_out.Writer.TryWrite(new(frame.Encode(), sent, null, null))) sent.SetResult(false);
+        return sent.Task;
+    }
+
+    /// <summary>Says why, behind what waits, and sends nothing more.</summary>
+    public void Close(WebSocketCloseStatus status, string description)
+    {
+        // A close frame has room for 123 bytes.
+        _out.Writer.TryWrite(new([], null, status, description.Length > 100 ? description[..100] : description));
+        _out.Writer.TryComplete();
+    }
+
+    /// <summary>Ends it at once, without a word.</summary>
+    public void Abort()
+    {
+        _out.Writer.TryComplete();
+        socket.Abort();
+    }
+
+    /// <summary>Sends until it is closed or the line breaks; does not throw.</summary>
+    public async Task SendLoopAsync()
+    {
+        try
+        {
+            await foreach (var next in _out.Reader.ReadAllAsync().ConfigureAwait(false)) await SendAsync(next).ConfigureAwait(false);
+        }
+        catch (Exception error) when (IsEnd(error))
+        {
+            Abort();
+        }
+
+        _out.Writer.TryComplete();
+        while (_out.Reader.TryRead(out var left)) left.Sent?.TrySetResult(false);
+    }
+
+    /// <summary>The next frame; null when the other side closed in an orderly way. Its body is valid until the next call.</summary>
+    /// <param name="maxSize">The largest frame that is taken, in bytes.</param>
+    /// <param name="cancellationToken">Ends the wait, and with it the socket.</param>
+    /// <exception cref="ProtocolException">It is no frame, or too large.</exception>
+    /// <exception cref="WebSocketException">The line broke.</exception>
+    public async ValueTask<Frame?> ReceiveAsync(int maxSize, CancellationToken cancellationToken)
+    {
+        var length = 0;
+        while (true)
+        {
+            if (length == _buffer.Length) Grow(Math.Min(_buffer.Length * 2, maxSize + 1));
+            var received = await socket.ReceiveAsync(_buffer.AsMemory(length), cancellationToken).ConfigureAwait(false);
+            if (received.MessageType == WebSocketMessageType.Close) return null;
+            if (received.MessageType != WebSocketMessageType.Binary) throw ProtocolException.Garbage("a frame");
+            length += received.Count;
+            if (length > maxSize) throw ProtocolException.TooLarge(maxSize);
+            if (received.EndOfMessage) return Frame.Parse(_buffer.AsMemory(0, length));
+        }
+    }
+
+    /// <summary>Drops what still comes until the other side closes as well; does not throw.</summary>
+    public async ValueTask DrainAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            while ((await socket.ReceiveAsync(_buffer.AsMemory(), cancellationToken).ConfigureAwait(false)).MessageType != WebSocketMessageType.Close)
+            {
+                // Whatever it is.
+            }
+        }
+        catch (Exception error) when (IsEnd(error))
+        {
+            // It went without a word.
+        }
+    }
+
+    /// <summary>Whether an exception only says that the line is over.</summary>
+    public static bool IsEnd(Exception error) => error is WebSocketException or OperationCanceledException or ObjectDisposedException or IOException or InvalidOperationException;
+
+    public void Dispose()
+    {
+        _out.Writer.TryComplete();
+        socket.Dispose();
+    }
+
+    private async ValueTask SendAsync(Outgoing next)
+    {
+        using var limit = new CancellationTokenSource(sendTimeout, time);
+        try
+        {
+            if (next.Status is { } status) await socket.CloseOutputAsync(status, next.Description, limit.Token).ConfigureAwait(false);
+            else await socket.SendAsync(next.Bytes, WebSocketMessageType.Binary, endOfMessage: true, limit.Token).ConfigureAwait(false);
+            Interlocked.Add(ref _queued, -next.Bytes.Length);
+            next.Sent?.TrySetResult(true);
+        }
+        catch
+        {
+            next.Sent?.TrySetResult(false);
+            throw;
+        }
+    }
+
+    private void Grow(int size)
+    {
+        // Not given back to the pool by Dispose: a receive that was cut off may still write into it.
+        var larger = ArrayPool<byte>.Shared.Rent(size);
+        _buffer.CopyTo(larger, 0);
+        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer = larger;
+    }
+
+    private sealed record Outgoing(byte[] Bytes, TaskCompletionSource<bool>? Sent, WebSocketCloseStatus? Status, string? Description);
+}

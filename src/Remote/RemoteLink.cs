@@ -1,0 +1,244 @@
+using System.Net.WebSockets;
+using DataSync.Storage;
+using Microsoft.Extensions.Logging;
+using Polly;
+using Polly.Retry;
+
+namespace DataSync.Remote;
+
+/// <summary>
+/// The way to one database of the server: a connection that is made when the first member joins, made again whenever it is lost, and closed when the last one leaves. What the server
+/// refuses for good ends it.
+/// </summary>
+internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions options, TimeProvider time, ILogger logger)
+{
+    private static readonly TimeSpan FirstRetryDelay = TimeSpan.FromMilliseconds(100);
+
+    private readonly Lock _gate = new();
+    private readonly List<IRemoteMember> _members = [];
+    private readonly List<(TaskCompletionSource<RemoteConnection> Done, bool IsPatient)> _waiters = [];
+    private RemoteConnection? _connection;
+    private Task _running = Task.CompletedTask;
+
+    public TimeProvider Time => time;
+
+    public ILogger Logger => logger;
+
+    /// <summary>The connection, if there is one now.</summary>
+    public RemoteConnection? Connection
+    {
+        get
+        {
+            lock (_gate) return _connection;
+        }
+    }
+
+    /// <summary>Ends the loop that connects; null while none runs.</summary>
+    private CancellationTokenSource? Stop { get; set; }
+
+    private IRemoteMember[] Members
+    {
+        get
+        {
+            lock (_gate) return [.. _members];
+        }
+    }
+
+    /// <summary>Adds a member, and returns when there is a connection that it has entered.</summary>
+    /// <param name="member">Again: no effect but the wait.</param>
+    /// <param name="isPatient">Waits for as long as it takes; else the next attempt to connect decides.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="StorageException">There is no connection, or the server refuses.</exception>
+    public async Task<RemoteConnection> JoinAsync(IRemoteMember member, bool isPatient, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            if (!_members.Contains(member)) _members.Add(member);
+            if (Stop is null)
+            {
+                Stop = new();
+                _running = RunAsync(_running, Stop);
+            }
+        }
+
+        var connection = await WaitAsync(isPatient, cancellationToken).ConfigureAwait(false);
+        await member.EnterAsync(connection, cancellationToken).ConfigureAwait(false);
+        return connection;
+    }
+
+    /// <summary>Takes a member out; behind the last one the connection is closed.</summary>
+    public async Task LeaveAsync(IRemoteMember member)
+    {
+        CancellationTokenSource? stop = null;
+        lock (_gate)
+        {
+            if (_members.Remove(member) && _members.Count == 0) (stop, Stop) = (Stop, null);
+        }
+
+        if (stop is null) return;
+        stop.Cancel(); // CancelAsync hops to the thread pool, which in the browser is a timer
+        await _running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private async Task<RemoteConnection> WaitAsync(bool isPatient, CancellationToken cancellationToken)
+    {
+        TaskCompletionSource<RemoteConnection> done;
+        lock (_gate)
+        {
+            if (_connection is { } present) return present;
+            done = new(OperatingSystem.IsBrowser() ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
+            _waiters.Add((done, isPatient));
+        }
+
+        return await done.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task RunAsync(Task before, CancellationTokenSource stop)
+    {
+        await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!OperatingSystem.IsBrowser()) await Task.Yield(); // outside of the lock
+        var policy = MakePolicy();
+        for (var isFirst = true; ; isFirst = false)
+        {
+            RemoteConnection connection;
+            try
+            {
+                connection = await policy.ExecuteAsync(async token => await ConnectAsync(token).ConfigureAwait(false), stop.Token).ConfigureAwait(false);
+            }
+            catch (Exception error)
+            {
+                End(stop, error as StorageException ?? new StorageClosedException(StoreClosedReason.Lost));
+                return;
+            }
+
+            if (!isFirst) Log.Restored(logger, name);
+            Publish(connection);
+            if (!isFirst) foreach (var member in Members) member.OnRestored();
+            var stopped = new TaskCompletionSource();
+            using (stop.Token.Register(stopped.SetResult)) await Task.WhenAny(connection.Ended, stopped.Task).ConfigureAwait(false);
+            lock (_gate) _connection = null;
+            await connection.DisposeAsync().ConfigureAwait(false);
+            if (stop.IsCancellationRequested)
+            {
+                End(stop, new StorageClosedException(StoreClosedReason.Lost));
+                return;
+            }
+
+            Log.Lost(logger, name, await connection.Ended.ConfigureAwait(false));
+            foreach (var member in Members) member.OnLost();
+        }
+    }
+
+    private async Task<RemoteConnection> ConnectAsync(CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(options.ConnectTimeout, time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        var socket = new ClientWebSocket();
+        try
+        {
+            options.ConfigureWebSocket?.Invoke(socket.Options);
+            await socket.ConnectAsync(await AddressAsync(both.Token).ConfigureAwait(false), both.Token).ConfigureAwait(false);
+            var connection = await RemoteConnection.OpenAsync(socket, name, options.SilenceTimeout, time, OnFrame).ConfigureAwait(false);
+            try
+            {
+                foreach (var member in Members) await member.EnterAsync(connection, both.Token).ConfigureAwait(false);
+                return connection;
+            }
+            catch
+            {
+                await connection.DisposeAsync().ConfigureAwait(false);
+                throw;
+            }
+        }
+        catch (StorageException)
+        {
+            throw;
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            throw;
+        }
+#pragma warning disable CA1031 // The platform's sockets fail in many ways, each of which may pass.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            throw Unavailable(error);
+        }
+        finally
+        {
+            if (socket.State is not (WebSocketState.Open or WebSocketState.CloseReceived or WebSocketState.CloseSent)) socket.Dispose();
+        }
+    }
+
+    private async ValueTask<Uri> AddressAsync(CancellationToken cancellationToken)
+    {
+        if (options.AccessTokenProvider is not { } provider || await provider(cancellationToken).ConfigureAwait(false) is not { Length: > 0 } token) return address;
+        var builder = new UriBuilder(address);
+        builder.Query = (builder.Query is { Length: > 1 } query ? query[1..] + "&" : "") + "access_token=" + Uri.EscapeDataString(token);
+        return builder.Uri;
+    }
+
+    private StorageUnavailableException Unavailable(Exception error) => new(
+        $"The server at {address.GetLeftPart(UriPartial.Path)} cannot be reached, or does not let this client connect ({error.Message}). Check the network, the address, and whether the user is signed in.", error);
+
+    private ResiliencePipeline MakePolicy() => new ResiliencePipelineBuilder { TimeProvider = time }.AddRetry(new RetryStrategyOptions
+    {
+        MaxRetryAttempts = int.MaxValue,
+        BackoffType = DelayBackoffType.Exponential,
+        UseJitter = true,
+        Delay = FirstRetryDelay,
+        MaxDelay = options.MaxReconnectDelay,
+        ShouldHandle = new PredicateBuilder().Handle<StorageException>(IsPassing),
+        OnRetry = retry =>
+        {
+            var error = (StorageException)retry.Outcome.Exception!;
+            Log.NotConnected(logger, name, error.Message);
+            Fail(error, alsoPatient: false);
+            return default;
+        },
+    }).Build();
+
+    /// <summary>Whether another attempt may succeed. What the user may not do, and another version, stay.</summary>
+    private static bool IsPassing(StorageException error) => error.Code is not (StorageErrorCode.Denied or StorageErrorCode.Format);
+
+    private void OnFrame(Frame frame)
+    {
+        foreach (var member in Members) member.OnFrame(frame);
+    }
+
+    private void Publish(RemoteConnection connection)
+    {
+        TaskCompletionSource<RemoteConnection>[] waiters;
+        lock (_gate)
+        {
+            _connection = connection;
+            waiters = [.. _waiters.Select(waiter => waiter.Done)];
+            _waiters.Clear();
+        }
+
+        foreach (var waiter in waiters) waiter.TrySetResult(connection);
+    }
+
+    private void Fail(StorageException error, bool alsoPatient)
+    {
+        TaskCompletionSource<RemoteConnection>[] failed;
+        lock (_gate)
+        {
+            failed = [.. _waiters.Where(waiter => alsoPatient || !waiter.IsPatient).Select(waiter => waiter.Done)];
+            _waiters.RemoveAll(waiter => alsoPatient || !waiter.IsPatient);
+        }
+
+        foreach (var waiter in failed) waiter.TrySetException(error);
+    }
+
+    private void End(CancellationTokenSource stop, StorageException error)
+    {
+        lock (_gate)
+        {
+            if (Stop == stop) Stop = null; // whoever joins now begins anew
+        }
+
+        Fail(error, alsoPatient: true);
+        stop.Dispose();
+    }
+}

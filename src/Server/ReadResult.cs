@@ -1,0 +1,39 @@
+using DataSync.Remote;
+using DataSync.Storage;
+
+namespace DataSync.Server;
+
+/// <summary>What one read of the store gave, until it is sent.</summary>
+internal sealed class ReadResult : IStoreReadSink, IDisposable
+{
+    private readonly Queue<(Extent Extent, int Size)> _extents = new();
+    private readonly Queue<(long Marker, byte[] Record, bool MayBeTorn)> _log = new();
+    private byte[] _head = [];
+
+    public void OnHead(Head head, int extents, int logRecords) => _head = Bodies.Head(head, extents, logRecords);
+
+    public void OnExtent(Extent extent, int recordSize) => _extents.Enqueue((extent, recordSize));
+
+    public void OnLog(long marker, byte[] record, bool mayBeTorn) => _log.Enqueue((marker, record, mayBeTorn));
+
+    /// <summary>In the order of a read; what was taken is free.</summary>
+    public IEnumerable<(FrameKind Kind, byte[] Body)> TakeFrames()
+    {
+        yield return (FrameKind.Head, _head);
+        while (_extents.TryDequeue(out var next))
+        {
+            using var extent = next.Extent;
+            yield return (FrameKind.Extent, Bodies.Extent(extent, next.Size));
+        }
+
+        while (_log.TryDequeue(out var next))
+        {
+            foreach (var part in Bodies.Log(next.Marker, next.Record, next.MayBeTorn)) yield return (FrameKind.Log, part);
+        }
+    }
+
+    public void Dispose()
+    {
+        while (_extents.TryDequeue(out var left)) left.Extent.Dispose();
+    }
+}

@@ -1,0 +1,172 @@
+using DataSync.Coordination;
+using DataSync.Remote;
+using DataSync.Storage;
+using DataSync.Vfs;
+
+namespace DataSync.Server;
+
+/// <summary>One database that clients are connected with. The server has it open as well, so there is always a tab that can lead.</summary>
+internal sealed class ServedDatabase(DatabaseServer server, string name)
+{
+    private readonly Lock _gate = new();
+    private readonly List<ClientSession> _sessions = [];
+    private readonly Dictionary<TabId, (ClientSession Session, byte[] Secret)> _tabs = [];
+    private Task<DataSyncDatabase>? _opening;
+    private ITimer? _closing;
+    private bool _isOver;
+
+    public string Name => name;
+
+    public bool IsIdle
+    {
+        get
+        {
+            lock (_gate) return _sessions.Count == 0;
+        }
+    }
+
+    private ClientSession[] Sessions
+    {
+        get
+        {
+            lock (_gate) return [.. _sessions];
+        }
+    }
+
+    /// <returns>False: there are too many.</returns>
+    public bool TryAdd(ClientSession session)
+    {
+        lock (_gate)
+        {
+            if (_sessions.Count >= server.Options.MaxSocketsPerDatabase) return false;
+            _sessions.Add(session);
+            _closing?.Dispose();
+            _closing = null;
+            return true;
+        }
+    }
+
+    /// <returns>How many are left.</returns>
+    public int Remove(ClientSession session)
+    {
+        lock (_gate)
+        {
+            _sessions.Remove(session);
+            return _sessions.Count;
+        }
+    }
+
+    /// <summary>Opens the database where it is not open yet.</summary>
+    /// <returns>False: it was, and has stopped. It is to be served anew.</returns>
+    public async Task<bool> OpenAsync(CancellationToken cancellationToken)
+    {
+        Task<DataSyncDatabase> opening;
+        lock (_gate) opening = _opening ??= OpenNewAsync();
+        var database = await opening.WaitAsync(cancellationToken).ConfigureAwait(false);
+        lock (_gate) return database.IsUsable && !_isOver;
+    }
+
+    /// <summary>Whether a session may speak for a tab: for none of the server's, nor for one that another session speaks for, unless that was the same client before a cut.</summary>
+    /// <param name="tab">The tab.</param>
+    /// <param name="secret">What the client proves it by.</param>
+    /// <param name="session">The session.</param>
+    /// <param name="former">The client's connection before a cut, which is ended; null where there is none.</param>
+    public bool TryClaim(TabId tab, byte[] secret, ClientSession session, out ClientSession? former)
+    {
+        former = null;
+        lock (_gate)
+        {
+            if (_opening is not { IsCompletedSuccessfully: true, Result: var database } || tab == database.Coordinator.Id || database.Coordinator.Members.Contains(tab)) return false;
+            former = _tabs.TryGetValue(tab, out var claim) ? claim.Session : null;
+            if (former is not null && !System.Security.Cryptography.CryptographicOperations.FixedTimeEquals(claim.Secret, secret)) return false;
+            _tabs[tab] = (session, secret);
+        }
+
+        former?.End("The client has connected anew.");
+        return true;
+    }
+
+    /// <summary>A session does not speak for a tab any more.</summary>
+    public void Unclaim(TabId tab, ClientSession session)
+    {
+        lock (_gate) if (_tabs.TryGetValue(tab, out var claim) && claim.Session == session) _tabs.Remove(tab);
+    }
+
+    /// <summary>Who leads, as a frame.</summary>
+    public Frame MakeLease()
+    {
+        var coordinator = _opening!.Result.Coordinator;
+        return new(FrameKind.Lease, 0, default, Bodies.Lease(coordinator.LeaderId, coordinator.Epoch));
+    }
+
+    /// <summary>Closes it after the idle time, unless somebody connects.</summary>
+    public void CloseLater()
+    {
+        lock (_gate)
+        {
+            if (_isOver || _sessions.Count > 0) return;
+            _closing?.Dispose();
+            _closing = server.Time.CreateTimer(_ => _ = server.CloseIdleAsync(this), null, server.Options.IdleTimeout, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    /// <summary>Ends all connections; they come back by themselves.</summary>
+    public void Stop()
+    {
+        lock (_gate)
+        {
+            if (_isOver) return;
+            _isOver = true;
+            _closing?.Dispose();
+            if (_opening is { IsCompletedSuccessfully: true, Result: var database }) Listen(database, isOn: false);
+        }
+
+        foreach (var session in Sessions) session.End("The database is being closed here. Connect again.");
+    }
+
+    private async Task<DataSyncDatabase> OpenNewAsync()
+    {
+        await Task.Yield(); // outside of the lock
+        try
+        {
+            var database = await server.Factory.OpenServedAsync(name, CancellationToken.None).ConfigureAwait(false);
+            Listen(database, isOn: true);
+            Log.Served(server.Logger, name);
+            return database;
+        }
+        catch
+        {
+            server.Forget(this);
+            throw;
+        }
+    }
+
+    private void Listen(DataSyncDatabase database, bool isOn)
+    {
+        if (isOn)
+        {
+            database.Coordinator.Heartbeat += OnHeartbeat;
+            database.Coordinator.LeadershipChanged += OnHeartbeat;
+            database.Faulted += OnFaulted;
+        }
+        else
+        {
+            database.Coordinator.Heartbeat -= OnHeartbeat;
+            database.Coordinator.LeadershipChanged -= OnHeartbeat;
+            database.Faulted -= OnFaulted;
+        }
+    }
+
+    private void OnHeartbeat(object? sender, EventArgs e)
+    {
+        if (Sessions is not { Length: > 0 } sessions) return;
+        var lease = MakeLease();
+        foreach (var session in sessions) session.Tell(lease);
+    }
+
+    private void OnFaulted(object? sender, StorageFaultedEventArgs e)
+    {
+        Log.Stopped(server.Logger, name, e.Error.Message);
+        server.Forget(this);
+    }
+}
