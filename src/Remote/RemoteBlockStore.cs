@@ -37,7 +37,7 @@ internal sealed class RemoteBlockStore(RemoteLink link) : IBlockStore, IRemoteMe
         RemoteConnection connection;
         lock (_gate) connection = _connection ?? throw new StorageClosedException(_reason);
         var taker = new Taker(request.Sink);
-        await connection.RequestAsync(FrameKind.Read, default, Bodies.Read(request.IncludeExtents, request.AfterMarker), taker.Take, cancellationToken).ConfigureAwait(false);
+        await connection.RequestAsync(FrameKind.Read, default, Bodies.Read(request), taker.Take, cancellationToken).ConfigureAwait(false);
         taker.End();
     }
 
@@ -103,6 +103,9 @@ internal sealed class RemoteBlockStore(RemoteLink link) : IBlockStore, IRemoteMe
                 case FrameKind.Head:
                     var (head, extents, logRecords) = Bodies.ReadHead(frame.Body);
                     sink.OnHead(head, extents, logRecords);
+                    break;
+                case FrameKind.ExtentList:
+                    sink.OnExtentList(Bodies.ReadExtentList(frame.Body.Span));
                     break;
                 case FrameKind.Extent:
                     var (extent, size) = Bodies.ReadExtent(frame.Body.Span);

@@ -197,7 +197,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
                 if (_fragments.Add(frame.Body.ToArray()) is { } message) tab.Take(message);
                 break;
             case FrameKind.Open or FrameKind.Read when frame.Request != 0:
-                if (frame.Kind == FrameKind.Read) Bodies.ReadRead(frame.Body.Span);
+                if (frame.Kind == FrameKind.Read) Bodies.ReadRead(frame.Body.Span, ReadResult.None);
                 if (!_requests.Writer.TryWrite(frame with { Body = frame.Body.ToArray() })) throw new ProtocolException(ProtocolException.TooFastStatus, "Too many requests wait for their answer.");
                 break;
             default:
@@ -260,13 +260,13 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
 
     private async Task ReadAsync(IBlockStore store, Frame request)
     {
-        var (includeExtents, after) = Bodies.ReadRead(request.Body.Span);
-        if (includeExtents) await server.Reads.WaitAsync(_end.Token).ConfigureAwait(false);
+        using var read = new ReadResult();
+        var asked = Bodies.ReadRead(request.Body.Span, read);
+        if (asked.IncludeExtents) await server.Reads.WaitAsync(_end.Token).ConfigureAwait(false);
         try
         {
             // First from the store, which others wait for, then to the client, which may be slow.
-            using var read = new ReadResult();
-            await store.ReadAsync(new StoreRead(read, includeExtents, after), _end.Token).ConfigureAwait(false);
+            await store.ReadAsync(asked, _end.Token).ConfigureAwait(false);
             foreach (var (kind, body) in read.TakeFrames())
             {
                 _end.Token.ThrowIfCancellationRequested();
@@ -275,7 +275,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
         }
         finally
         {
-            if (includeExtents) server.Reads.Release();
+            if (asked.IncludeExtents) server.Reads.Release();
         }
     }
 

@@ -218,7 +218,7 @@ public sealed class SecurityTests
         await using var raw = await RawClient.JoinAsync(server);
         try
         {
-            for (var i = 10u; i < 500; i++) await raw.SendAsync(new Frame(FrameKind.Read, i, raw.Tab, Bodies.Read(true, 0)));
+            for (var i = 10u; i < 500; i++) await raw.SendAsync(new Frame(FrameKind.Read, i, raw.Tab, Bodies.Read(new(new ReadResult(), IncludeExtents: true))));
         }
         catch (WebSocketException)
         {

@@ -17,7 +17,7 @@ internal sealed class TestServer : IAsyncDisposable
 {
     public const string Database = "app.db";
 
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
     private readonly string _directory = Directory.CreateTempSubdirectory("server-tests-").FullName;
     private readonly List<DataSyncFactory> _clients = [];

@@ -11,7 +11,8 @@ namespace DataSync.Remote;
 /// Hello    u32 magic "DSW1", u16 lowest and u16 highest version, u16 version of the tabs' messages, name in UTF-8
 /// Welcome  u16 version, u8 access, u8 zero
 /// Join     16 bytes: a secret of the tab, by which it proves after a cut that it is the one that joined before
-/// Read     u8 1: with extents, i64 after marker
+/// Read     u8 1: with extents, 2: with their list, 4: only some; i64 after marker, i32 index of each of those
+/// ExtentList  i32 index of each
 /// Head     i32 extents, i32 log records, the head as it is stored
 /// Extent   i32 index, i32 size of the stored record, its bytes as far as an extent has room for them
 /// Log      i64 marker, u8 1: may be torn, i32 size of the record, bytes (frames of one record follow each other)
@@ -64,18 +65,40 @@ internal static class Bodies
         return ((body[2] & 1) != 0, (body[2] & 2) != 0);
     }
 
-    public static byte[] Read(bool includeExtents, long afterMarker)
+    public static byte[] Read(StoreRead request)
     {
-        var bytes = new byte[9];
-        bytes[0] = includeExtents ? (byte)1 : (byte)0;
-        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(1), afterMarker);
+        byte[] bytes = [(byte)((request.IncludeExtents ? 1 : 0) | (request.ListExtents ? 2 : 0) | (request.Only is null ? 0 : 4)), 0, 0, 0, 0, 0, 0, 0, 0, .. ExtentList(request.Only ?? [])];
+        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(1), request.AfterMarker);
         return bytes;
     }
 
-    public static (bool IncludeExtents, long AfterMarker) ReadRead(ReadOnlySpan<byte> body)
+    public static StoreRead ReadRead(ReadOnlySpan<byte> body, IStoreReadSink sink)
     {
-        if (body.Length != 9 || body[0] > 1 || BinaryPrimitives.ReadInt64LittleEndian(body[1..]) is < 0) throw ProtocolException.Garbage("a request to read");
-        return (body[0] == 1, BinaryPrimitives.ReadInt64LittleEndian(body[1..]));
+        if (body.Length < 9 || body[0] > 7 || BinaryPrimitives.ReadInt64LittleEndian(body[1..]) is < 0) throw ProtocolException.Garbage("a request to read");
+        var only = ReadExtentList(body[9..]);
+        if ((body[0] & 4) == 0 && only.Length > 0) throw ProtocolException.Garbage("a request to read");
+        return new(sink, (body[0] & 1) != 0, BinaryPrimitives.ReadInt64LittleEndian(body[1..])) { ListExtents = (body[0] & 2) != 0, Only = (body[0] & 4) != 0 ? only : null };
+    }
+
+    public static byte[] ExtentList(IReadOnlyList<int> indices)
+    {
+        var bytes = new byte[4 * indices.Count];
+        for (var i = 0; i < indices.Count; i++) BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(4 * i), indices[i]);
+        return bytes;
+    }
+
+    /// <summary>Rising, and each once, as stores take and give them.</summary>
+    public static int[] ReadExtentList(ReadOnlySpan<byte> body)
+    {
+        if (body.Length % 4 != 0) throw ProtocolException.Garbage("a list of extents");
+        var indices = new int[body.Length / 4];
+        for (var i = 0; i < indices.Length; i++)
+        {
+            indices[i] = BinaryPrimitives.ReadInt32LittleEndian(body[(4 * i)..]);
+            if (indices[i] <= (i == 0 ? -1 : indices[i - 1])) throw ProtocolException.Garbage("a list of extents");
+        }
+
+        return indices;
     }
 
     public static byte[] Head(Head head, int extents, int logRecords)

@@ -24,7 +24,7 @@ internal enum FrameKind : byte
     /// <summary>C: open the store; answered by <see cref="Head"/>.</summary>
     Open = 6,
 
-    /// <summary>C: read the store; answered by <see cref="Head"/>, extents and log.</summary>
+    /// <summary>C: read the store; answered by <see cref="Head"/>, the list of extents, extents and log, as far as they were asked for.</summary>
     Read = 7,
 
     /// <summary>S: the store's head.</summary>
@@ -47,6 +47,9 @@ internal enum FrameKind : byte
 
     /// <summary>S, at each heartbeat: who leads. Its absence tells the client that the line is dead.</summary>
     Lease = 14,
+
+    /// <summary>S: which extents are stored.</summary>
+    ExtentList = 15,
 }
 
 /// <summary>One binary message of the WebSocket.</summary>
