@@ -142,7 +142,7 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
     [Fact]
     public Task Nothing_is_lost_or_doubled_when_the_server_restarts() => WriteThroughAsync("restart");
 
-    [Fact(Skip = "Not mended: in one of ten runs a writer gets no answer any more after a cut. Take this away to look for it; the log is printed then.")]
+    [Fact(Skip = "Not mended: in one of some forty runs a writer gets no answer any more after a cut. Take this away to look for it; the log is printed then.")]
     public Task Nothing_is_lost_or_doubled_when_connections_are_cut() => WriteThroughAsync("cut");
 
     private async Task WriteThroughAsync(string what)
@@ -154,13 +154,14 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
         for (var i = 0; i < 3; i++) clients.Add(new($"w{i}", await server.OpenAsync(port: proxy.Port)));
         await clients[0].Database.ExecuteAsync(Table);
         var stop = 0;
-        var writing = Task.WhenAll(clients.Select(client => client.WriteUntilAsync(() => Volatile.Read(ref stop) == 1)));
+        var writers = clients.ConvertAll(client => client.WriteUntilAsync(() => Volatile.Read(ref stop) == 1));
         for (var round = 1; round <= (what == "cut" ? 8 : 3); round++)
         {
             var target = clients.Select(client => client.Acknowledged + 8).ToList();
             try
             {
-                for (var i = 0; i < clients.Count; i++) await clients[i].ReachAsync(target[i]).WaitAsync(TestServer.Patience);
+                // What a write fails with is said at once, instead of waiting for one who has stopped.
+                for (var i = 0; i < clients.Count; i++) await (await Task.WhenAny(clients[i].ReachAsync(target[i]), writers[i]).WaitAsync(TestServer.Patience));
             }
             catch (TimeoutException)
             {
@@ -173,9 +174,9 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
             else await server.RestartAsync();
         }
 
-        foreach (var client in clients) await client.ReachAsync(client.Acknowledged + 3).WaitAsync(TestServer.Patience);
+        for (var i = 0; i < clients.Count; i++) await (await Task.WhenAny(clients[i].ReachAsync(clients[i].Acknowledged + 3), writers[i]).WaitAsync(TestServer.Patience));
         Volatile.Write(ref stop, 1);
-        await writing.WaitAsync(TestServer.Patience);
+        await Task.WhenAll(writers).WaitAsync(TestServer.Patience);
         var here = await server.OpenHereAsync();
         var history = (await here.QueryAsync<Entry>("SELECT writer, number FROM entry ORDER BY id")).Select(entry => (entry.Writer, entry.Number)).ToList();
         Assert.Null(HistoryChecker.FindViolation(clients.SelectMany(client => client.Writes), history));
