@@ -17,10 +17,10 @@ public sealed class CrashPointTests(BrowserFixture browser, ITestOutputHelper ou
     private static readonly int Workers = Math.Clamp(Environment.ProcessorCount, 2, 4);
 
     /// <summary>Every how many points a renderer crashes (a slow thing). DATASYNC_CRASH_STEP=1: at each.</summary>
-    private static readonly int CrashStep = int.TryParse(Environment.GetEnvironmentVariable("DATASYNC_CRASH_STEP"), CultureInfo.InvariantCulture, out var step) ? step : 4;
+    private static readonly int CrashStep = int.TryParse(Environment.GetEnvironmentVariable("DATASYNC_CRASH_STEP"), CultureInfo.InvariantCulture, out var step) ? step : 6;
 
     /// <summary>Every how many points a transaction is aborted.</summary>
-    private static readonly int AbortStep = Math.Min(CrashStep, 2);
+    private static readonly int AbortStep = Math.Min(CrashStep, 4);
 
     /// <summary>More points than the script has.</summary>
     private const int MostPoints = 200;

@@ -34,7 +34,7 @@ public sealed partial class StoreTimingTests(BrowserFixture browser, ITestOutput
         }
         """;
 
-    [Fact(Timeout = Limits.Test_ms)]
+    [MeasureFact(Timeout = Limits.Test_ms)]
     public async Task Prints_the_times_of_appends_and_loads()
     {
         await using var persistent = browser.NewPersistentBrowser(output);
@@ -46,7 +46,7 @@ public sealed partial class StoreTimingTests(BrowserFixture browser, ITestOutput
         Assert.Equal(12, AnyMedian().Count(report));
     }
 
-    [Fact(Timeout = Limits.Test_ms)]
+    [MeasureFact(Timeout = Limits.Test_ms)]
     public async Task Prints_where_the_time_of_a_small_write_goes()
     {
         await using var tabs = await browser.NewTabsAsync(output);

@@ -24,7 +24,7 @@ public sealed class BrowserFixture : IAsyncLifetime
         server = await PlaygroundServer.StartAsync();
         playwright = await Microsoft.Playwright.Playwright.CreateAsync();
         ChromiumPath = await Chromium.FindOrInstallAsync(playwright);
-        browser = await playwright.Chromium.LaunchAsync(new() { ExecutablePath = ChromiumPath, Args = Chromium.Switches, Headless = true });
+        browser = await playwright.Chromium.LaunchAsync(new() { ExecutablePath = ChromiumPath, Args = [.. Chromium.Switches, .. WasmTiers.ChromiumSwitches], Headless = true });
     }
 
     public async Task DisposeAsync()

@@ -16,7 +16,7 @@ public sealed class ChaosTests(BrowserFixture browser, ITestOutputHelper output)
     /// <summary>So many reach everything, also on a slow machine.</summary>
     private const int SeedsThatMeetAll = 12;
 
-    private static readonly int Seeds = Setting("SEEDS", 3);
+    private static readonly int Seeds = Setting("SEEDS", 2);
     private static readonly int From = Setting("FROM", 0);
     private static readonly TimeSpan Duration = TimeSpan.FromSeconds(Setting("SECONDS", 15));
     private static readonly string? Report = Environment.GetEnvironmentVariable("DATASYNC_CHAOS_REPORT");
@@ -47,7 +47,7 @@ public sealed class ChaosTests(BrowserFixture browser, ITestOutputHelper output)
         output.WriteLine(ChaosFigures.Table(runs));
         Assert.Empty(failures);
         Assert.True(sum.Acknowledged > 20 * Seeds, $"Only {sum.Acknowledged} writes were acknowledged.");
-        Assert.True(Seeds < 3 || sum.Faults.Values.Sum() > 2 * Seeds, "Hardly anything went wrong.");
+        Assert.True(Seeds < 2 || sum.Faults.Values.Sum() > 2 * Seeds, "Hardly anything went wrong.");
 
         // What a few seeds meet depends on how fast the machine is: a page that loads for half a minute meets little.
         var missed = FindMissed(sum).ToList();

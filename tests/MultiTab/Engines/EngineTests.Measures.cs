@@ -3,14 +3,11 @@ using DataSync.MultiTab.Browser;
 
 namespace DataSync.MultiTab.Engines;
 
-/// <summary>A measure, which asserts nothing: run with DATASYNC_ENGINES_MEASURE=1.</summary>
+/// <inheritdoc cref="MeasureFactAttribute"/>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class EngineMeasureAttribute : EngineFactAttribute
 {
-    public EngineMeasureAttribute()
-    {
-        if (Environment.GetEnvironmentVariable("DATASYNC_ENGINES_MEASURE") != "1") Skip = "A measure: set DATASYNC_ENGINES_MEASURE=1.";
-    }
+    public EngineMeasureAttribute() => Skip = MeasureFactAttribute.SkipReason;
 }
 
 public abstract partial class EngineTests<TEngine>

@@ -49,7 +49,7 @@ public sealed class FirefoxEngine : IEngine
         var own = Directory.CreateTempSubdirectory("datasync-firefox-").FullName;
         var isPrivate = new KeyValuePair<string, object>("browser.privatebrowsing.autostart", profile is null);
         await File.WriteAllLinesAsync(
-            Path.Combine(profile ?? own, "user.js"), Preferences.Append(isPrivate).Select(one => $"user_pref({JsonSerializer.Serialize(one.Key)}, {JsonSerializer.Serialize(one.Value)});"));
+            Path.Combine(profile ?? own, "user.js"), Preferences.Concat(WasmTiers.FirefoxPreferences).Append(isPrivate).Select(one => $"user_pref({JsonSerializer.Serialize(one.Key)}, {JsonSerializer.Serialize(one.Value)});"));
         // Without system access it does not tell the id of a tab's process.
         var group = ProcessGroup.Start(
             Executable!,

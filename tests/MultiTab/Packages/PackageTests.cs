@@ -9,7 +9,7 @@ namespace DataSync.MultiTab.Packages;
 [Collection(PackagesCollection.Name)]
 public sealed partial class PackageTests(FreshApp app)
 {
-    private static readonly string[] Libraries = ["DataSync.Blazor", "DataSync.Coordination", "DataSync.EntityFrameworkCore", "DataSync.PostgreSql", "DataSync.Storage", "DataSync.Vfs"];
+    private static readonly string[] Libraries = ["DataSync.Blazor", "DataSync.Coordination", "DataSync.EntityFrameworkCore", "DataSync.PostgreSql", "DataSync.Remote", "DataSync.Server", "DataSync.Storage", "DataSync.Vfs"];
 
     public static TheoryData<string> Names => [.. Libraries, "DataSync.Cli"];
 
@@ -53,7 +53,7 @@ public sealed partial class PackageTests(FreshApp app)
         Assert.Contains($"lib/net10.0/{name}.dll", files);
         Assert.Contains($"lib/net10.0/{name}.xml", files);
         Assert.Equal(
-            name is not ("DataSync.EntityFrameworkCore" or "DataSync.Blazor" or "DataSync.PostgreSql"), // they call nothing of the page themselves
+            name is not ("DataSync.EntityFrameworkCore" or "DataSync.Blazor" or "DataSync.PostgreSql" or "DataSync.Remote" or "DataSync.Server"), // they call nothing of the page themselves
             files.Any(file => file.StartsWith("staticwebassets/", StringComparison.Ordinal) && file.EndsWith(".js", StringComparison.Ordinal)));
         Assert.DoesNotContain(files, file => file.Contains("node_modules", StringComparison.Ordinal) || file.EndsWith("package.json", StringComparison.Ordinal));
         using var symbols = Open(name, "snupkg");
@@ -64,6 +64,8 @@ public sealed partial class PackageTests(FreshApp app)
     [InlineData("DataSync.Vfs", "DataSync.Storage")]
     [InlineData("DataSync.Blazor", "DataSync.Vfs")]
     [InlineData("DataSync.PostgreSql", "DataSync.Vfs")]
+    [InlineData("DataSync.Remote", "DataSync.Vfs")]
+    [InlineData("DataSync.Server", "DataSync.Remote")]
     public void The_libraries_need_each_other_in_the_same_version(string name, string needed)
     {
         using var package = Open(name, "nupkg");
