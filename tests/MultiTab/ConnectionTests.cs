@@ -122,7 +122,7 @@ public sealed class ConnectionTests(BrowserFixture browser, ITestOutputHelper ou
         output.WriteLine($"progress shown: {string.Join(", ", shown.Select(step => $"{step[0]}/{step[1]}").Distinct())}");
         await Expect(page.Locator("text=/opened app.db at marker .* in .* ms/").First).ToBeVisibleAsync();
         output.WriteLine(await page.Locator("text=/opened app.db at marker .* in .* ms/").First.InnerTextAsync());
-        Assert.Contains(shown, step => step[1] >= 190);
+        Assert.Contains(shown, step => step[1] >= 150); // all extents but those of the last commits, which the log may still hold
         Assert.Contains(shown, step => step[0] > 0 && step[0] < step[1]);
         Assert.True(shown.Zip(shown.Skip(1)).All(pair => pair.Second[0] >= pair.First[0]), "progress went back");
     }
