@@ -323,7 +323,8 @@ internal static class LeaseElection
 
         private void Release()
         {
-            Set(_s.Record.Released(_s.Successor), null);
+            // With the greatest epoch heard of, which one who was refused has from the store: a lower proposal would only be refused as well.
+            Set((_s.Record with { Epoch = Epoch.Max(_s.Record.Epoch, _s.Known) }).Released(_s.Successor), null);
             _s = _s with { Successor = null };
         }
 

@@ -77,21 +77,41 @@ internal sealed partial class BlockStorage
     /// Frees the extents that were not used for longest until no more than so many bytes are in memory, as far as all that they hold is in a checkpoint. Only when
     /// idle, else nothing is done. The first extent stays: it has the schema's number.
     /// </summary>
-    internal void Trim(long maxBytes, Position checkpoint)
+    /// <returns>How many extents it freed.</returns>
+    internal int Trim(long maxBytes, Position checkpoint)
     {
         lock (_lock)
         {
             var excess = _image.ResidentBytes - maxBytes;
-            if (excess <= 0 || _pasts.Count > 0 || !IsIdle) return;
+            if (excess <= 0 || _pasts.Count > 0 || !IsIdle) return 0;
 
             // What is on its way, or was written since the checkpoint, has newer versions. What another tab's checkpoint holds may be newer than this image, but then it was read again.
             var known = Math.Min(checkpoint.Marker, Durable.Marker);
+            var evicted = 0;
             foreach (var extent in _image.Extents.Where(extent => extent.Index > 0 && (extent.NewestVersion <= known || Sabotage.IsMissing(Guard.EvictClean))).OrderBy(extent => extent.LastUse).ToList())
             {
                 if (_chain.Exists(c => c.Undo.MissesIn(extent.Index))) continue;
                 _image.Evict(extent);
-                if ((excess -= Extent.MaxRecordSize) <= 0) return;
+                evicted++;
+                if ((excess -= Extent.MaxRecordSize) <= 0) break;
             }
+
+            return evicted;
+        }
+    }
+
+    /// <summary>Copies a block out for somebody who only looks: that counts neither as use nor as need.</summary>
+    /// <returns>False where it is not in memory.</returns>
+    internal bool TryPeek(long block, Span<byte> destination)
+    {
+        lock (_lock)
+        {
+            var (index, within) = ((int)(block / Extent.BlockCount), (int)(block % Extent.BlockCount));
+            var available = (int)Math.Clamp(_size - block * Extent.BlockSize, 0, Extent.BlockSize);
+            if (available > 0 && (_image.MissingIn(index) >> within & 1) != 0) return false;
+            destination[..Extent.BlockSize].Clear();
+            _image.Find(index)?.Block(within)[..available].CopyTo(destination);
+            return true;
         }
     }
 

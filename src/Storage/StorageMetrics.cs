@@ -31,6 +31,8 @@ internal sealed class StorageMetrics : IDisposable
     private readonly Counter<long> _reruns;
     private readonly UpDownCounter<long> _backpressure;
     private readonly Counter<long> _statements;
+    private readonly Counter<long> _loaded;
+    private readonly Counter<long> _evicted;
 
     public StorageMetrics(string scope)
     {
@@ -53,6 +55,8 @@ internal sealed class StorageMetrics : IDisposable
         _syncs = _meter.CreateHistogram<double>("datasync.sync.duration", "ms", "Syncs: their count and how long they took; tags trigger and outcome (ok, failed).");
         _reruns = _meter.CreateCounter<long>("datasync.reruns", "{write}", "Deferred writes that were run again after another tab's commit.");
         _statements = _meter.CreateCounter<long>("datasync.statements", "{write}", "Writes of this tab that were sent to the leader as statements; tag outcome (committed, refused).");
+        _loaded = _meter.CreateCounter<long>("datasync.extents.loaded", "{extent}", "Extents that were read because they were needed (Residency.OnDemand).");
+        _evicted = _meter.CreateCounter<long>("datasync.extents.evicted", "{extent}", "Extents that left memory because others were used since (Residency.OnDemand).");
         _backpressure = _meter.CreateUpDownCounter<long>("datasync.backpressure", "{tab}", "1 while deferred writes wait because too much is not durable.");
     }
 
@@ -105,6 +109,10 @@ internal sealed class StorageMetrics : IDisposable
         tags.Add("outcome", isRefused ? "refused" : "committed");
         _statements.Add(1, tags);
     }
+
+    public void OnLoaded(int extents) => _loaded.Add(extents, _tags);
+
+    public void OnEvicted(int extents) => _evicted.Add(extents, _tags);
 
     public void OnBackpressure(bool isOn) => _backpressure.Add(isOn ? 1 : -1, _tags);
 

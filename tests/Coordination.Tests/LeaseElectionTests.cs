@@ -94,7 +94,7 @@ public sealed class LeaseElectionTests
     [InlineData("LEAD resign:C", "lost:1 set:-1C", TabRole.Follower, "for a successor if there is one")]
     [InlineData("LEAD resign ok @1.9 tick", "", TabRole.Follower, "and leaves it to others")]
     [InlineData("LEAD resign ok @2 tick", "set:b2", TabRole.Candidate, "for two heartbeats")]
-    [InlineData("LEAD fence:9", "lost:1 set:-1", TabRole.Follower, "a newer epoch in the store ends it")]
+    [InlineData("LEAD fence:9", "lost:1 set:-9", TabRole.Follower, "a newer epoch in the store ends it, and the released lease tells the others of it")]
     [InlineData("LEAD fence:9 ok @1 tick", "set:b10", TabRole.Candidate, "the next proposal is above it")]
     [InlineData("LEAD fence:1", "", TabRole.Leader, "its own epoch does not")]
     [InlineData("LEAD suspend", "lost:1", TabRole.Follower, "a suspended page does not lead")]
@@ -112,7 +112,7 @@ public sealed class LeaseElectionTests
     [InlineData("store members:BC see:-7 ok fence:8 refuse see:C8 @2 tick", "", TabRole.Follower, "in which the chosen one's record comes")]
     [InlineData("store members:BC see:-7 ok fence:8 refuse @2 tick", "set:-8", TabRole.Follower, "if it does not, it is gone: the lease is released")]
     [InlineData("store members:BC see:-7 ok fence:8 refuse @2 tick ok", "set:b9", TabRole.Candidate, "and claimed with an epoch above it")]
-    [InlineData("store members:BC see:-7 ok fence:9", "lost:8 set:-8", TabRole.Follower, "a higher epoch in the store is another leader's, as always")]
+    [InlineData("store members:BC see:-7 ok fence:9", "lost:8 set:-9", TabRole.Follower, "a higher epoch in the store is another leader's, as always")]
     public void Situation(string script, string effects, TabRole role, string because)
     {
         var election = new Script();

@@ -5,21 +5,25 @@ namespace DataSync.Simulation;
 /// <summary>The reference: what the database holds after a commit, as plain bytes. Blocks are shared and never changed.</summary>
 internal sealed class ModelImage
 {
-    /// <summary>The blocks that the workload uses; they lie in two extents, on both sides of a border.</summary>
-    public static readonly int[] BlockIds = [0, 1, 2, 3, 4, 5, 6, 62, 63, 64, 65, 66];
+    /// <summary>The blocks that the workload uses: in two extents, on both sides of a border.</summary>
+    public static readonly int[] InTwoExtents = [0, 1, 2, 3, 4, 5, 6, 62, 63, 64, 65, 66];
+
+    /// <summary>As many in four: of an image that is not wholly in memory only the first extent stays.</summary>
+    public static readonly int[] InFourExtents = [0, 1, 2, 62, 63, 64, 65, 127, 128, 129, 191, 192];
 
     private static readonly byte[] Zero = new byte[Extent.BlockSize];
     private readonly byte[][] _blocks;
 
-    private ModelImage(byte[][] blocks, long size) => (_blocks, Size) = (blocks, size);
+    private ModelImage(int[] ids, byte[][] blocks, long size) => (BlockIds, _blocks, Size) = (ids, blocks, size);
 
-    public static ModelImage Empty { get; } = new([.. BlockIds.Select(_ => Zero)], 0);
+    /// <summary>The blocks that the workload uses.</summary>
+    public int[] BlockIds { get; }
 
     public long Size { get; private set; }
 
-    public ModelImage Copy() => new([.. _blocks], Size);
+    public static ModelImage MakeEmpty(int[] ids) => new(ids, [.. ids.Select(_ => Zero)], 0);
 
-    public ReadOnlySpan<byte> Block(int id) => _blocks[Array.IndexOf(BlockIds, id)];
+    public ModelImage Copy() => new(BlockIds, [.. _blocks], Size);
 
     public void Write(long offset, ReadOnlySpan<byte> bytes)
     {
@@ -57,32 +61,35 @@ internal sealed class ModelImage
         Size = size;
     }
 
-    /// <summary>Null when the database reads exactly like this; otherwise what differs.</summary>
+    /// <summary>Null when the database reads exactly like this, as far as it can be read; otherwise what differs.</summary>
     public string? Compare(long size, Reader read)
     {
         if (size != Size) return $"its size is {size}, expected {Size}";
         Span<byte> actual = stackalloc byte[Extent.BlockSize];
         for (var i = 0; i < BlockIds.Length; i++)
         {
-            read((long)BlockIds[i] * Extent.BlockSize, actual);
+            if (!read(BlockIds[i], actual)) continue;
             if (!actual.SequenceEqual(_blocks[i])) return $"block {BlockIds[i]} holds {Describe(actual)}, expected {Describe(_blocks[i])}";
         }
 
         return null;
     }
 
-    public string? Compare(BlockStorage storage) => Compare(storage.Size, (at, to) => storage.Read(at, to));
+    /// <summary>As the other, without being a reader; what is not in memory is left out.</summary>
+    public string? Compare(BlockStorage storage) => Compare(storage.Size, (id, to) => storage.TryPeek(id, to));
 
-    public string? Compare(BlockImage image) => Compare(image.FileSize, (at, to) =>
+    public string? Compare(BlockImage image) => Compare(image.FileSize, (id, to) =>
     {
-        if (image.Find((int)(at / Extent.DataSize)) is not { } extent) to.Clear();
-        else extent.RecordBytes.Slice(Extent.HeaderSize + (int)(at % Extent.DataSize), to.Length).CopyTo(to);
+        if (image.Find(id / Extent.BlockCount) is not { } extent) to.Clear();
+        else extent.Block(id % Extent.BlockCount).CopyTo(to);
+        return true;
     });
 
     private static string Describe(ReadOnlySpan<byte> block) =>
         block.IndexOfAnyExcept((byte)0) < 0 ? "zeros" : $"[{Convert.ToHexString(block[..16])}…]";
 
-    internal delegate void Reader(long offset, Span<byte> destination);
+    /// <summary>Reads a block; false where it is not to be compared.</summary>
+    internal delegate bool Reader(int id, Span<byte> destination);
 }
 
 /// <summary>A commit as its writer sealed it, and the image it makes on top of its base.</summary>

@@ -43,12 +43,18 @@ internal enum ActionKind
     WallJump,
     SlowPages,
     ForgeMessage,
+
+    // What applications do where images load on demand.
+    Load,
+    LoadAll,
+    LoadFault,
+    LoadBehind,
 }
 
 /// <summary>One thing that is to happen; what it draws comes from its own seed, so that it stays the same when others are left out.</summary>
 internal sealed record SimAction(double AtMs, ActionKind Kind, int Slot, ulong Seed)
 {
-    public bool IsWork => Kind <= ActionKind.Flush;
+    public bool IsWork => Kind is <= ActionKind.Flush or >= ActionKind.Load;
 
     public override string ToString() => $"{AtMs,9:0.00} ms  {Kind} slot {Slot}";
 }
@@ -89,6 +95,11 @@ internal sealed record Scenario
 
     public required int SyncBytes { get; init; }
 
+    /// <summary>One bit for each slot whose tabs have no more in memory than <see cref="MaxBytes"/>.</summary>
+    public int OnDemandSlots { get; init; }
+
+    public long MaxBytes { get; init; }
+
     public required double DurationMs { get; init; }
 
     public required IReadOnlyList<SimAction> Actions { get; init; }
@@ -106,6 +117,11 @@ internal sealed record Scenario
         AddWork(dice.Fork(2), tabs, duration, actions);
         AddFaults(dice.Fork(3), tabs, duration, actions);
         for (var i = 0; focus is { } kind && i < 6; i++) actions.Add(new(dice.From(0, duration), kind, dice.Below(tabs), dice.Next()));
+
+        // Dice of their own: seeds without them run as they always did.
+        var residency = new Dice(seed * 0x9E3779B97F4A7C15 + 2);
+        var onDemandSlots = residency.Chance(0.35) || focus >= ActionKind.Load ? residency.From(1, 127) | 1 << residency.Below(tabs) : 0;
+        if (onDemandSlots != 0) AddLoads(residency.Fork(1), tabs, duration, actions);
         actions.Sort((a, b) => a.AtMs.CompareTo(b.AtMs));
         var turnDeadline = dice.Pick(100, 400, 1000, 5000);
         return new Scenario
@@ -128,6 +144,8 @@ internal sealed record Scenario
             DeferredSlots = dice.Chance(0.4) ? dice.From(1, 127) | 1 << dice.Below(tabs) : 0,
             SyncIntervalMs = dice.Pick(10, 100, 700, 2000),
             SyncBytes = dice.Pick(4096, 20_000, 100_000, 2 << 20),
+            OnDemandSlots = onDemandSlots,
+            MaxBytes = residency.Pick(1L, 1, 2 * Extent.MaxRecordSize, 3 * Extent.MaxRecordSize),
         };
     }
 
@@ -140,6 +158,19 @@ internal sealed record Scenario
         DirtyBlocks = Seed % 3 == 0 ? 8 : 512,
         BackpressureBytes = SyncBytes * (1 + (long)(Seed % 2) * 3),
     };
+
+    public Residency ResidencyOf(int slot) => (OnDemandSlots >> slot & 1) == 0 ? Residency.Full : Residency.OnDemand(MaxBytes);
+
+    private static void AddLoads(Dice dice, int tabs, double duration, List<SimAction> actions)
+    {
+        var work = actions.Where(a => a.IsWork).ToList();
+        for (var i = dice.From(0, 16); i > 0; i--)
+        {
+            // Most where others write: what is read then is renewed by a checkpoint before it comes in.
+            var at = work.Count > 0 && dice.Chance(0.7) ? work[dice.Below(work.Count)].AtMs + dice.From(0, dice.Pick(1, 10, 100.0)) : dice.From(0, duration);
+            actions.Add(new(at, dice.Pick(ActionKind.Load, ActionKind.LoadAll, ActionKind.LoadFault, ActionKind.LoadBehind), dice.Below(tabs), dice.Next()));
+        }
+    }
 
     private static void AddOpenings(Dice dice, int tabs, double duration, List<SimAction> actions)
     {
@@ -175,7 +206,7 @@ internal sealed record Scenario
     private static void AddFaults(Dice dice, int tabs, double duration, List<SimAction> actions)
     {
         // A run with every fault at once is a run in which little happens besides: each seed has its own few kinds.
-        var kinds = Enum.GetValues<ActionKind>().Where(k => k > ActionKind.Flush && IsEnabled(k, dice)).ToList();
+        var kinds = Enum.GetValues<ActionKind>().Where(k => k is > ActionKind.Flush and < ActionKind.Load && IsEnabled(k, dice)).ToList();
         if (kinds.Count == 0) return;
         var count = dice.From(0, dice.Pick(3, 10, 25));
         var work = actions.Where(a => a.IsWork).ToList();

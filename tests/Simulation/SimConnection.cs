@@ -83,11 +83,13 @@ internal sealed class SimConnection(string name, BlockStorage storage, VfsLock l
 
     public void Write(long offset, ReadOnlySpan<byte> bytes)
     {
-        foreach (var id in ModelImage.BlockIds)
+        for (var id = (int)(offset / Extent.BlockSize); (long)id * Extent.BlockSize < offset + bytes.Length; id++)
         {
+            // Of a page that is written as a whole SQLite needs not know what it was.
             var start = (long)id * Extent.BlockSize;
             var (from, to) = (Math.Max(start, offset), Math.Min(start + Extent.BlockSize, offset + bytes.Length));
-            if (from < to) bytes[(int)(from - offset)..(int)(to - offset)].CopyTo(Page(id).AsSpan((int)(from - start)));
+            if (to - from == Extent.BlockSize) _pages[id] = new byte[Extent.BlockSize];
+            bytes[(int)(from - offset)..(int)(to - offset)].CopyTo(Page(id).AsSpan((int)(from - start)));
         }
 
         Expect(_file.Write(offset, bytes));
@@ -101,7 +103,14 @@ internal sealed class SimConnection(string name, BlockStorage storage, VfsLock l
     }
 
     /// <summary>Null when this connection sees exactly the reference; otherwise what differs.</summary>
-    public string? Compare(ModelImage image) => image.Compare(_file.Size, (at, to) => Page((int)(at / Extent.BlockSize)).CopyTo(to));
+    /// <param name="image">The reference.</param>
+    /// <param name="only">The blocks to look at; null for all.</param>
+    public string? Compare(ModelImage image, int[]? only) => image.Compare(_file.Size, (id, to) =>
+    {
+        if (only?.Contains(id) == false) return false;
+        Page(id).CopyTo(to);
+        return true;
+    });
 
     private void End()
     {
@@ -111,6 +120,7 @@ internal sealed class SimConnection(string name, BlockStorage storage, VfsLock l
 
     private static void Expect(int result)
     {
+        if (result == VfsFailure.NotResident) throw new NotResidentException();
         if (result != SqliteResult.Ok) throw new VfsFailedException($"The VFS answered {result}: {VfsFailure.Last}");
     }
 }

@@ -65,6 +65,7 @@ internal sealed class SimStore(World world, Dice dice)
             await ApplyAsync(tab, call, found);
         await PassAsync(tab);
         tab.Trace($"store {call.Operation} {call.Number} ends");
+        if (call.Operation == StoreOperation.Read) tab.Seen = default; // what comes into the image now is looked at, though its position stays
     }
 
     private static bool IsAfter(StoreEffect effect) =>

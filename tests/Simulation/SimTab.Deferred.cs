@@ -21,7 +21,7 @@ internal sealed partial class SimTab
     {
         using var cancellation = plan.CancelAfterMs > 0 ? new CancellationTokenSource(World.Ms(plan.CancelAfterMs), Clock) : null;
         using var admission = Sync.Admit();
-        await Sync.WriteAsync(attempt => RunNow(operation, plan, attempt), cancellation?.Token ?? default);
+        await RunLoadedAsync(() => Sync.WriteAsync(attempt => RunNow(operation, plan, attempt), cancellation?.Token ?? default));
         if (Sync.DirtyBytes >= Policy.BackpressureBytes + MostBytesOfOne)
             _world.Fail("backpressure", $"{Name} holds {Sync.DirtyBytes} bytes that are not durable; writes wait from {Policy.BackpressureBytes} on.");
         _world.AcknowledgeEarly(operation);

@@ -44,10 +44,20 @@ internal sealed partial class SimTab
 
         _world.CheckImage(this, "at the start of statements");
         var image = _world.ImageAt(storage.Top).Copy();
-        CheckPages(_writer, image, "at the start of statements");
-        plan.First(_writer, image, operation.Number);
-        WritePlan.AtRandom(_writer, image, (long)Slot << 32 | ++_runs);
-        plan.Second(_writer, image, operation.Number);
+        try
+        {
+            CheckPages(_writer, image, "at the start of statements", Needs(plan.Reads));
+            plan.First(_writer, image, operation.Number);
+            WritePlan.AtRandom(_writer, image, (long)Slot << 32 | ++_runs);
+            plan.Second(_writer, image, operation.Number);
+        }
+        catch (NotResidentException)
+        {
+            _world.Coverage.Hit("statements need what is missing");
+            _writer.Rollback();
+            return new(StatementEnd.Failed);
+        }
+
         if (plan.RollsBack)
         {
             _writer.Rollback();

@@ -20,9 +20,9 @@ internal sealed partial class SimTab : ILogger
     private int _commits;
     private bool _flushing;
 
-    public SimTab(World world, int slot, string name, double drift, SyncPolicy? deferred)
+    public SimTab(World world, int slot, string name, double drift, SyncPolicy? deferred, Residency residency)
     {
-        (_world, Slot, Name) = (world, slot, name);
+        (_world, Slot, Name, _residency) = (world, slot, name, residency);
         var platform = world.Browser.OpenTab();
         Inner = new MemoryBlockStore(world.Medium);
         Page = new SimPlatform(world, this, platform);
@@ -96,7 +96,7 @@ internal sealed partial class SimTab : ILogger
     {
         try
         {
-            await Pipeline.OpenAsync();
+            await Pipeline.OpenInPartAsync(null, _residency, default);
             var locks = new VfsLock(Pipeline.Storage);
             (_reader, _writer) = (new SimConnection(World.Scope, Pipeline.Storage, locks, this), new SimConnection(World.Scope, Pipeline.Storage, locks, this));
             await Sync.StartAsync(default);
@@ -132,6 +132,7 @@ internal sealed partial class SimTab : ILogger
         }
         catch (StorageException error)
         {
+            if (error is NotResidentException or CorruptStoreException) _world.Fail("residency", $"{Name} op {operation.Number}: {error}");
             _world.End(operation, OperationState.Failed, error.GetType().Name);
         }
         catch (OperationCanceledException)
@@ -156,6 +157,7 @@ internal sealed partial class SimTab : ILogger
     {
         using var admission = Sync.Admit();
         if (plan.AsStatements && !IsDeferred && await TrySendAsync(operation, plan, cancellationToken)) return;
+        using var loading = NewLoading();
         for (var attempt = 1; attempt <= MaxAttempts; attempt++)
         {
             var turn = await Sync.BeginWriteAsync(plan.IsExclusive || attempt > 2, cancellationToken);
@@ -165,6 +167,14 @@ internal sealed partial class SimTab : ILogger
             {
                 if (plan.ThinkMs > 0) await HoldAsync(plan.ThinkMs);
                 refusal = await RunAsync(operation, plan);
+            }
+            catch (NotResidentException) when (loading.HasMissed)
+            {
+                turn.Abandon();
+                turn.Dispose();
+                await loading.LoadAsync(cancellationToken);
+                attempt--;
+                continue;
             }
             catch
             {
@@ -226,15 +236,18 @@ internal sealed partial class SimTab : ILogger
         if (_writer!.TryBegin() is { } refusal) return refusal;
         _world.CheckImage(this, "at the start of a transaction");
         var image = _world.ImageAt(storage.Top).Copy();
-        CheckPages(_writer, image, "at the start of a transaction");
-        _sealing = (operation, storage.Top, image);
-        plan.First(_writer, image, operation.Number);
+        OrRollBack(() =>
+        {
+            CheckPages(_writer, image, "at the start of a transaction", Needs(plan.Reads));
+            _sealing = (operation, storage.Top, image);
+            plan.First(_writer, image, operation.Number);
+        });
         return null;
     }
 
     private void Finish(Operation operation, WritePlan plan)
     {
-        plan.Second(_writer!, _sealing!.Value.Image, operation.Number);
+        OrRollBack(() => plan.Second(_writer!, _sealing!.Value.Image, operation.Number));
         if (plan.RollsBack)
         {
             _world.Coverage.Hit("transaction rolled back");
@@ -250,9 +263,9 @@ internal sealed partial class SimTab : ILogger
         throw new WorkFailedException("failed behind its commit");
     }
 
-    private void CheckPages(SimConnection connection, ModelImage image, string when)
+    private void CheckPages(SimConnection connection, ModelImage image, string when, int[]? only)
     {
-        if (connection.Compare(image) is { } difference) _world.Fail("S5", $"{Name} {when}: SQLite sees {difference}");
+        if (connection.Compare(image, only) is { } difference) _world.Fail("S5", $"{Name} {when}: SQLite sees {difference}");
     }
 
     /// <summary>A write that nobody awaits, as from synchronous code; only the leader may.</summary>
@@ -264,17 +277,15 @@ internal sealed partial class SimTab : ILogger
             return;
         }
 
-        var refusal = TryBegin(operation, plan);
-        if (refusal is null)
+        string? refusal = null;
+        try
         {
-            try
-            {
-                Finish(operation, plan);
-            }
-            catch (WorkFailedException)
-            {
-                // It was rolled back.
-            }
+            refusal = TryBegin(operation, plan);
+            if (refusal is null) Finish(operation, plan);
+        }
+        catch (Exception error) when (error is WorkFailedException or NotResidentException)
+        {
+            // It was rolled back.
         }
 
         _world.Coverage.Hit(refusal is null ? "synchronous write" : "synchronous write refused");
@@ -313,25 +324,6 @@ internal sealed partial class SimTab : ILogger
         }
 
         _flushing = false;
-    }
-
-    public async Task ReadAsync(double ms)
-    {
-        var storage = Pipeline.Storage;
-        if (storage.InBatch || !_reader!.TryRead()) return;
-        _readers++;
-        var (top, image) = (storage.Top, _world.ImageAt(storage.Top));
-        _world.CheckImage(this, "at the start of a read");
-        CheckPages(_reader, image, "at the start of a read");
-        await HoldAsync(ms);
-        if (storage.Top != top) _world.Fail("S5", $"{Name}: the image moved from {_world.Describe(top)} to {_world.Describe(storage.Top)} under a reader");
-        else if (image.Compare(storage) is { } difference) _world.Fail("S5", $"{Name}: the image changed under a reader: {difference}");
-        _readers--;
-        _reader.EndRead();
-        if (_readers > 0) return;
-        var waiting = _waitForReaders.ToList();
-        _waitForReaders.Clear();
-        foreach (var one in waiting) one.TrySetResult();
     }
 
     public void Trace(string what)

@@ -7,6 +7,9 @@ namespace DataSync.Simulation;
 // What is done to the tabs, and what their applications do.
 internal sealed partial class World
 {
+    /// <summary>Extents that the workload reaches where images load on demand.</summary>
+    private const int ExtentCount = 4;
+
     private void Do(SimAction action)
     {
         if (Violation is not null || _isQuiet) return;
@@ -38,10 +41,30 @@ internal sealed partial class World
                 break;
             case ActionKind.Read:
                 Trace(tab, "reads for a while");
-                _ = tab.ReadAsync(dice.From(1, dice.Pick(20, 200, 1500.0)));
+                _ = tab.ReadAsync(dice.From(1, dice.Pick(20, 200, 1500.0)), dice.Next());
                 break;
             case ActionKind.Flush:
                 _ = tab.FlushAsync();
+                break;
+            case ActionKind.Load when tab.IsOnDemand:
+                _ = tab.LoadAsync([.. Enumerable.Range(0, ExtentCount).Where(_ => dice.Chance(0.4))]);
+                break;
+            case ActionKind.LoadAll when tab.IsOnDemand:
+                _ = tab.LoadAllAsync(dice.From(0, dice.Pick(1, 50, 700.0)));
+                break;
+            case ActionKind.LoadBehind when tab.IsOnDemand:
+                // A reader keeps the image back, and what is stored goes on: what is loaded then must wait.
+                var ms = dice.From(5, dice.Pick(20, 200, 1500.0));
+                _ = tab.ReadAsync(ms, dice.Next());
+                Clock.At(Clock.NowMs + dice.From(0, ms), () =>
+                {
+                    if (tab is { IsUsable: true, IsStopped: false }) _ = tab.LoadAsync([.. Enumerable.Range(1, ExtentCount - 1)]);
+                });
+                break;
+            case ActionKind.LoadFault when tab.IsOnDemand:
+                Announce("fault load planned");
+                Store.Plan(tab, StoreOperation.Read, (StoreEffect)dice.Below(Enum.GetValues<StoreEffect>().Length), dice.From(1, dice.Pick(5, 100, 1500.0)));
+                _ = tab.LoadAsync([.. Enumerable.Range(1, ExtentCount - 1)]);
                 break;
         }
     }
@@ -250,7 +273,7 @@ internal sealed partial class World
         if (_scenario.Drift > 0) Coverage.Hit("fault clock drifts");
         if (_slots[slot] is not null) Coverage.Hit("fault tab reopened");
         var drift = _scenario.Drift == 0 ? 0 : _drift.From(-_scenario.Drift, _scenario.Drift);
-        var tab = new SimTab(this, slot, $"T{slot}{(char)('a' + _names++ % 26)}", drift, _scenario.PolicyOf(slot));
+        var tab = new SimTab(this, slot, $"T{slot}{(char)('a' + _names++ % 26)}", drift, _scenario.PolicyOf(slot), _scenario.ResidencyOf(slot));
         _slots[slot] = tab;
         _tabs.Add(tab);
         Trace(tab, "opens");

@@ -9,10 +9,11 @@ internal sealed partial class World
 {
     private readonly Dictionary<Guid, StoreLife> _lives = [];
     private readonly Dictionary<CommitId, ModelCommit> _commits = [];
+    private readonly ModelImage _empty;
     private StoreLife? _life;
 
     public ModelImage ImageAt(Position position) =>
-        position.Commit == CommitId.None ? ModelImage.Empty
+        position.Commit == CommitId.None ? _empty
         : _commits.TryGetValue(position.Commit, out var commit) ? commit.Image
         : throw new KeyNotFoundException($"Nobody sealed the commit at {position}.");
 
@@ -169,6 +170,7 @@ internal sealed partial class World
         if (top != storage.Durable) Fail("S5", $"{tab.Name} {when}: its {storage.ChainLength} commits on the way do not lead from {Describe(storage.Top)} to {Describe(storage.Durable)}.");
         else if (foreign > 0 && storage.IsIdle && !tab.Pipeline.HasTurn) Fail("S5", $"{tab.Name} {when}: it sees another tab's {Describe(storage.Top)}, which is not durable.");
         else if (ImageAt(storage.Top).Compare(storage) is { } difference) Fail("S5", $"{tab.Name} {when} at {Describe(storage.Top)}: {difference}");
+        else if (!tab.IsOnDemand && storage.FindIncomplete() is { Length: > 0 } missing) Fail("residency", $"{tab.Name} {when}: extents {string.Join(", ", missing)} are missing in an image that is to be whole.");
         if (storage.ChainLength > 1) Coverage.Hit("state chain of several commits");
         if (foreign > 0) Coverage.Hit("state turn on commits of others under way");
     }

@@ -69,7 +69,10 @@ internal sealed partial class World
         if (Violation is not null) return;
         foreach (var tab in LiveTabs) CheckEnded(tab);
         if (Violation is not null) return;
+        var loads = LiveTabs.Where(t => t.IsUsable && t.IsOnDemand).Select(t => (Tab: t, Loading: t.LoadAllAsync(1500))).ToList();
         RunUntil(Clock.NowMs + 1500);
+        RunUntil(Clock.NowMs + 1500, () => loads.TrueForAll(l => l.Loading.IsCompleted));
+        if (Violation is null && loads.Find(l => !l.Loading.IsCompleted).Tab is { } stuckTab) Fail("L1", $"{stuckTab.Name} does not load what is missing.");
         CheckEnd();
     }
 

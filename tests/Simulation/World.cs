@@ -54,6 +54,7 @@ internal sealed partial class World : IDisposable
         };
         Bus = new SimBus(this);
         Store = new SimStore(this, dice.Fork(6)) { MaxMs = scenario.MaxStoreMs };
+        _empty = ModelImage.MakeEmpty(scenario.OnDemandSlots == 0 ? ModelImage.InTwoExtents : ModelImage.InFourExtents);
         Options = new PipelineOptions
         {
             TurnDeadline = Ms(scenario.TurnDeadlineMs),

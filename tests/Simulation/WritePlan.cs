@@ -21,6 +21,7 @@ internal sealed class WritePlan
         _seed = dice.Next();
         FailsLate = dice.Chance(0.06);
         AsStatements = dice.Chance(0.35);
+        Reads = dice.Next();
     }
 
     public bool IsExclusive { get; init; }
@@ -32,6 +33,9 @@ internal sealed class WritePlan
 
     /// <summary>It is first sent to the leader as statements.</summary>
     public bool AsStatements { get; init; }
+
+    /// <summary>Decides what it reads, where not everything is in memory.</summary>
+    public ulong Reads { get; }
 
     public double HoldMs { get; init; }
 
@@ -68,7 +72,7 @@ internal sealed class WritePlan
         var dice = new Dice(_seed);
         for (var i = dice.From(0, 3); i > 0; i--)
         {
-            var block = ModelImage.BlockIds[dice.From(1, ModelImage.BlockIds.Length - 1)];
+            var block = image.BlockIds[dice.From(1, image.BlockIds.Length - 1)];
             switch (dice.Below(8))
             {
                 case 0:
@@ -78,7 +82,7 @@ internal sealed class WritePlan
                     break;
                 case 1:
                     // Across the border of two blocks, where both are kept.
-                    var at = (long)(block is 6 or 66 ? block - 1 : block) * Extent.BlockSize + Extent.BlockSize - 20;
+                    var at = (long)(image.BlockIds.Contains(block + 1) ? block : block - 1) * Extent.BlockSize + Extent.BlockSize - 20;
                     Write(connection, image, at, Pattern(operation, i, 40));
                     break;
                 default:

@@ -53,8 +53,14 @@ internal sealed class ExtentLoader(PipelineCore core, StoreLink link, ImageFollo
         core.Gate.Run(() => (_pins, _wholes) = (_pins + 1, _wholes + 1));
         try
         {
-            // What comes to be missing meanwhile (a whole image that was read anew) is loaded as well.
-            while (core.Gate.Run(image.Storage.FindIncomplete) is { Length: > 0 } missing) await LoadAsync(missing, cancellationToken).ConfigureAwait(false);
+            while (true)
+            {
+                // An image that was read in part before anybody needed it whole, and waits for a reader to end, would bring missing extents after this.
+                var (missing, isReplaced) = core.Gate.Run(() => (image.Storage.FindIncomplete(), image.IsReloadPartial));
+                if (missing.Length > 0) await LoadAsync(missing, cancellationToken).ConfigureAwait(false);
+                else if (isReplaced) await image.WaitUntilShownAsync(cancellationToken).ConfigureAwait(false);
+                else break;
+            }
         }
         catch
         {
@@ -79,7 +85,8 @@ internal sealed class ExtentLoader(PipelineCore core, StoreLink link, ImageFollo
     /// <summary>Frees what was not used for longest, if there is too much and nobody reads at this moment.</summary>
     public void Trim()
     {
-        if (_residency.MaxBytes is { } max && _pins == 0 && image.IsOpen && !core.IsStopped && link.ReadOnlyReason is null) image.Storage.Trim(max, _checkpoint);
+        if (_residency.MaxBytes is not { } max || _pins > 0 || !image.IsOpen || core.IsStopped || link.ReadOnlyReason is not null) return;
+        if (image.Storage.Trim(max, _checkpoint) is > 0 and var evicted) core.Metrics.OnEvicted(evicted);
     }
 
     /// <summary>Loads what was needed and missing, and more with each round of the same work.</summary>
@@ -116,7 +123,7 @@ internal sealed class ExtentLoader(PipelineCore core, StoreLink link, ImageFollo
         if (read.Log.NeedsReload)
         {
             read.Extents.ForEach(extent => extent.Dispose());
-            await link.ReadBehindAsync().ConfigureAwait(false);
+            await link.CatchUpAsync().WaitAsync(cancellationToken).ConfigureAwait(false); // patiently, and once for all who miss it
             return false;
         }
 
@@ -127,17 +134,17 @@ internal sealed class ExtentLoader(PipelineCore core, StoreLink link, ImageFollo
             if (read.Report.IsCorrupt) Log.StoreDamaged(core.Logger, read.Report.Describe());
             var end = image.Ledger.End;
             var stored = read.Extents.ToDictionary(extent => extent.Index);
-            var isDone = true;
+            var loaded = 0;
             foreach (var index in missing)
             {
                 stored.Remove(index, out var extent);
                 if (extent is not null && image.Storage.Durable == end) CheckVersions(extent, end);
-                if (image.Storage.TryFill(index, extent, read.Log.Head.Checkpoint, end)) continue;
-                extent?.Dispose();
-                isDone = false;
+                if (image.Storage.TryFill(index, extent, read.Log.Head.Checkpoint, end)) loaded++;
+                else extent?.Dispose();
             }
 
-            return isDone;
+            core.Metrics.OnLoaded(loaded);
+            return loaded == missing.Length;
         });
     }
 

@@ -73,6 +73,9 @@ internal sealed class ImageFollower(PipelineCore core)
     /// <summary>Whether what the image holds is about to be put back or replaced, so that nothing may be built on it.</summary>
     public bool IsBeingPutBack => _undoFrom is not null || _reload is not null;
 
+    /// <summary>Whether an image that is not whole is about to replace this one.</summary>
+    public bool IsReloadPartial => _reload?.Image.Incomplete.Any() == true;
+
     /// <summary>Whether every durable commit has been brought in or is at least known to be in the image.</summary>
     public bool HasApplied => _toApply.Count == 0;
 

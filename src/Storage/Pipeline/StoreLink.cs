@@ -90,6 +90,11 @@ internal sealed class StoreLink
             {
                 _core.Gate.Run(StartReopen);
             }
+            catch (Exception error) when (error is not (StorageException or OperationCanceledException or ObjectDisposedException))
+            {
+                if (tries == MaxReopenRetries) throw Unexpected(error);
+                _core.Gate.Run(StartReopen);
+            }
         }
     }
 
@@ -160,13 +165,20 @@ internal sealed class StoreLink
             return slice.DropFrom is not null;
         }
 
-        var recovered = await LoadAsync(slice.Head, _core.Closing).ConfigureAwait(false);
-        _core.Gate.Run(() =>
+        while (true)
         {
-            _image.Reload(recovered);
-            HeadSeen(recovered.Head);
-        });
-        return recovered.NeedsRepair;
+            var recovered = await LoadAsync(slice.Head, _core.Closing).ConfigureAwait(false);
+            var isTaken = _core.Gate.Run(() =>
+            {
+                // Somebody has begun to need everything meanwhile, and has found everything.
+                if (recovered.Image.Incomplete.Any() && !LoadsParts()) return false;
+                _image.Reload(recovered);
+                HeadSeen(recovered.Head);
+                return true;
+            });
+            if (isTaken) return recovered.NeedsRepair;
+            recovered.Image.Dispose();
+        }
     }
 
     /// <summary>Takes what the log holds behind this tab's history.</summary>
@@ -220,13 +232,16 @@ internal sealed class StoreLink
         {
             return null;
         }
-#pragma warning disable CA1031 // Whatever else a store throws leaves its state unknown, as a lost connection does.
+#pragma warning disable CA1031
         catch (Exception error)
         {
-            return new StorageClosedException(StoreClosedReason.Lost, $"The store failed unexpectedly: {error.Message}");
+            return Unexpected(error);
         }
 #pragma warning restore CA1031
     }
+
+    // Whatever else a store throws leaves its state unknown, as a lost connection does.
+    private static StorageClosedException Unexpected(Exception error) => new(StoreClosedReason.Lost, $"The store failed unexpectedly: {error.Message}");
 
     private async Task RunCatchUpAsync()
     {

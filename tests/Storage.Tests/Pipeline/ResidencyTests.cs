@@ -186,6 +186,47 @@ public sealed class ResidencyTests : IDisposable
         Assert.Equal(Extents - 1, storage.FindIncomplete().Length);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_was_read_in_part_before_everything_was_needed_does_not_come_in_behind_it(bool isBeingRead)
+    {
+        var leader = OpenFilled();
+        var tab = OpenPartial(long.MaxValue);
+        Load(tab, all: true);
+        tab.Pipeline.Extents.UnpinAll();
+        var storage = tab.Pipeline.Storage;
+        _cluster.Options.CheckpointLogRecords = 1;
+        leader.CloseTab();
+        _cluster.Do(tab.Platform.Freeze);
+        var other = _cluster.Open();
+        _cluster.Run(10);
+        Write(other, (70, 2));
+        Write(other, (140, 3));
+        _cluster.Run(5);
+        Assert.Equal(0, other.Pipeline.LogRecords);
+
+        // The log does not reach back to what this tab shows: the image is read anew, in part, and is either on its way or waits for a reader.
+        var reading = isBeingRead ? tab.Store.HoldAt(StoreOperation.Read, nth: 2, after: true) : null;
+        if (!isBeingRead) storage.EnterRead();
+        _cluster.Do(tab.Platform.Thaw);
+        _cluster.Run(1);
+        Assert.Equal(1, storage.Durable.Marker);
+        Assert.Empty(storage.FindIncomplete());
+        var pinning = _cluster.Start(async () =>
+        {
+            await tab.Pipeline.Extents.PinAllAsync(default);
+            return storage.FindIncomplete().Length;
+        });
+        _cluster.Run(1);
+        if (reading is not null) _cluster.Do(reading.Release);
+        if (!isBeingRead) _cluster.Do(storage.ExitRead);
+        Assert.Equal(0, _cluster.Wait(pinning));
+        _cluster.Run(5);
+        Assert.Empty(storage.FindIncomplete());
+        Assert.Equal((3, 2, 3), ((int)storage.Durable.Marker, ValueAt(storage, 70), ValueAt(storage, 140)));
+    }
+
     [Fact]
     public void Damage_is_found_when_an_extent_is_loaded()
     {
