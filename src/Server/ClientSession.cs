@@ -23,7 +23,6 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
     private readonly Dictionary<TabId, ClientTab> _tabs = [];
     private readonly MessageFragments _fragments = new(server.Options.MaxMessageBytes);
     private readonly Channel<Frame> _requests = Channel.CreateBounded<Frame>(new BoundedChannelOptions(MaxRequests) { SingleReader = true });
-    private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ServedDatabase? _served;
     private bool _isWelcome;
     private string? _why;
@@ -36,9 +35,6 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
 
     public DatabaseAccess Access { get; private set; }
 
-    /// <summary>Completes when no tab is spoken for here any more.</summary>
-    public Task Left => _left.Task;
-
     /// <summary>Serves the connection. Does not throw.</summary>
     public async Task RunAsync()
     {
@@ -46,7 +42,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
         try
         {
             await GreetAsync().ConfigureAwait(false);
-            var answering = AnswerAsync();
+            var answering = AnswerOrEndAsync();
             try
             {
                 await ListenAsync().ConfigureAwait(false);
@@ -211,10 +207,10 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
         if (!_tabs.ContainsKey(frame.Tab))
         {
             if (_tabs.Count == MaxTabs) throw new ProtocolException(ProtocolException.TooFastStatus, "Too many tabs have joined.");
-            if (!_served!.TryClaim(frame.Tab, frame.Body.ToArray(), this, out var former)) throw ProtocolException.Forbidden("That is another one's tab.");
             var tab = new ClientTab(this, frame.Tab, server.Factory.Place.CreateChannel(Database));
+            if (!_served!.TryClaim(frame.Tab, frame.Body.ToArray(), tab, out var isFree)) throw ProtocolException.Forbidden("That is another one's tab.");
             _tabs.Add(frame.Tab, tab); // first: what is opened in part is ended, too
-            if (former is not null) await former.Left.WaitAsync(_end.Token).ConfigureAwait(false); // what it stops to listen to is what is listened to here
+            await isFree.WaitAsync(_end.Token).ConfigureAwait(false);
             await tab.OpenAsync(_end.Token).ConfigureAwait(false);
         }
 
@@ -225,14 +221,36 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
     {
         foreach (var tab in _tabs.Values) await EndAsync(tab).ConfigureAwait(false);
         _tabs.Clear();
-        _left.TrySetResult();
         if (_served is { } served) DatabaseServer.Leave(served, this);
     }
 
     private async Task EndAsync(ClientTab tab)
     {
-        _served!.Unclaim(tab.Id, this);
-        await tab.DisposeAsync().ConfigureAwait(false);
+        try
+        {
+            await tab.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _served!.Release(tab.Id, tab); // behind it: whoever takes the tab over before that waits for it
+        }
+    }
+
+    /// <summary>As long as the connection lives its requests are answered: a client waits for the answer without a limit, and would for ever.</summary>
+    private async Task AnswerOrEndAsync()
+    {
+        try
+        {
+            await AnswerAsync().ConfigureAwait(false);
+        }
+#pragma warning disable CA1031 // Whatever the store throws that is not its own error: another connection may fare better.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            if (_end.IsCancellationRequested) return;
+            if (error is not OperationCanceledException) Log.Failed(server.Logger, error, Database); // then the socket is closing
+            End("A request could not be answered.");
+        }
     }
 
     /// <summary>Reads of the store, one after the other.</summary>

@@ -9,12 +9,23 @@ namespace DataSync.Server;
 /// A tab at the other end of a connection, among the tabs of its database: what it may say is passed on under its name, and what leaders say to it, or to all, comes back. What it asks of
 /// the leader others never hear here.
 /// </summary>
-internal sealed class ClientTab(ClientSession session, TabId id, ICommitChannel channel) : IAsyncDisposable
+internal sealed class ClientTab(ClientSession session, TabId id, ICommitChannel channel) : ITabSpeaker, IAsyncDisposable
 {
+    private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private bool _isLeaving;
+
     /// <summary>Its last request for the write turn; null when it has asked for none.</summary>
     private CommitMessage? _turn;
 
     public TabId Id => id;
+
+    public Task Left => _left.Task;
+
+    /// <summary>Ends the connection, unless the tab is about to leave it by itself: others may share it.</summary>
+    public void End(string why)
+    {
+        if (!Volatile.Read(ref _isLeaving)) session.End(why);
+    }
 
     public async Task OpenAsync(CancellationToken cancellationToken)
     {
@@ -53,9 +64,17 @@ internal sealed class ClientTab(ClientSession session, TabId id, ICommitChannel 
     /// <summary>The tab is gone, or cut off: what it had of the write turn goes back, so that nobody waits for it.</summary>
     public async ValueTask DisposeAsync()
     {
-        channel.Received -= OnReceived;
-        if (_turn is { } turn) channel.Post((turn with { Kind = CommitMessageKind.TurnRelease }).Encode(), turn.To);
-        await channel.DisposeAsync().ConfigureAwait(false);
+        Volatile.Write(ref _isLeaving, true);
+        try
+        {
+            channel.Received -= OnReceived;
+            if (_turn is { } turn) channel.Post((turn with { Kind = CommitMessageKind.TurnRelease }).Encode(), turn.To);
+            await channel.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _left.TrySetResult();
+        }
     }
 
     private string? FindObjection(CommitMessage message) =>

@@ -10,7 +10,7 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
 {
     private readonly Lock _gate = new();
     private readonly List<ClientSession> _sessions = [];
-    private readonly Dictionary<TabId, (ClientSession Session, byte[] Secret)> _tabs = [];
+    private readonly TabClaims _claims = new();
     private Task<DataSyncDatabase>? _opening;
     private ITimer? _closing;
     private bool _isOver;
@@ -67,30 +67,16 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
     }
 
     /// <summary>Whether a session may speak for a tab: for none of the server's, nor for one that another session speaks for, unless that was the same client before a cut.</summary>
-    /// <param name="tab">The tab.</param>
-    /// <param name="secret">What the client proves it by.</param>
-    /// <param name="session">The session.</param>
-    /// <param name="former">The client's connection before a cut, which is ended; null where there is none.</param>
-    public bool TryClaim(TabId tab, byte[] secret, ClientSession session, out ClientSession? former)
+    /// <inheritdoc cref="TabClaims.TryClaim" path="/param"/>
+    public bool TryClaim(TabId tab, byte[] secret, ITabSpeaker speaker, out Task isFree)
     {
-        former = null;
-        lock (_gate)
-        {
-            if (_opening is not { IsCompletedSuccessfully: true, Result: var database } || tab == database.Coordinator.Id || database.Coordinator.Members.Contains(tab)) return false;
-            former = _tabs.TryGetValue(tab, out var claim) ? claim.Session : null;
-            if (former is not null && !System.Security.Cryptography.CryptographicOperations.FixedTimeEquals(claim.Secret, secret)) return false;
-            _tabs[tab] = (session, secret);
-        }
-
-        former?.End("The client has connected anew.");
-        return true;
+        isFree = Task.CompletedTask;
+        lock (_gate) if (_opening is not { IsCompletedSuccessfully: true, Result.Coordinator: var coordinator } || tab == coordinator.Id || coordinator.Members.Contains(tab)) return false;
+        return _claims.TryClaim(tab, secret, speaker, out isFree);
     }
 
-    /// <summary>A session does not speak for a tab any more.</summary>
-    public void Unclaim(TabId tab, ClientSession session)
-    {
-        lock (_gate) if (_tabs.TryGetValue(tab, out var claim) && claim.Session == session) _tabs.Remove(tab);
-    }
+    /// <inheritdoc cref="TabClaims.Release"/>
+    public void Release(TabId tab, ITabSpeaker speaker) => _claims.Release(tab, speaker);
 
     /// <summary>Who leads, as a frame.</summary>
     public Frame MakeLease()

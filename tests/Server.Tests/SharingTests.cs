@@ -142,7 +142,7 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
     [Fact]
     public Task Nothing_is_lost_or_doubled_when_the_server_restarts() => WriteThroughAsync("restart");
 
-    [Fact(Skip = "Not mended: in one of some forty runs a writer gets no answer any more after a cut. Take this away to look for it; the log is printed then.")]
+    [Fact]
     public Task Nothing_is_lost_or_doubled_when_connections_are_cut() => WriteThroughAsync("cut");
 
     private async Task WriteThroughAsync(string what)
@@ -152,7 +152,7 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
         await using var proxy = new CutProxy(() => server.Port);
         var clients = new List<Writer>();
         for (var i = 0; i < 3; i++) clients.Add(new($"w{i}", await server.OpenAsync(port: proxy.Port)));
-        await clients[0].Database.ExecuteAsync(Table);
+        foreach (var client in clients) await client.Database.ExecuteAsync(Table); // in each: what another one made a moment ago a client need not see yet
         var stop = 0;
         var writers = clients.ConvertAll(client => client.WriteUntilAsync(() => Volatile.Read(ref stop) == 1));
         for (var round = 1; round <= (what == "cut" ? 8 : 3); round++)

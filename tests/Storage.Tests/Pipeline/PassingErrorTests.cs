@@ -56,6 +56,22 @@ public sealed class PassingErrorTests : IDisposable
     }
 
     [Fact]
+    public void A_write_whose_tab_cannot_read_what_it_missed_is_given_up_in_time_and_others_go_on()
+    {
+        var held = _reader.Store.HoldAt(StoreOperation.Read);
+        Write(1);
+        var write = _cluster.Start(() => _reader.AppendAsync(2, exclusive: true));
+        _cluster.Run(_cluster.Options.WriteTimeout.TotalSeconds - 2);
+        Assert.False(write.IsCompleted);
+        _cluster.Run(4);
+        Assert.False(Assert.Throws<NoLeaderException>(() => _cluster.Wait(write)).IsOutcomeUnknown);
+        Write(3);
+        held.Release();
+        _cluster.Wait(_cluster.Start(() => _reader.AppendAsync(4)));
+        Assert.Equal([1UL, 3, 4], _reader.List());
+    }
+
+    [Fact]
     public void A_disk_that_is_full_is_asked_every_two_seconds_only()
     {
         var reads = FailReads(new StorageQuotaException());
