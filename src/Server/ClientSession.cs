@@ -115,7 +115,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
     }
 
     /// <summary>Answers a commit or statements in the leader's place: the leader that the client named refuses them.</summary>
-    public void Refuse(CommitMessage refused, Position position, string text) => Tell(new(FrameKind.Message, 0, refused.Sender, new CommitMessage
+    public void Refuse(CommitMessage refused, Position position, StorageErrorCode code, string text) => Tell(new(FrameKind.Message, 0, refused.Sender, new CommitMessage
     {
         Kind = CommitMessageKind.Refused,
         Epoch = refused.Epoch,
@@ -123,7 +123,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
         To = refused.Sender,
         Incarnation = refused.Incarnation,
         Position = position,
-        Code = StorageErrorCode.Denied,
+        Code = code,
         Text = text,
     }.Encode()));
 
@@ -190,7 +190,8 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
                 break;
             case FrameKind.Message:
                 if (!_tabs.TryGetValue(frame.Tab, out var tab)) throw ProtocolException.Forbidden("A message came for a tab that has not joined here.");
-                if (_fragments.Add(frame.Body.ToArray()) is { } message) tab.Take(message);
+                if (MessageFragments.TryBegin(frame.Body) is { } begun && begun.Length > server.Options.MaxMessageBytes) tab.RefuseTooLarge(begun.Beginning.Span);
+                else if (_fragments.Add(frame.Body.ToArray()) is { } message) tab.Take(message);
                 break;
             case FrameKind.Open or FrameKind.Read when frame.Request != 0:
                 if (frame.Kind == FrameKind.Read) Bodies.ReadRead(frame.Body.Span, ReadResult.None);

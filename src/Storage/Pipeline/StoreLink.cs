@@ -62,6 +62,9 @@ internal sealed class StoreLink
     public StorageException? ReadOnlyReason =>
         _recovered is { Report: { IsCorrupt: true } report } && _recovery.Action == CorruptionAction.Report ? new CorruptStoreException(report) : _store.ReadOnlyReason;
 
+    /// <inheritdoc cref="IBlockStore.TakesCommits"/>
+    public bool TakesCommits => _store.TakesCommits;
+
     public ValueTask<Head> OpenAsync(RecoveryOptions recovery, CancellationToken cancellationToken)
     {
         _recovery = recovery;
