@@ -12,6 +12,13 @@ public sealed class DataSyncServerOptions
     public Func<HttpContext, string, ValueTask<DatabaseAccess>>? Authorize { get; set; }
 
     /// <summary>
+    /// How often <see cref="Authorize"/> is asked again while a connection lasts, with the context of its beginning. Where the answer is another one the connection is ended, and the client comes
+    /// back with what it may do now; if that is nothing, its database stops with <c>AccessDeniedException</c>.
+    /// </summary>
+    /// <value>Null by default: rights that are taken away count from the next connection on. 1 s to 1 day.</value>
+    public TimeSpan? ReauthorizeEvery { get; set; }
+
+    /// <summary>
     /// Sees each text of a statement that a client has the server run (context, database, SQL without the values of its parameters) and says whether it may be; what may not fails with
     /// <c>AccessDeniedException</c>. Commits as pages, which clients make as they like, show nothing of their statements: set <see cref="AllowPages"/> to false where the filter is to see
     /// everything. A text may hold several statements, and triggers run what they run. Called for each connection on a thread of its own; what it throws ends the connection.
@@ -81,6 +88,7 @@ public sealed class DataSyncServerOptions
         Check(MaxQueuedBytes, 1 << 20, 1 << 30, nameof(MaxQueuedBytes));
         Check(MaxConcurrentReads, 1, 1_000, nameof(MaxConcurrentReads));
         Check(SendTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10), nameof(SendTimeout));
+        if (ReauthorizeEvery is { } every) Check(every, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1), nameof(ReauthorizeEvery));
         Check(IdleTimeout, TimeSpan.Zero, TimeSpan.FromDays(1), nameof(IdleTimeout));
     }
 

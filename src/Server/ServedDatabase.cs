@@ -14,6 +14,7 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
     private Task<DataSyncDatabase>? _opening;
     private ITimer? _closing;
     private bool _isOver;
+    private bool _isCounted;
 
     public string Name => name;
 
@@ -78,6 +79,26 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
     /// <inheritdoc cref="TabClaims.Release"/>
     public void Release(TabId tab, ITabSpeaker speaker) => _claims.Release(tab, speaker);
 
+    /// <summary>What keeps it from being written at this moment; null when nothing does, as far as the store and those who lead say.</summary>
+    public async Task<string?> FindTroubleAsync(CancellationToken cancellationToken)
+    {
+        if (_opening is not { IsCompletedSuccessfully: true, Result: var database }) return "It is being opened.";
+        if (database.Coordinator.LeaderId is null) return "Nobody leads.";
+        try
+        {
+            await database.ProbeAsync(cancellationToken).ConfigureAwait(false);
+            return null;
+        }
+        catch (StorageException error)
+        {
+            return error.Message;
+        }
+        catch (ObjectDisposedException)
+        {
+            return null; // closed a moment ago
+        }
+    }
+
     /// <summary>Who leads, as a frame.</summary>
     public Frame MakeLease()
     {
@@ -105,6 +126,7 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
             _isOver = true;
             _closing?.Dispose();
             if (_opening is { IsCompletedSuccessfully: true, Result: var database }) Listen(database, isOn: false);
+            if (_isCounted) ServerMetrics.OnServed(name, isOn: false);
         }
 
         foreach (var session in Sessions) session.End("The database is being closed here. Connect again.");
@@ -116,12 +138,20 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
         try
         {
             var database = await server.Factory.OpenServedAsync(name, CancellationToken.None).ConfigureAwait(false);
-            Listen(database, isOn: true);
+            lock (_gate)
+            {
+                Listen(database, isOn: !_isOver);
+                _isCounted = !_isOver;
+                if (_isCounted) ServerMetrics.OnServed(name, isOn: true);
+            }
+
             Log.Served(server.Logger, name);
+            server.Note(name, null);
             return database;
         }
-        catch
+        catch (Exception error)
         {
+            server.Note(name, error.Message);
             server.Forget(this);
             throw;
         }
@@ -153,6 +183,7 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
     private void OnFaulted(object? sender, StorageFaultedEventArgs e)
     {
         Log.Stopped(server.Logger, name, e.Error.Message);
+        server.Note(name, e.Error.Message);
         server.Forget(this);
     }
 }

@@ -17,6 +17,12 @@ internal sealed class OddPlace(IDatabasePlace inner) : IDatabasePlace
     /// <summary>Runs before the channel of a client's tab is closed.</summary>
     public Func<Task> BeforeClosing { get; set; } = () => Task.CompletedTask;
 
+    /// <summary>How many messages were passed on for clients.</summary>
+    public int Passed { get; private set; }
+
+    /// <summary>How many of them were no messages, or not in the name of the tab for which they were passed on.</summary>
+    public int Foreign { get; private set; }
+
     /// <summary>How often a client's tab was listened to by two at once.</summary>
     public int Overlaps { get; private set; }
 
@@ -49,7 +55,16 @@ internal sealed class OddPlace(IDatabasePlace inner) : IDatabasePlace
             return inner.OpenAsync(self, cancellationToken);
         }
 
-        public void Post(byte[] message, TabId addressee) => inner.Post(message, addressee);
+        public void Post(byte[] message, TabId addressee)
+        {
+            lock (place._gate)
+            {
+                place.Passed++;
+                if (CommitMessage.TryParse(message)?.Sender != _self) place.Foreign++;
+            }
+
+            inner.Post(message, addressee);
+        }
 
         public async ValueTask DisposeAsync()
         {

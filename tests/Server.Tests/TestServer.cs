@@ -49,6 +49,9 @@ internal sealed class TestServer : IAsyncDisposable
         return server;
     }
 
+    public Task<Microsoft.Extensions.Diagnostics.HealthChecks.HealthReport> CheckHealthAsync() =>
+        _app.Services.GetRequiredService<Microsoft.Extensions.Diagnostics.HealthChecks.HealthCheckService>().CheckHealthAsync();
+
     /// <summary>Opens the database in the server's own tab.</summary>
     public Task<DataSyncDatabase> OpenHereAsync(string name = Database) => Server.Factory.OpenAsync(name);
 
