@@ -18,6 +18,9 @@ internal sealed class RemoteBlockStore(RemoteLink link) : IBlockStore, IRemoteMe
     public StorageException? ReadOnlyReason { get; private set; }
 
     /// <inheritdoc/>
+    public bool TakesCommits { get; private set; } = true;
+
+    /// <inheritdoc/>
     /// <remarks>The first time it fails where there is no connection; later, when one was lost, it waits for the next.</remarks>
     public async ValueTask<Head> OpenAsync(CancellationToken cancellationToken)
     {
@@ -26,6 +29,7 @@ internal sealed class RemoteBlockStore(RemoteLink link) : IBlockStore, IRemoteMe
         await connection.RequestAsync(FrameKind.Open, default, [], frame => head = HeadOf(frame), cancellationToken).ConfigureAwait(false);
         lock (_gate) (_connection, _wasOpen) = (connection, true);
         ReadOnlyReason = connection.Access.MayWrite ? null : new AccessDeniedException("The server lets this user read the database, and not write it.");
+        TakesCommits = connection.Access.MayWritePages;
         if (connection.Ended.IsCompleted) OnLost(); // between the answer and this
         return head ?? throw ProtocolException.Garbage("a head").ToStorage();
     }

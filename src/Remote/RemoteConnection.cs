@@ -136,7 +136,9 @@ internal sealed class RemoteConnection : IAsyncDisposable
         {
             why = "nothing was heard of the server any more";
         }
-        catch (Exception error) when (FrameSocket.IsEnd(error) || error is ProtocolException or StorageException)
+#pragma warning disable CA1031 // Also what a member has let out: whoever waits for an answer must not wait for ever, and another connection may fare better.
+        catch (Exception error)
+#pragma warning restore CA1031
         {
             why = error.Message;
         }

@@ -112,11 +112,13 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
             }
 
             if (!isFirst) Log.Restored(logger, name);
+            RemoteMetrics.OnConnected(name, isFirst);
             Publish(connection);
             if (!isFirst) foreach (var member in Members) member.OnRestored();
             var stopped = new TaskCompletionSource();
             using (stop.Token.Register(stopped.SetResult)) await Task.WhenAny(connection.Ended, stopped.Task).ConfigureAwait(false);
             lock (_gate) _connection = null;
+            RemoteMetrics.OnDisconnected(name);
             await connection.DisposeAsync().ConfigureAwait(false);
             if (stop.IsCancellationRequested)
             {
@@ -193,6 +195,7 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
         {
             var error = (StorageException)retry.Outcome.Exception!;
             Log.NotConnected(logger, name, error.Message);
+            RemoteMetrics.OnFailed(name);
             Fail(error, alsoPatient: false);
             return default;
         },

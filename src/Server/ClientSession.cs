@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.WebSockets;
 using System.Threading.Channels;
 using System.Threading.RateLimiting;
@@ -23,7 +24,6 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
     private readonly Dictionary<TabId, ClientTab> _tabs = [];
     private readonly MessageFragments _fragments = new(server.Options.MaxMessageBytes);
     private readonly Channel<Frame> _requests = Channel.CreateBounded<Frame>(new BoundedChannelOptions(MaxRequests) { SingleReader = true });
-    private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ServedDatabase? _served;
     private bool _isWelcome;
     private string? _why;
@@ -36,17 +36,17 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
 
     public DatabaseAccess Access { get; private set; }
 
-    /// <summary>Completes when no tab is spoken for here any more.</summary>
-    public Task Left => _left.Task;
-
     /// <summary>Serves the connection. Does not throw.</summary>
     public async Task RunAsync()
     {
+        _socket.Sent = bytes => ServerMetrics.OnFrame(Database, isIn: false, bytes);
+        _socket.Received = bytes => ServerMetrics.OnFrame(Database, isIn: true, bytes);
         var sending = _socket.SendLoopAsync();
         try
         {
             await GreetAsync().ConfigureAwait(false);
-            var answering = AnswerAsync();
+            var answering = AnswerOrEndAsync();
+            var reauthorizing = server.Options is { ReauthorizeEvery: { } every, Authorize: { } authorize } ? ReauthorizeAsync(authorize, every) : Task.CompletedTask;
             try
             {
                 await ListenAsync().ConfigureAwait(false);
@@ -56,7 +56,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
                 _requests.Writer.TryComplete();
                 await _end.CancelAsync().ConfigureAwait(false);
                 await LeaveAsync().ConfigureAwait(false);
-                await answering.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await Task.WhenAll(answering, reauthorizing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
 
             _socket.Close(WebSocketCloseStatus.NormalClosure, "");
@@ -64,14 +64,15 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
         }
         catch (ProtocolException refusal)
         {
-            Log.Refused(server.Logger, Database, user, (int)refusal.Status, refusal.Message);
+            OnRefused(refusal.Status, refusal.Message);
             _socket.Close(refusal.Status, refusal.Message);
         }
         catch (StorageException error)
         {
-            Log.Refused(server.Logger, Database, user, (int)ProtocolException.BusyStatus, error.Message);
+            var status = error is AccessDeniedException ? ProtocolException.ForbiddenStatus : ProtocolException.BusyStatus;
+            OnRefused(status, error.Message);
             _socket.TrySend(new(FrameKind.Error, 0, default, Bodies.Error(error)));
-            _socket.Close(error is AccessDeniedException ? ProtocolException.ForbiddenStatus : ProtocolException.BusyStatus, error.Message);
+            _socket.Close(status, error.Message);
         }
         catch (Exception error) when (FrameSocket.IsEnd(error))
         {
@@ -85,6 +86,8 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
             Log.Failed(server.Logger, error, Database);
             _socket.Close(WebSocketCloseStatus.InternalServerError, "The server failed.");
         }
+
+        if (_isWelcome) ServerMetrics.OnConnection(Database, isOn: false);
 
         // Ended before the client has read why, the connection would be reset, and the reason with it.
         using var limit = new CancellationTokenSource(CloseTimeout, server.Time);
@@ -105,7 +108,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
     {
         if (!_isWelcome || _socket.TrySend(frame)) return;
         if (_end.IsCancellationRequested) return;
-        Log.Refused(server.Logger, Database, user, (int)ProtocolException.TooSlowStatus, "It does not read so fast.");
+        OnRefused(ProtocolException.TooSlowStatus, "It does not read so fast.");
         _why = "The client does not read so fast.";
         _socket.Abort(); // behind what it does not read it would not hear of a reason either
         EndQuietly();
@@ -119,17 +122,27 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
     }
 
     /// <summary>Answers a commit or statements in the leader's place: the leader that the client named refuses them.</summary>
-    public void Refuse(CommitMessage refused, Position position, string text) => Tell(new(FrameKind.Message, 0, refused.Sender, new CommitMessage
+    public void Refuse(CommitMessage refused, Position position, StorageErrorCode code, string text)
     {
-        Kind = CommitMessageKind.Refused,
-        Epoch = refused.Epoch,
-        Sender = refused.To,
-        To = refused.Sender,
-        Incarnation = refused.Incarnation,
-        Position = position,
-        Code = StorageErrorCode.Denied,
-        Text = text,
-    }.Encode()));
+        ServerMetrics.OnRefused(Database, code == StorageErrorCode.TooLarge ? "size" : refused.Kind == CommitMessageKind.Commit ? "commit" : "statement");
+        Tell(new(FrameKind.Message, 0, refused.Sender, new CommitMessage
+        {
+            Kind = CommitMessageKind.Refused,
+            Epoch = refused.Epoch,
+            Sender = refused.To,
+            To = refused.Sender,
+            Incarnation = refused.Incarnation,
+            Position = position,
+            Code = code,
+            Text = text,
+        }.Encode()));
+    }
+
+    private void OnRefused(WebSocketCloseStatus status, string why)
+    {
+        Log.Refused(server.Logger, Database, user, (int)status, why);
+        ServerMetrics.OnRefused(Database, ((int)status).ToString(CultureInfo.InvariantCulture));
+    }
 
     private void EndQuietly()
     {
@@ -165,6 +178,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
         _served = await server.EnterAsync(name, this, _end.Token).ConfigureAwait(false);
         _socket.TrySend(new(FrameKind.Welcome, 0, default, Bodies.Welcome(Access == DatabaseAccess.Write, server.Options.AllowPages)));
         _isWelcome = true;
+        ServerMetrics.OnConnection(name, isOn: true);
         Tell(_served.MakeLease());
         Log.Connected(server.Logger, name, user, Access);
     }
@@ -194,7 +208,8 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
                 break;
             case FrameKind.Message:
                 if (!_tabs.TryGetValue(frame.Tab, out var tab)) throw ProtocolException.Forbidden("A message came for a tab that has not joined here.");
-                if (_fragments.Add(frame.Body.ToArray()) is { } message) tab.Take(message);
+                if (MessageFragments.TryBegin(frame.Body) is { } begun && begun.Length > server.Options.MaxMessageBytes) tab.RefuseTooLarge(begun.Beginning.Span);
+                else if (_fragments.Add(frame.Body.ToArray()) is { } message) tab.Take(message);
                 break;
             case FrameKind.Open or FrameKind.Read when frame.Request != 0:
                 if (frame.Kind == FrameKind.Read) Bodies.ReadRead(frame.Body.Span, ReadResult.None);
@@ -211,10 +226,10 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
         if (!_tabs.ContainsKey(frame.Tab))
         {
             if (_tabs.Count == MaxTabs) throw new ProtocolException(ProtocolException.TooFastStatus, "Too many tabs have joined.");
-            if (!_served!.TryClaim(frame.Tab, frame.Body.ToArray(), this, out var former)) throw ProtocolException.Forbidden("That is another one's tab.");
             var tab = new ClientTab(this, frame.Tab, server.Factory.Place.CreateChannel(Database));
+            if (!_served!.TryClaim(frame.Tab, frame.Body.ToArray(), tab, out var isFree)) throw ProtocolException.Forbidden("That is another one's tab.");
             _tabs.Add(frame.Tab, tab); // first: what is opened in part is ended, too
-            if (former is not null) await former.Left.WaitAsync(_end.Token).ConfigureAwait(false); // what it stops to listen to is what is listened to here
+            await isFree.WaitAsync(_end.Token).ConfigureAwait(false);
             await tab.OpenAsync(_end.Token).ConfigureAwait(false);
         }
 
@@ -225,14 +240,59 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
     {
         foreach (var tab in _tabs.Values) await EndAsync(tab).ConfigureAwait(false);
         _tabs.Clear();
-        _left.TrySetResult();
         if (_served is { } served) DatabaseServer.Leave(served, this);
     }
 
     private async Task EndAsync(ClientTab tab)
     {
-        _served!.Unclaim(tab.Id, this);
-        await tab.DisposeAsync().ConfigureAwait(false);
+        try
+        {
+            await tab.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _served!.Release(tab.Id, tab); // behind it: whoever takes the tab over before that waits for it
+        }
+    }
+
+    /// <summary>Ends the connection when the user may do something else than at its beginning.</summary>
+    private async Task ReauthorizeAsync(Func<HttpContext, string, ValueTask<DatabaseAccess>> authorize, TimeSpan every)
+    {
+        try
+        {
+            using var timer = new PeriodicTimer(every, server.Time);
+            while (await timer.WaitForNextTickAsync(_end.Token).ConfigureAwait(false))
+            {
+                if (await authorize(context, Database).ConfigureAwait(false) != Access) break;
+            }
+
+            End("What the user may do has changed.");
+        }
+#pragma warning disable CA1031 // Who cannot be asked may do nothing.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            if (_end.IsCancellationRequested) return;
+            Log.Failed(server.Logger, error, Database);
+            End("What the user may do could not be found out.");
+        }
+    }
+
+    /// <summary>As long as the connection lives its requests are answered: a client waits for the answer without a limit, and would for ever.</summary>
+    private async Task AnswerOrEndAsync()
+    {
+        try
+        {
+            await AnswerAsync().ConfigureAwait(false);
+        }
+#pragma warning disable CA1031 // Whatever the store throws that is not its own error: another connection may fare better.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            if (_end.IsCancellationRequested) return;
+            if (error is not OperationCanceledException) Log.Failed(server.Logger, error, Database); // then the socket is closing
+            End("A request could not be answered.");
+        }
     }
 
     /// <summary>Reads of the store, one after the other.</summary>
@@ -262,7 +322,8 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
     {
         using var read = new ReadResult();
         var asked = Bodies.ReadRead(request.Body.Span, read);
-        if (asked.IncludeExtents) await server.Reads.WaitAsync(_end.Token).ConfigureAwait(false);
+        if (asked.IncludeExtents) await WaitForTurnAsync().ConfigureAwait(false);
+        var began = server.Time.GetTimestamp();
         try
         {
             // First from the store, which others wait for, then to the client, which may be slow.
@@ -272,10 +333,25 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
                 _end.Token.ThrowIfCancellationRequested();
                 await AnswerAsync(request, kind, body).ConfigureAwait(false);
             }
+
+            ServerMetrics.OnRead(Database, asked.IncludeExtents, server.Time.GetElapsedTime(began));
         }
         finally
         {
             if (asked.IncludeExtents) server.Reads.Release();
+        }
+    }
+
+    private async Task WaitForTurnAsync()
+    {
+        ServerMetrics.OnWaiting(Database, isOn: true);
+        try
+        {
+            await server.Reads.WaitAsync(_end.Token).ConfigureAwait(false);
+        }
+        finally
+        {
+            ServerMetrics.OnWaiting(Database, isOn: false);
         }
     }
 

@@ -12,19 +12,30 @@ public sealed class DataSyncServerOptions
     public Func<HttpContext, string, ValueTask<DatabaseAccess>>? Authorize { get; set; }
 
     /// <summary>
-    /// Sees each text of a statement that a client has the server run (context, database, SQL) and says whether it may be. Commits as pages, which clients make as they like, show nothing of their
-    /// statements: set <see cref="AllowPages"/> to false where the filter is to see everything. A text may hold several statements, and triggers run what they run.
+    /// How often <see cref="Authorize"/> is asked again while a connection lasts, with the context of its beginning. Where the answer is another one the connection is ended, and the client comes
+    /// back with what it may do now; if that is nothing, its database stops with <c>AccessDeniedException</c>.
+    /// </summary>
+    /// <value>Null by default: rights that are taken away count from the next connection on. 1 s to 1 day.</value>
+    public TimeSpan? ReauthorizeEvery { get; set; }
+
+    /// <summary>
+    /// Sees each text of a statement that a client has the server run (context, database, SQL without the values of its parameters) and says whether it may be; what may not fails with
+    /// <c>AccessDeniedException</c>. Commits as pages, which clients make as they like, show nothing of their statements: set <see cref="AllowPages"/> to false where the filter is to see
+    /// everything. A text may hold several statements, and triggers run what they run. Called for each connection on a thread of its own; what it throws ends the connection.
     /// </summary>
     public Func<HttpContext, string, string, bool>? StatementFilter { get; set; }
 
-    /// <summary>Whether clients may commit pages of the database. Without that they can only have plain SQL run (<c>ExecuteAsync</c>), and everything else fails with <c>AccessDeniedException</c>.</summary>
+    /// <summary>
+    /// Whether clients may commit pages of the database. Without that all their plain SQL (<c>ExecuteAsync</c>, up to 16 KiB) is run by the server, and everything else that writes fails with
+    /// <c>AccessDeniedException</c>.
+    /// </summary>
     /// <value>True by default. Whoever may commit pages may change every byte of the database.</value>
     public bool AllowPages { get; set; } = true;
 
     /// <summary>Other origins whose pages may connect, as <c>https://app.example.org</c>; the server's own always may. <c>*</c> allows all: then cookies must not be what authenticates.</summary>
     public ISet<string> AllowedOrigins { get; } = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>The largest message that is taken, in bytes: a commit of pages has about as many as it changes.</summary>
+    /// <summary>The largest message that is taken, in bytes: a commit of pages has about as many as it changes. A larger one fails with <c>CommitTooLargeException</c>.</summary>
     /// <value>128 MiB by default; 64 KiB to 1 GiB.</value>
     public long MaxMessageBytes { get; set; } = 128 << 20;
 
@@ -77,6 +88,7 @@ public sealed class DataSyncServerOptions
         Check(MaxQueuedBytes, 1 << 20, 1 << 30, nameof(MaxQueuedBytes));
         Check(MaxConcurrentReads, 1, 1_000, nameof(MaxConcurrentReads));
         Check(SendTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10), nameof(SendTimeout));
+        if (ReauthorizeEvery is { } every) Check(every, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1), nameof(ReauthorizeEvery));
         Check(IdleTimeout, TimeSpan.Zero, TimeSpan.FromDays(1), nameof(IdleTimeout));
     }
 

@@ -1,4 +1,5 @@
 using DataSync.Server;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace Microsoft.Extensions.DependencyInjection;
 
@@ -18,6 +19,7 @@ public static class DataSyncServerServiceCollectionExtensions
         var options = new DataSyncServerOptions();
         configure(options);
         options.Validate();
+        services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<DatabaseServer>(provider, options));
         return services;
     }

@@ -15,11 +15,15 @@ internal sealed class DatabaseServer : IAsyncDisposable
     /// <summary>Within which the other side answers the WebSocket's pings; browsers do so by themselves.</summary>
     private static readonly TimeSpan KeepAliveInterval = TimeSpan.FromSeconds(5), KeepAliveTimeout = TimeSpan.FromSeconds(10);
 
+    /// <summary>Of databases that are told of by name, whoever names them.</summary>
+    private const int MaxFaults = 100;
+
     private readonly AsyncServiceScope _scope;
     private readonly CancellationToken _stopping;
     private readonly Lock _gate = new();
     private readonly Dictionary<string, ServedDatabase> _databases = [];
     private readonly Dictionary<string, int> _users = [];
+    private readonly Dictionary<string, string> _faults = [];
 
     public DatabaseServer(DataSyncServerOptions options, IServiceScopeFactory scopes, TimeProvider time, ILoggerFactory loggers, IHostApplicationLifetime lifetime)
     {
@@ -42,6 +46,34 @@ internal sealed class DatabaseServer : IAsyncDisposable
     /// <summary>Leave to read a whole database.</summary>
     public SemaphoreSlim Reads { get; }
 
+    /// <summary>The databases that are served now.</summary>
+    public IReadOnlyList<ServedDatabase> Databases
+    {
+        get
+        {
+            lock (_gate) return [.. _databases.Values];
+        }
+    }
+
+    /// <summary>Databases that have stopped by themselves or could not be opened, and why, until they are served again.</summary>
+    public IReadOnlyDictionary<string, string> Faults
+    {
+        get
+        {
+            lock (_gate) return new Dictionary<string, string>(_faults);
+        }
+    }
+
+    /// <summary>A database has stopped, or could not be opened; null: it is served.</summary>
+    public void Note(string name, string? fault)
+    {
+        lock (_gate)
+        {
+            if (fault is null) _faults.Remove(name);
+            else if (_faults.Count < MaxFaults || _faults.ContainsKey(name)) _faults[name] = fault;
+        }
+    }
+
     /// <summary>Serves one connection to its end.</summary>
     public async Task ServeAsync(HttpContext context)
     {
@@ -55,6 +87,7 @@ internal sealed class DatabaseServer : IAsyncDisposable
         if (!IsOriginAllowed(context.Request))
         {
             Log.ForeignOrigin(Logger, context.Request.Headers.Origin.ToString());
+            ServerMetrics.OnRefused("?", "origin");
             context.Response.StatusCode = StatusCodes.Status403Forbidden;
             return;
         }
@@ -62,6 +95,7 @@ internal sealed class DatabaseServer : IAsyncDisposable
         var user = UserOf(context);
         if (!TryCountIn(user))
         {
+            ServerMetrics.OnRefused("?", "user_limit");
             context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
             return;
         }

@@ -10,10 +10,11 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
 {
     private readonly Lock _gate = new();
     private readonly List<ClientSession> _sessions = [];
-    private readonly Dictionary<TabId, (ClientSession Session, byte[] Secret)> _tabs = [];
+    private readonly TabClaims _claims = new();
     private Task<DataSyncDatabase>? _opening;
     private ITimer? _closing;
     private bool _isOver;
+    private bool _isCounted;
 
     public string Name => name;
 
@@ -67,29 +68,35 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
     }
 
     /// <summary>Whether a session may speak for a tab: for none of the server's, nor for one that another session speaks for, unless that was the same client before a cut.</summary>
-    /// <param name="tab">The tab.</param>
-    /// <param name="secret">What the client proves it by.</param>
-    /// <param name="session">The session.</param>
-    /// <param name="former">The client's connection before a cut, which is ended; null where there is none.</param>
-    public bool TryClaim(TabId tab, byte[] secret, ClientSession session, out ClientSession? former)
+    /// <inheritdoc cref="TabClaims.TryClaim" path="/param"/>
+    public bool TryClaim(TabId tab, byte[] secret, ITabSpeaker speaker, out Task isFree)
     {
-        former = null;
-        lock (_gate)
-        {
-            if (_opening is not { IsCompletedSuccessfully: true, Result: var database } || tab == database.Coordinator.Id || database.Coordinator.Members.Contains(tab)) return false;
-            former = _tabs.TryGetValue(tab, out var claim) ? claim.Session : null;
-            if (former is not null && !System.Security.Cryptography.CryptographicOperations.FixedTimeEquals(claim.Secret, secret)) return false;
-            _tabs[tab] = (session, secret);
-        }
-
-        former?.End("The client has connected anew.");
-        return true;
+        isFree = Task.CompletedTask;
+        lock (_gate) if (_opening is not { IsCompletedSuccessfully: true, Result.Coordinator: var coordinator } || tab == coordinator.Id || coordinator.Members.Contains(tab)) return false;
+        return _claims.TryClaim(tab, secret, speaker, out isFree);
     }
 
-    /// <summary>A session does not speak for a tab any more.</summary>
-    public void Unclaim(TabId tab, ClientSession session)
+    /// <inheritdoc cref="TabClaims.Release"/>
+    public void Release(TabId tab, ITabSpeaker speaker) => _claims.Release(tab, speaker);
+
+    /// <summary>What keeps it from being written at this moment; null when nothing does, as far as the store and those who lead say.</summary>
+    public async Task<string?> FindTroubleAsync(CancellationToken cancellationToken)
     {
-        lock (_gate) if (_tabs.TryGetValue(tab, out var claim) && claim.Session == session) _tabs.Remove(tab);
+        if (_opening is not { IsCompletedSuccessfully: true, Result: var database }) return "It is being opened.";
+        if (database.Coordinator.LeaderId is null) return "Nobody leads.";
+        try
+        {
+            await database.ProbeAsync(cancellationToken).ConfigureAwait(false);
+            return null;
+        }
+        catch (StorageException error)
+        {
+            return error.Message;
+        }
+        catch (ObjectDisposedException)
+        {
+            return null; // closed a moment ago
+        }
     }
 
     /// <summary>Who leads, as a frame.</summary>
@@ -119,6 +126,7 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
             _isOver = true;
             _closing?.Dispose();
             if (_opening is { IsCompletedSuccessfully: true, Result: var database }) Listen(database, isOn: false);
+            if (_isCounted) ServerMetrics.OnServed(name, isOn: false);
         }
 
         foreach (var session in Sessions) session.End("The database is being closed here. Connect again.");
@@ -130,12 +138,20 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
         try
         {
             var database = await server.Factory.OpenServedAsync(name, CancellationToken.None).ConfigureAwait(false);
-            Listen(database, isOn: true);
+            lock (_gate)
+            {
+                Listen(database, isOn: !_isOver);
+                _isCounted = !_isOver;
+                if (_isCounted) ServerMetrics.OnServed(name, isOn: true);
+            }
+
             Log.Served(server.Logger, name);
+            server.Note(name, null);
             return database;
         }
-        catch
+        catch (Exception error)
         {
+            server.Note(name, error.Message);
             server.Forget(this);
             throw;
         }
@@ -167,6 +183,7 @@ internal sealed class ServedDatabase(DatabaseServer server, string name)
     private void OnFaulted(object? sender, StorageFaultedEventArgs e)
     {
         Log.Stopped(server.Logger, name, e.Error.Message);
+        server.Note(name, e.Error.Message);
         server.Forget(this);
     }
 }

@@ -21,6 +21,9 @@ internal interface IBlockStore : IAsyncDisposable
     /// <summary>Why nobody may write by this way to the store, once it is open; null where it can be written to.</summary>
     StorageException? ReadOnlyReason => null;
 
+    /// <summary>Whether commits that were made here are taken, once it is open. Else whoever leads runs this tab's statements, and nothing else is written.</summary>
+    bool TakesCommits => true;
+
     /// <summary>Opens the store, creating it (with a new incarnation, epoch 0, marker 0) when there is none.</summary>
     /// <remarks>A head that is damaged is taken from its copy; <see cref="Recovery"/> reports it.</remarks>
     /// <exception cref="StorageUnavailableException">The platform has or allows no storage here.</exception>

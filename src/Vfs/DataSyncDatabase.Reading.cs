@@ -9,6 +9,14 @@ public sealed partial class DataSyncDatabase
 {
     private const int SqliteReadOnly = 8;
 
+    /// <summary>Asks the store for something small, to see whether it answers.</summary>
+    /// <exception cref="StorageException">It does not, or the database has stopped.</exception>
+    internal Task ProbeAsync(CancellationToken cancellationToken)
+    {
+        ThrowIfUnusable();
+        return _pipeline.ProbeAsync(cancellationToken);
+    }
+
     /// <summary>
     /// Runs a query here, without asking any other tab, and makes an object of each row: a scalar of the first column, or a
     /// class or record whose constructor parameters and properties are named as columns are, or a tuple of the columns in order. Values are

@@ -31,25 +31,67 @@ public sealed partial class DataSyncDatabase
         };
     }
 
-    /// <summary>Has the leader run statements, where that is the faster way. Null: it is not, or they mean something of their own here; they are to be run here.</summary>
-    private async Task<ExecuteResult?> TrySendAsync(IReadOnlyCollection<TravellingStatement> statements, CancellationToken cancellationToken)
+    /// <summary>Runs a write that the leader may run for this tab: there, or here.</summary>
+    /// <param name="statements">The same as text, where the leader may run it; none where it is work of the app's own.</param>
+    /// <param name="work">Runs it here.</param>
+    /// <param name="needsTransaction">Whether it is to be made one.</param>
+    /// <param name="cancellationToken">Stops waiting for leave to write.</param>
+    /// <param name="unit">Where its changes are recorded; null: nowhere.</param>
+    private async Task<ExecuteResult> RunAsync(
+        TravellingStatement[] statements, Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, CancellationToken cancellationToken, UndoUnit? unit = null)
     {
-        if (_traits is not { } traits || AutoSync.Durability == Durability.Deferred || !_pipeline.PrefersStatements) return null;
-        foreach (var statement in statements) if (_keptAtHome.ContainsKey(statement.Sql)) return null;
+        for (var attempt = 1; ; attempt++)
+        {
+            var mayTravel = statements.Length > 0;
+            if (mayTravel)
+            {
+                (var sent, mayTravel) = await TrySendAsync(statements, cancellationToken).ConfigureAwait(false);
+                if (sent is { } result) return result;
+            }
+
+            try
+            {
+                return await RunHereAsync(statements, work, needsTransaction, unit, cancellationToken).ConfigureAwait(false);
+            }
+            catch (AccessDeniedException) when (mayTravel && !_pipeline.TakesCommits && attempt < _options.MaxAttempts)
+            {
+                // They do not fail, and change something, and their commit is not taken: the leader was not ready for them.
+            }
+        }
+    }
+
+    /// <summary>Has the leader run statements, where that is the faster way, or the only one.</summary>
+    /// <returns>What they did; null: they are to be run here. And whether they may be sent again after that.</returns>
+    private async Task<(ExecuteResult? Result, bool MayTravel)> TrySendAsync(TravellingStatement[] statements, CancellationToken cancellationToken)
+    {
+        var isOnlyWay = !_pipeline.TakesCommits;
+        if (_traits is null && !isOnlyWay) return (null, false);
+        if (Array.Exists(statements, statement => _keptAtHome.ContainsKey(statement.Sql))) return (null, false);
+        if (isOnlyWay && (_traits is null || !_pipeline.PrefersStatements || !_pipeline.MaySendStatements)) await PrepareToSendAsync(cancellationToken).ConfigureAwait(false);
+        if (_traits is not { } traits || (AutoSync.Durability == Durability.Deferred && !isOnlyWay) || !_pipeline.PrefersStatements) return (null, _traits is not null);
         using var admission = AdmitWrite(cancellationToken);
-        if (StatementBody.Encode(traits.Hash, statements, ToSqlite) is not { } body || _pipeline.TrySendStatements(body, cancellationToken) is not { } sent) return null;
+        if (StatementBody.Encode(traits.Hash, statements, ToSqlite) is not { } body) return (null, false);
+        if (_pipeline.TrySendStatements(body, cancellationToken) is not { } sent) return (null, true);
         var outcome = await sent.ConfigureAwait(false);
         if (!outcome.IsStale)
         {
             // As if it had been run here.
             if (outcome.Result?.LastInsertRowId is { } row) Writer.LastInsertRowId = row;
-            return new ExecuteResult(outcome.Result?.Changes ?? -1, Writer.LastInsertRowId, outcome.Position.Marker);
+            return (new ExecuteResult(outcome.Result?.Changes ?? -1, Writer.LastInsertRowId, outcome.Position.Marker), true);
         }
 
-        if (!outcome.IsUnfit) return null;
+        if (!outcome.IsUnfit) return (null, true);
         if (_keptAtHome.Count >= MaxKeptAtHome) _keptAtHome.Clear();
         foreach (var statement in statements) _keptAtHome.TryAdd(statement.Sql, true);
-        return null;
+        return (null, false);
+    }
+
+    /// <summary>Waits for a leader and for what else this tab writes, and looks what the writer's connection is like.</summary>
+    private async Task PrepareToSendAsync(CancellationToken cancellationToken)
+    {
+        using var admission = AdmitWrite(cancellationToken);
+        using var slot = await _pipeline.BeginWriteAsync(exclusive: false, cancellationToken).ConfigureAwait(false);
+        NoteTraits(Writer, hasCommitted: true);
     }
 
     private object? ToSqlite(object value)

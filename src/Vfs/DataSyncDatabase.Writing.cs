@@ -14,15 +14,10 @@ public sealed partial class DataSyncDatabase
 
     private readonly AsyncLocal<WorkScope?> _scope = new();
 
-    /// <param name="statements">The same as text, where the leader may run it; none where it is work of the app's own.</param>
-    /// <param name="work">Runs it here.</param>
-    /// <param name="needsTransaction">Whether it is to be made one.</param>
-    /// <param name="cancellationToken">Stops waiting for leave to write.</param>
-    /// <param name="unit">Where its changes are recorded; null: nowhere.</param>
-    private async Task<ExecuteResult> RunAsync(
-        TravellingStatement[] statements, Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, CancellationToken cancellationToken, UndoUnit? unit = null)
+    /// <inheritdoc cref="RunAsync"/>
+    private async Task<ExecuteResult> RunHereAsync(
+        TravellingStatement[] statements, Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, UndoUnit? unit, CancellationToken cancellationToken)
     {
-        if (_traits is not null && statements.Length > 0 && await TrySendAsync(statements, cancellationToken).ConfigureAwait(false) is { } sent) return sent;
         var (result, marker) = await CommitAsync(
             writer =>
             {
@@ -180,7 +175,7 @@ public sealed partial class DataSyncDatabase
 
     /// <summary>Runs a transaction that may be run again, until it is committed or fails.</summary>
     private Task<(T Result, long Marker)> CommitAsync<T>(Func<CachedConnection, T> work, CancellationToken cancellationToken) =>
-        AutoSync.Durability == Durability.Deferred
+        AutoSync.Durability == Durability.Deferred && _pipeline.TakesCommits
             ? CommitDeferredAsync(work, cancellationToken)
             : CommitAtOnceAsync<T>(
                 attempt =>

@@ -116,7 +116,7 @@ internal sealed class RawClient : IAsyncDisposable
         return default;
     }
 
-    private sealed class ClosedException(int status) : Exception
+    internal sealed class ClosedException(int status) : Exception
     {
         public int Status => status;
     }

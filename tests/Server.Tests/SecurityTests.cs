@@ -70,6 +70,29 @@ public sealed class SecurityTests
     }
 
     [Fact]
+    public async Task Rights_that_are_taken_away_count_while_connected_where_that_is_asked_for()
+    {
+        var access = DatabaseAccess.Write;
+        await using var server = await TestServer.StartAsync(o =>
+        {
+            o.Authorize = (_, _) => new(access);
+            o.ReauthorizeEvery = TimeSpan.FromSeconds(1);
+        });
+        var client = await server.OpenAsync();
+        await client.ExecuteAsync(Table);
+        var faulted = new TaskCompletionSource<StorageException>();
+        client.Faulted += (_, e) => faulted.TrySetResult(e.Error);
+        await using var raw = await RawClient.JoinAsync(server);
+        access = DatabaseAccess.Read;
+        Assert.NotEqual(4403, await raw.EndAsync());
+        await using var reader = await RawClient.JoinAsync(server);
+        access = DatabaseAccess.None;
+        await reader.EndAsync();
+        Assert.IsType<AccessDeniedException>(await faulted.Task.WaitAsync(TestServer.Patience));
+        Assert.Equal(0, (await client.QueryAsync<long>("SELECT count(*) FROM entry")).Single()); // what it has it can read
+    }
+
+    [Fact]
     public async Task A_page_of_another_origin_does_not_connect()
     {
         await using var server = await TestServer.StartAsync(o => o.AllowEverybody().AllowedOrigins.Add("https://app.example.org"));

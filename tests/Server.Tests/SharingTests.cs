@@ -1,4 +1,3 @@
-using DataSync.Contracts;
 using DataSync.Coordination;
 using DataSync.Storage;
 using DataSync.Vfs;
@@ -8,7 +7,7 @@ namespace DataSync.Server.Tests;
 /// <summary>Clients of one server, and the server itself, have the same database.</summary>
 public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
 {
-    private const string Table = "CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, writer TEXT NOT NULL, number INTEGER NOT NULL)";
+    private const string Table = Entries.Table;
 
     [Fact]
     public async Task Two_clients_and_the_server_see_each_others_rows()
@@ -20,7 +19,7 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
         await a.ExecuteAsync(Table);
         DataSyncDatabase[] all = [a, b, here];
         for (var i = 0; i < 3; i++) await all[i].ExecuteAsync("INSERT INTO entry (writer, number) VALUES (?, ?)", new object[] { "abc"[i].ToString(), i });
-        foreach (var one in all) await SeeAsync(one, 3);
+        foreach (var one in all) await Entries.SeeAsync(one, 3);
         Assert.Equal(TabRole.Leader, here.Coordinator.Role);
         Assert.All([a, b], client => Assert.Equal((TabRole.Follower, here.Coordinator.Id), (client.Coordinator.Role, client.Coordinator.LeaderId!.Value)));
         Assert.Equal([here.Coordinator.Id], here.Coordinator.Members);
@@ -38,7 +37,7 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
         Assert.Equal(await here.QueryAsync<string>("SELECT hex(substr(bytes, 5000000, 100)) FROM large"), await client.QueryAsync<string>("SELECT hex(substr(bytes, 5000000, 100)) FROM large"));
         for (var i = 1; i <= 3; i++)
         {
-            var seen = WaitForAsync(client, i);
+            var seen = Entries.WaitForAsync(client, i);
             await here.ExecuteAsync("INSERT INTO entry (writer, number) VALUES ('s', ?)", new object[] { i });
             await seen;
         }
@@ -60,7 +59,7 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
             for (var i = 0; i < 50; i++) await client.ExecuteAsync("INSERT INTO entry (writer, number) VALUES (?, ?)", new object[] { who, i });
         }));
         await b.WriteAsync(connection => connection.ExecuteText("INSERT INTO entry (writer, number) VALUES ('pages', 1)"));
-        foreach (var one in new[] { a, b, here }) await SeeAsync(one, 101);
+        foreach (var one in new[] { a, b, here }) await Entries.SeeAsync(one, 101);
         Assert.InRange(here.StatementRuns, 1, 100);
     }
 
@@ -102,7 +101,7 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
         proxy.IsDown = false;
         goOn.SetResult();
         await held.WaitAsync(TestServer.Patience); // it is run again
-        await SeeAsync(other, 2);
+        await Entries.SeeAsync(other, 2);
     }
 
     [Fact]
@@ -142,7 +141,7 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
     [Fact]
     public Task Nothing_is_lost_or_doubled_when_the_server_restarts() => WriteThroughAsync("restart");
 
-    [Fact(Skip = "Not mended: in one of some forty runs a writer gets no answer any more after a cut. Take this away to look for it; the log is printed then.")]
+    [Fact]
     public Task Nothing_is_lost_or_doubled_when_connections_are_cut() => WriteThroughAsync("cut");
 
     private async Task WriteThroughAsync(string what)
@@ -152,7 +151,7 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
         await using var proxy = new CutProxy(() => server.Port);
         var clients = new List<Writer>();
         for (var i = 0; i < 3; i++) clients.Add(new($"w{i}", await server.OpenAsync(port: proxy.Port)));
-        await clients[0].Database.ExecuteAsync(Table);
+        foreach (var client in clients) await client.Database.ExecuteAsync(Table); // in each: what another one made a moment ago a client need not see yet
         var stop = 0;
         var writers = clients.ConvertAll(client => client.WriteUntilAsync(() => Volatile.Read(ref stop) == 1));
         for (var round = 1; round <= (what == "cut" ? 8 : 3); round++)
@@ -178,82 +177,6 @@ public sealed class SharingTests(Xunit.Abstractions.ITestOutputHelper output)
         Volatile.Write(ref stop, 1);
         await Task.WhenAll(writers).WaitAsync(TestServer.Patience);
         var here = await server.OpenHereAsync();
-        var history = (await here.QueryAsync<Entry>("SELECT writer, number FROM entry ORDER BY id")).Select(entry => (entry.Writer, entry.Number)).ToList();
-        Assert.Null(HistoryChecker.FindViolation(clients.SelectMany(client => client.Writes), history));
-        foreach (var client in clients) await SeeAsync(client.Database, history.Count);
-    }
-
-    private static async Task SeeAsync(DataSyncDatabase database, int rows) => await WaitForAsync(database, rows).WaitAsync(TestServer.Patience);
-
-    private static async Task WaitForAsync(DataSyncDatabase database, int rows)
-    {
-        await using var live = await database.LiveAsync<long>("SELECT count(*) FROM entry");
-        await foreach (var result in live) if (result.Single() == rows) return;
-    }
-
-    private sealed record Entry(string Writer, long Number);
-
-    private sealed class Writer(string name, DataSyncDatabase database)
-    {
-        private readonly List<HistoryWrite> _writes = [];
-        private readonly Lock _gate = new();
-        private (int Target, TaskCompletionSource Done)? _waiter;
-        private int _acknowledged;
-
-        public DataSyncDatabase Database => database;
-
-        public IReadOnlyList<HistoryWrite> Writes
-        {
-            get
-            {
-                lock (_gate) return [.. _writes];
-            }
-        }
-
-        public int Acknowledged
-        {
-            get
-            {
-                lock (_gate) return _acknowledged;
-            }
-        }
-
-        public Task ReachAsync(int target)
-        {
-            lock (_gate)
-            {
-                if (_acknowledged >= target) return Task.CompletedTask;
-                var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-                _waiter = (target, done);
-                return done.Task;
-            }
-        }
-
-        public async Task WriteUntilAsync(Func<bool> isOver)
-        {
-            for (var number = 1L; !isOver(); number++)
-            {
-                var began = Now;
-                var outcome = WriteOutcome.Acknowledged;
-                try
-                {
-                    await (number % 5 == 0
-                        ? database.WriteAsync(connection => connection.ExecuteText($"INSERT INTO entry (writer, number) VALUES ('{name}', {number})"))
-                        : database.ExecuteAsync("INSERT INTO entry (writer, number) VALUES (?, ?)", new object[] { name, number }));
-                }
-                catch (NoLeaderException error)
-                {
-                    outcome = error.IsOutcomeUnknown ? WriteOutcome.Unknown : WriteOutcome.Refused;
-                }
-
-                lock (_gate)
-                {
-                    _writes.Add(new(name, number, began, outcome == WriteOutcome.Unknown ? null : Now, outcome));
-                    if (outcome == WriteOutcome.Acknowledged && ++_acknowledged >= _waiter?.Target) _waiter.Value.Done.TrySetResult();
-                }
-            }
-        }
-
-        private static double Now => TimeProvider.System.GetElapsedTime(0).TotalMilliseconds;
+        await Entries.AssertHistoryAsync(here, clients);
     }
 }

@@ -23,9 +23,14 @@ internal sealed class TestServer : IAsyncDisposable
     private readonly List<DataSyncFactory> _clients = [];
     private readonly Action<DataSyncServerOptions> _configure;
     private readonly Rig.ListLogger? _log;
+    private readonly Action<IServiceCollection> _databases;
     private WebApplication _app = null!;
 
-    private TestServer(Action<DataSyncServerOptions>? configure, Rig.ListLogger? log) => (_configure, _log) = (configure ?? (o => o.AllowEverybody()), log);
+    private TestServer(Action<DataSyncServerOptions>? configure, Rig.ListLogger? log, Action<IServiceCollection>? databases)
+    {
+        (_configure, _log) = (configure ?? (o => o.AllowEverybody()), log);
+        _databases = databases ?? (services => services.AddDataSync(o => o.Directory = _directory));
+    }
 
     public int Port { get; private set; }
 
@@ -33,12 +38,19 @@ internal sealed class TestServer : IAsyncDisposable
 
     public DatabaseServer Server => _app.Services.GetRequiredService<DatabaseServer>();
 
-    public static async Task<TestServer> StartAsync(Action<DataSyncServerOptions>? configure = null, Rig.ListLogger? log = null)
+    /// <summary>Starts one.</summary>
+    /// <param name="configure">Null: everybody may do everything.</param>
+    /// <param name="log">Hears of server and clients.</param>
+    /// <param name="databases">Adds the factory of its databases; null: in a directory of its own.</param>
+    public static async Task<TestServer> StartAsync(Action<DataSyncServerOptions>? configure = null, Rig.ListLogger? log = null, Action<IServiceCollection>? databases = null)
     {
-        var server = new TestServer(configure, log);
+        var server = new TestServer(configure, log, databases);
         await server.StartAsync();
         return server;
     }
+
+    public Task<Microsoft.Extensions.Diagnostics.HealthChecks.HealthReport> CheckHealthAsync() =>
+        _app.Services.GetRequiredService<Microsoft.Extensions.Diagnostics.HealthChecks.HealthCheckService>().CheckHealthAsync();
 
     /// <summary>Opens the database in the server's own tab.</summary>
     public Task<DataSyncDatabase> OpenHereAsync(string name = Database) => Server.Factory.OpenAsync(name);
@@ -85,7 +97,7 @@ internal sealed class TestServer : IAsyncDisposable
         builder.Logging.ClearProviders();
         if (_log is not null) builder.Services.AddSingleton<ILoggerFactory>(new OneLogger(_log));
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, Port));
-        builder.Services.AddDataSync(o => o.Directory = _directory);
+        _databases(builder.Services);
         builder.Services.AddDataSyncServer(_configure);
         _app = builder.Build();
         _app.Use((context, next) =>

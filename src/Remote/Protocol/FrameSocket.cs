@@ -21,6 +21,12 @@ internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sen
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(FirstBuffer);
     private long _queued;
 
+    /// <summary>Told of each frame that has gone, in bytes.</summary>
+    public Action<int>? Sent { private get; set; }
+
+    /// <summary>Told of each frame that came, in bytes.</summary>
+    public Action<int>? Received { private get; set; }
+
     /// <summary>The status with which the other side closed; null before.</summary>
     public WebSocketCloseStatus? CloseStatus => socket.CloseStatus;
 
@@ -93,7 +99,9 @@ internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sen
             if (received.MessageType != WebSocketMessageType.Binary) throw ProtocolException.Garbage("a frame");
             length += received.Count;
             if (length > maxSize) throw ProtocolException.TooLarge(maxSize);
-            if (received.EndOfMessage) return Frame.Parse(_buffer.AsMemory(0, length));
+            if (!received.EndOfMessage) continue;
+            Received?.Invoke(length);
+            return Frame.Parse(_buffer.AsMemory(0, length));
         }
     }
 
@@ -130,6 +138,7 @@ internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sen
             if (next.Status is { } status) await socket.CloseOutputAsync(status, next.Description, limit.Token).ConfigureAwait(false);
             else await socket.SendAsync(next.Bytes, WebSocketMessageType.Binary, endOfMessage: true, limit.Token).ConfigureAwait(false);
             Interlocked.Add(ref _queued, -next.Bytes.Length);
+            if (next.Status is null) Sent?.Invoke(next.Bytes.Length);
             next.Sent?.TrySetResult(true);
         }
         catch

@@ -134,14 +134,22 @@ internal sealed record CommitMessage
     /// <summary>Reads a message; null for anything that is not one of this protocol version, whatever it is.</summary>
     public static CommitMessage? TryParse(ReadOnlySpan<byte> bytes)
     {
-        if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic || bytes[4] != ProtocolVersion) return null;
-        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[HashOffset..]) != Hash(bytes)) return null;
-        var kind = (CommitMessageKind)bytes[5];
-        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.Statements) return null;
+        if (TryParseHeader(bytes) is not { } header) return null;
         var textLength = BinaryPrimitives.ReadInt32LittleEndian(bytes[108..]);
         var recordCount = BinaryPrimitives.ReadInt32LittleEndian(bytes[112..]);
         if (textLength < 0 || textLength > bytes.Length - HeaderSize || recordCount is < 0 or > MaxRecords) return null;
         if (ReadRecords(bytes[(HeaderSize + textLength)..], recordCount) is not { } records) return null;
+        return header with { Text = Encoding.UTF8.GetString(bytes.Slice(HeaderSize, textLength)), Records = records };
+    }
+
+    /// <summary>Reads the beginning of a message, without its text and its records, which may not be there.</summary>
+    /// <inheritdoc cref="TryParse"/>
+    public static CommitMessage? TryParseHeader(ReadOnlySpan<byte> bytes)
+    {
+        if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic || bytes[4] != ProtocolVersion) return null;
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[HashOffset..]) != Hash(bytes)) return null;
+        var kind = (CommitMessageKind)bytes[5];
+        if (kind is < CommitMessageKind.Commit or > CommitMessageKind.Statements) return null;
         var (epoch, marker) = (BinaryPrimitives.ReadInt64LittleEndian(bytes[8..]), BinaryPrimitives.ReadInt64LittleEndian(bytes[64..]));
         var (turn, durable) = (BinaryPrimitives.ReadInt64LittleEndian(bytes[88..]), BinaryPrimitives.ReadInt64LittleEndian(bytes[96..]));
         if (epoch is < 0 or > Coordination.Epoch.MaxPlausible || marker < 0 || turn < 0 || durable < 0) return null;
@@ -160,8 +168,6 @@ internal sealed record CommitMessage
             Turn = turn,
             Durable = durable,
             Code = (StorageErrorCode)BinaryPrimitives.ReadInt32LittleEndian(bytes[104..]),
-            Text = Encoding.UTF8.GetString(bytes.Slice(HeaderSize, textLength)),
-            Records = records,
         };
     }
 

@@ -51,6 +51,13 @@ internal sealed class MessageFragments(long maxMessage = MessageFragments.MaxMes
         }
     }
 
+    /// <summary>Where what came in begins a message: how large that is, and its beginning. Null: it is a later part.</summary>
+    public static (long Length, ReadOnlyMemory<byte> Beginning)? TryBegin(ReadOnlyMemory<byte> bytes)
+    {
+        if (bytes.Length < HeaderSize || BinaryPrimitives.ReadUInt32LittleEndian(bytes.Span) != Magic) return (bytes.Length, bytes);
+        return BinaryPrimitives.ReadInt32LittleEndian(bytes.Span[24..]) == 0 ? (BinaryPrimitives.ReadInt64LittleEndian(bytes.Span[32..]), bytes[HeaderSize..]) : null;
+    }
+
     /// <summary>Takes what came in; returns a message when one is complete.</summary>
     public byte[]? Add(byte[] bytes)
     {

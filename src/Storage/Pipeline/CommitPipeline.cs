@@ -248,6 +248,9 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
         return _link.VerifyAsync(mode, progress, cancellationToken).AsTask();
     }
 
+    /// <inheritdoc cref="StoreLink.ProbeAsync"/>
+    internal Task ProbeAsync(CancellationToken cancellationToken) => _link.ProbeAsync(cancellationToken);
+
     /// <summary>Throws what keeps this pipeline from working; returns when nothing does.</summary>
     /// <exception cref="StorageException">The fault.</exception>
     /// <exception cref="ObjectDisposedException">It was disposed.</exception>

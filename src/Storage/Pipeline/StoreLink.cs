@@ -22,6 +22,9 @@ internal sealed class StoreLink
     /// <summary>Room does not come back within milliseconds, and each try asks a full disk for more.</summary>
     private static readonly TimeSpan FullRetryDelay = TimeSpan.FromSeconds(2);
 
+    /// <summary>Of a tab that cannot lead: it keeps nobody waiting, and so tries for as long as it takes, as its connection does.</summary>
+    private static readonly TimeSpan LongestObserverDelay = TimeSpan.FromSeconds(10);
+
     private readonly PipelineCore _core;
     private readonly IBlockStore _store;
     private readonly ImageFollower _image;
@@ -62,11 +65,19 @@ internal sealed class StoreLink
     public StorageException? ReadOnlyReason =>
         _recovered is { Report: { IsCorrupt: true } report } && _recovery.Action == CorruptionAction.Report ? new CorruptStoreException(report) : _store.ReadOnlyReason;
 
+    /// <inheritdoc cref="IBlockStore.TakesCommits"/>
+    public bool TakesCommits => _store.TakesCommits;
+
     public ValueTask<Head> OpenAsync(RecoveryOptions recovery, CancellationToken cancellationToken)
     {
         _recovery = recovery;
         return _store.OpenAsync(cancellationToken);
     }
+
+    /// <summary>Asks the store for something small, to see whether it answers.</summary>
+    /// <exception cref="StorageException">It does not.</exception>
+    public async Task ProbeAsync(CancellationToken cancellationToken) =>
+        await _store.ReadAsync(new StoreRead(new Unread(), IncludeExtents: false, _core.Gate.Run(() => _image.Ledger.End.Marker)), cancellationToken).ConfigureAwait(false);
 
     /// <summary>Whether what is loaded is to be as little as possible: the rest is loaded when it is needed. Asked at each load.</summary>
     public Func<bool> LoadsParts { get; set; } = () => false;
@@ -293,7 +304,7 @@ internal sealed class StoreLink
     private ResiliencePipeline MakeReadPolicy()
     {
         var policy = MakePatient(MaxReadRetries);
-        policy.ShouldHandle = new PredicateBuilder().Handle<StorageException>(IsPassing);
+        policy.ShouldHandle = new PredicateBuilder().Handle<StorageException>(error => !_core.IsStopped && IsPassing(error));
         policy.OnRetry = retry =>
         {
             Log.ReadFailed(_core.Logger, _core.Scope, retry.Outcome.Exception!.Message);
@@ -305,14 +316,29 @@ internal sealed class StoreLink
     private ResiliencePipeline MakeReopenPolicy()
     {
         var policy = MakePatient(MaxReopenRetries);
-        policy.ShouldHandle = new PredicateBuilder().Handle<StorageException>(error => IsPassing(error) || error is StorageClosedException);
+        policy.ShouldHandle = new PredicateBuilder().Handle<StorageException>(error =>
+            !_core.IsStopped && (IsPassing(error) || (error is StorageClosedException closed && (!_core.IsObserver || closed.Reason == StoreClosedReason.Lost))));
         return new ResiliencePipelineBuilder { TimeProvider = _core.Time }.AddRetry(policy).Build();
     }
 
     private RetryStrategyOptions MakePatient(int attempts)
     {
-        var policy = _core.MakeRetry(attempts, FirstRetryDelay);
+        var policy = _core.MakeRetry(_core.IsObserver ? int.MaxValue : attempts, FirstRetryDelay);
+        if (_core.IsObserver) policy.MaxDelay = LongestObserverDelay;
         policy.DelayGenerator = retry => new(retry.Outcome.Exception is StorageQuotaException ? FullRetryDelay : null);
         return policy;
+    }
+
+    private sealed class Unread : IStoreReadSink
+    {
+        public void OnHead(Head head, int extents, int logRecords)
+        {
+        }
+
+        public void OnExtent(Extent extent, int recordSize) => extent.Dispose();
+
+        public void OnLog(long marker, byte[] record, bool mayBeTorn)
+        {
+        }
     }
 }

@@ -267,11 +267,24 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
         {
             var alignment = core.Gate.Run(() => TryAlign(grant));
             if (alignment != Alignment.MustWait || !mayWait) return alignment == Alignment.Aligned;
-            if (core.Gate.Run(() => image.Ledger.End.Marker < grant.Durable)) await link.CatchUpAsync().ConfigureAwait(false);
+            if (core.Gate.Run(() => image.Ledger.End.Marker < grant.Durable)) await CatchUpAsync(cancellationToken).ConfigureAwait(false);
             await image.WaitUntilShownAsync(cancellationToken).ConfigureAwait(false);
         }
 
         return false;
+    }
+
+    // The log may be out of reach for as long as a connection is away; a write is given up before, as where nobody answers.
+    private async Task CatchUpAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await link.CatchUpAsync().WaitAsync(core.Options.WriteTimeout, core.Time, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            throw new NoLeaderException();
+        }
     }
 
     private Alignment TryAlign(TurnGrant grant)

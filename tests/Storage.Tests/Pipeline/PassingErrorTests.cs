@@ -1,4 +1,5 @@
 using DataSync.Contracts;
+using DataSync.Coordination;
 using Xunit;
 
 namespace DataSync.Storage.Tests.Pipeline;
@@ -56,6 +57,45 @@ public sealed class PassingErrorTests : IDisposable
     }
 
     [Fact]
+    public void A_write_whose_tab_cannot_read_what_it_missed_is_given_up_in_time_and_others_go_on()
+    {
+        var held = _reader.Store.HoldAt(StoreOperation.Read);
+        Write(1);
+        var write = _cluster.Start(() => _reader.AppendAsync(2, exclusive: true));
+        _cluster.Run(_cluster.Options.WriteTimeout.TotalSeconds - 2);
+        Assert.False(write.IsCompleted);
+        _cluster.Run(4);
+        Assert.False(Assert.Throws<NoLeaderException>(() => _cluster.Wait(write)).IsOutcomeUnknown);
+        Write(3);
+        held.Release();
+        _cluster.Wait(_cluster.Start(() => _reader.AppendAsync(4)));
+        Assert.Equal([1UL, 3, 4], _reader.List());
+    }
+
+    /// <summary>As a client whose server has lost its store: nobody waits for it to lead, and it goes on when the store is back.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_tab_that_only_observes_tries_for_as_long_as_it_takes(bool isLost)
+    {
+        var platform = _cluster.Browser.OpenTab();
+        var observer = new TabRig(
+            Cluster.Scope, platform, new MemoryBlockStore(_cluster.Medium), _cluster.Bus.CreateChannel(delivery => platform.Clock.CreateTimer(_ => delivery(), null, TimeSpan.Zero, Timeout.InfiniteTimeSpan)),
+            _cluster.Options, new Observer(platform));
+        _cluster.Do(() => _ = observer.Pipeline.OpenAsync());
+        _cluster.Run(1);
+        for (var nth = 1; nth <= 20; nth++)
+            observer.Store.FailAt(StoreOperation.Read, isLost ? new StorageClosedException(StoreClosedReason.Lost) : new StorageUnavailableException(), nth);
+        Write(1);
+        _cluster.Run(60);
+        Assert.Null(observer.Pipeline.Fault);
+        Assert.Equal(0, observer.Pipeline.Position.Marker);
+        _cluster.Run(200);
+        Assert.Equal(1, observer.Pipeline.Position.Marker);
+        _cluster.Do(() => _ = observer.Pipeline.DisposeAsync().AsTask());
+    }
+
+    [Fact]
     public void A_disk_that_is_full_is_asked_every_two_seconds_only()
     {
         var reads = FailReads(new StorageQuotaException());
@@ -106,5 +146,22 @@ public sealed class PassingErrorTests : IDisposable
         var before = _reader.Store.CountOf(StoreOperation.Read);
         _reader.Store.Before = call => call.Operation == StoreOperation.Read ? Task.FromException(error) : Task.CompletedTask;
         return () => _reader.Store.CountOf(StoreOperation.Read) - before;
+    }
+
+    private sealed class Observer(ITabPlatform inner) : IObserverPlatform
+    {
+        public ValueTask OpenAsync(TabSession session, CancellationToken cancellationToken) => inner.OpenAsync(session, cancellationToken);
+
+        public ValueTask<string?> ReadLeaseAsync(CancellationToken cancellationToken) => inner.ReadLeaseAsync(cancellationToken);
+
+        public ValueTask<string?> CompareAndSetLeaseAsync(string? expected, string replacement, string? release, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<IReadOnlyList<TabId>> QueryTabsAsync(CancellationToken cancellationToken) => inner.QueryTabsAsync(cancellationToken);
+
+        public ValueTask WaitForTabExitAsync(TabId tab, CancellationToken cancellationToken) => inner.WaitForTabExitAsync(tab, cancellationToken);
+
+        public ValueTask PostAsync(string message, CancellationToken cancellationToken) => inner.PostAsync(message, cancellationToken);
+
+        public ValueTask DisposeAsync() => inner.DisposeAsync();
     }
 }
