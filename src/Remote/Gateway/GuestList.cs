@@ -90,13 +90,15 @@ internal sealed class GuestList(BrowserTabs tabs, string name, ILogger logger)
     public void OnFrame(Frame frame)
     {
         Guest[] addressees;
-        var bytes = frame.Encode();
+        byte[]? bytes = null;
         lock (_lock)
         {
-            if (frame.Kind == FrameKind.Lease) _lease = bytes;
+            if (frame.Kind == FrameKind.Lease) _lease = bytes = frame.Encode();
             addressees = [.. _guests.Values.Where(guest => guest.IsWelcome && (frame.Tab == default || guest.Tabs.Contains(frame.Tab)))];
         }
 
+        if (addressees.Length == 0) return;
+        bytes ??= frame.Encode();
         foreach (var guest in addressees) guest.Post(bytes);
     }
 
