@@ -1,3 +1,5 @@
+using DataSync.Coordination;
+using DataSync.Storage;
 using DataSync.Vfs;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -27,8 +29,11 @@ public static class DataSyncRemote
             throw new ArgumentException($"{nameof(DataSyncOptions)}.{nameof(DataSyncOptions.Directory)} is set: a server's databases are in no directory here. Leave it out, or use AddDataSync.");
         var logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("DataSync");
         SqliteWasm.Provide();
-        return new DataSyncFactory(new RemotePlace(ToWebSocket(address), (remote ?? new()).Copy(), timeProvider, logger), options, timeProvider, logger);
+        remote = (remote ?? new()).Copy();
+        return new DataSyncFactory(new RemotePlace(ToWebSocket(address), remote, timeProvider, logger, OperatingSystem.IsBrowser() && remote.ShareConnection ? JoinBrowser : null), options, timeProvider, logger);
     }
+
+    private static (ITabPlatform Platform, ICommitChannel Channel) JoinBrowser(string scope) => (new BrowserTabPlatform(null!), new BroadcastCommitChannel(scope)); // .NET is in the page itself: no runtime is asked
 
     private static Uri ToWebSocket(Uri address)
     {

@@ -23,6 +23,19 @@ public sealed class DataSyncRemoteOptions
     /// <value>10 s by default; 100 ms to 1 hour.</value>
     public TimeSpan MaxReconnectDelay { get; set; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// In the browser: whether the app's tabs share one connection, that of one of them, which speaks for the others as well. Elsewhere each factory has a connection of its own.
+    /// </summary>
+    /// <value>True by default.</value>
+    public bool ShareConnection { get; set; } = true;
+
+    /// <summary>
+    /// Says for whom a database is opened, such as the user's id; asked each time one is. Tabs in which it is not the same share nothing: without it, a tab in which another user has signed in meanwhile goes
+    /// over the connection that the first user's tab has made, with that one's rights.
+    /// </summary>
+    /// <value>Null by default: all tabs of the browser are one user's.</value>
+    public Func<string?>? UserKey { get; set; }
+
     internal DataSyncRemoteOptions Copy()
     {
         Check(ConnectTimeout, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5), nameof(ConnectTimeout));

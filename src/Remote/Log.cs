@@ -1,3 +1,4 @@
+using DataSync.Coordination;
 using Microsoft.Extensions.Logging;
 
 namespace DataSync.Remote;
@@ -16,4 +17,10 @@ internal static partial class Log
 
     [LoggerMessage(5003, LogLevel.Error, "{Scope}: a handler of messages failed")]
     public static partial void HandlerFailed(ILogger logger, Exception error, string scope);
+
+    [LoggerMessage(5004, LogLevel.Information, "{Scope}: this tab has a connection of its own, since it cannot join the others: {Reason}")]
+    public static partial void Alone(ILogger logger, string scope, string reason);
+
+    [LoggerMessage(5005, LogLevel.Debug, "{Scope}: tab {Tab} goes over this tab's connection")]
+    public static partial void GuestCame(ILogger logger, string scope, TabId tab);
 }

@@ -7,12 +7,9 @@ namespace DataSync.Remote;
 /// <summary>One connection with the server, from its welcome to its end: requests and their answers, and what comes unasked.</summary>
 internal sealed class RemoteConnection : IAsyncDisposable
 {
-    /// <summary>Of what waits to be sent; what is more is lost, and repeated by whoever needs it.</summary>
-    private const long MaxQueued = 64 << 20;
-
     private static readonly TimeSpan CloseTimeout = TimeSpan.FromSeconds(1);
 
-    private readonly FrameSocket _socket;
+    private readonly IFrameLine _line;
     private readonly TimeSpan _silence;
     private readonly TimeProvider _time;
     private readonly Action<Frame> _unasked;
@@ -23,10 +20,9 @@ internal sealed class RemoteConnection : IAsyncDisposable
     private uint _last;
     private bool _isOver;
 
-    private RemoteConnection(WebSocket socket, TimeSpan silence, TimeProvider time, Action<Frame> unasked)
+    private RemoteConnection(IFrameLine line, TimeSpan silence, TimeProvider time, Action<Frame> unasked)
     {
-        (_silence, _time, _unasked) = (silence, time, unasked);
-        _socket = new(socket, MaxQueued, silence * 3, time);
+        (_line, _silence, _time, _unasked) = (line, silence, time, unasked);
         _hearing = new(silence, time);
     }
 
@@ -37,20 +33,20 @@ internal sealed class RemoteConnection : IAsyncDisposable
     public Task<string> Ended { get; private set; } = Task.FromResult("");
 
     /// <summary>Greets the server.</summary>
-    /// <param name="socket">Connected; it belongs to the connection from here on.</param>
+    /// <param name="line">Connected; it belongs to the connection from here on.</param>
     /// <param name="name">The database.</param>
     /// <param name="silence">How long nothing may come, before the line counts as dead.</param>
     /// <param name="time">The clock.</param>
     /// <param name="unasked">Takes what answers no request.</param>
     /// <exception cref="StorageException">The server does not let this client in.</exception>
-    public static async Task<RemoteConnection> OpenAsync(WebSocket socket, string name, TimeSpan silence, TimeProvider time, Action<Frame> unasked)
+    public static async Task<RemoteConnection> OpenAsync(IFrameLine line, string name, TimeSpan silence, TimeProvider time, Action<Frame> unasked)
     {
-        var connection = new RemoteConnection(socket, silence, time, unasked);
+        var connection = new RemoteConnection(line, silence, time, unasked);
         try
         {
-            connection._sending = connection._socket.SendLoopAsync();
-            connection._socket.TrySend(new(FrameKind.Hello, 0, default, Bodies.Hello(name)));
-            var answer = await connection._socket.ReceiveAsync(Bodies.MaxFrame, connection._hearing.Token).ConfigureAwait(false);
+            connection._sending = connection._line.SendLoopAsync();
+            connection._line.TrySend(new(FrameKind.Hello, 0, default, Bodies.Hello(name)));
+            var answer = await connection._line.ReceiveAsync(Bodies.MaxFrame, connection._hearing.Token).ConfigureAwait(false);
             connection.Access = answer switch
             {
                 { Kind: FrameKind.Welcome } welcome => Bodies.ReadWelcome(welcome.Body.Span),
@@ -64,16 +60,16 @@ internal sealed class RemoteConnection : IAsyncDisposable
         catch
         {
             connection.Abort();
-            connection._socket.Dispose();
+            connection._line.Dispose();
             throw;
         }
     }
 
     /// <summary>Sends a part of a message; where it cannot be sent it is lost.</summary>
-    public void Post(TabId tab, byte[] part) => _socket.TrySend(new(FrameKind.Message, 0, tab, part));
+    public void Post(TabId tab, byte[] part) => _line.TrySend(new(FrameKind.Message, 0, tab, part));
 
     /// <summary>Tells something that has no answer.</summary>
-    public void Tell(FrameKind kind, TabId tab) => _socket.TrySend(new(kind, 0, tab));
+    public void Tell(FrameKind kind, TabId tab) => _line.TrySend(new(kind, 0, tab));
 
     /// <summary>Asks for something, and returns when it is answered in full.</summary>
     /// <param name="kind">What.</param>
@@ -94,7 +90,7 @@ internal sealed class RemoteConnection : IAsyncDisposable
 
         try
         {
-            if (!_socket.TrySend(new(kind, number, tab, body))) throw new StorageClosedException(StoreClosedReason.Lost);
+            if (!_line.TrySend(new(kind, number, tab, body))) throw new StorageClosedException(StoreClosedReason.Lost);
             await answer.Done.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
         finally
@@ -105,16 +101,16 @@ internal sealed class RemoteConnection : IAsyncDisposable
     }
 
     /// <summary>Ends it at once.</summary>
-    public void Abort() => _socket.Abort();
+    public void Abort() => _line.Abort();
 
     /// <summary>Says goodbye behind what was posted, and waits for it for a moment.</summary>
     public async ValueTask DisposeAsync()
     {
-        _socket.Close(WebSocketCloseStatus.NormalClosure, "");
+        _line.Close(WebSocketCloseStatus.NormalClosure, "");
         await Task.WhenAll(_sending, Ended).WaitAsync(CloseTimeout, _time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        _socket.Abort();
+        _line.Abort();
         await ((Task)Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        _socket.Dispose();
+        _line.Dispose();
         _hearing.Dispose();
     }
 
@@ -126,7 +122,7 @@ internal sealed class RemoteConnection : IAsyncDisposable
             while (true)
             {
                 _hearing.CancelAfter(_silence);
-                if (await _socket.ReceiveAsync(Bodies.MaxFrame, _hearing.Token).ConfigureAwait(false) is not { } frame) break;
+                if (await _line.ReceiveAsync(Bodies.MaxFrame, _hearing.Token).ConfigureAwait(false) is not { } frame) break;
                 Take(frame);
             }
 
@@ -143,7 +139,7 @@ internal sealed class RemoteConnection : IAsyncDisposable
             why = error.Message;
         }
 
-        _socket.Abort();
+        _line.Abort();
         Answer[] unanswered;
         lock (_gate)
         {
@@ -172,7 +168,7 @@ internal sealed class RemoteConnection : IAsyncDisposable
         else answer.Take(frame);
     }
 
-    private string Why() => string.IsNullOrEmpty(_socket.CloseDescription) ? $"status {(int?)_socket.CloseStatus ?? 0}" : _socket.CloseDescription;
+    private string Why() => string.IsNullOrEmpty(_line.CloseDescription) ? $"status {(int?)_line.CloseStatus ?? 0}" : _line.CloseDescription;
 
     private sealed class Answer(Action<Frame>? taken)
     {

@@ -10,14 +10,29 @@ namespace DataSync.Remote;
 /// The way to one database of the server: a connection that is made when the first member joins, made again whenever it is lost, and closed when the last one leaves. What the server
 /// refuses for good ends it.
 /// </summary>
-internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions options, TimeProvider time, ILogger logger)
+/// <param name="address">Of the server.</param>
+/// <param name="name">The database.</param>
+/// <param name="options">Times and tokens.</param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">The log.</param>
+/// <param name="makeTabs">Makes what joins the other tabs of the browser, which share one connection; null where each has its own.</param>
+internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions options, TimeProvider time, ILogger logger, Func<BrowserTabs>? makeTabs = null)
 {
+    /// <summary>Of what waits to be sent; what is more is lost, and repeated by whoever needs it.</summary>
+    private const long MaxQueued = 64 << 20;
+
+    /// <summary>Within which a tab that is the gateway says at least that it is there. One that does not hangs; another connection than its costs little.</summary>
+    private static readonly TimeSpan GatewayPatience = TimeSpan.FromSeconds(5);
+
     private static readonly TimeSpan FirstRetryDelay = TimeSpan.FromMilliseconds(100);
 
     private readonly Lock _gate = new();
     private readonly List<IRemoteMember> _members = [];
     private readonly List<(TaskCompletionSource<RemoteConnection> Done, bool IsPatient)> _waiters = [];
     private RemoteConnection? _connection;
+    private BrowserTabs? _tabs;
+    private CancellationTokenSource? _attempt;
+    private bool _isGateway;
     private Task _running = Task.CompletedTask;
 
     public TimeProvider Time => time;
@@ -97,13 +112,29 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
     {
         await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!OperatingSystem.IsBrowser()) await Task.Yield(); // outside of the lock
-        var policy = MakePolicy();
+        if (makeTabs is null)
+        {
+            await ServeAsync(null, stop).ConfigureAwait(false);
+            return;
+        }
+
+        var tabs = makeTabs();
+        await using var end = tabs.ConfigureAwait(false);
+        lock (_gate) _tabs = tabs;
+        tabs.WayChanged += OnWayChanged;
+        await tabs.JoinAsync(stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await ServeAsync(tabs, stop).ConfigureAwait(false);
+    }
+
+    /// <summary>Connects again and again, until it is stopped or the server refuses for good.</summary>
+    private async Task ServeAsync(BrowserTabs? tabs, CancellationTokenSource stop)
+    {
         for (var isFirst = true; ; isFirst = false)
         {
             RemoteConnection connection;
             try
             {
-                connection = await policy.ExecuteAsync(async token => await ConnectAsync(token).ConfigureAwait(false), stop.Token).ConfigureAwait(false);
+                connection = await ConnectPatientlyAsync(stop.Token).ConfigureAwait(false);
             }
             catch (Exception error)
             {
@@ -115,10 +146,12 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
             RemoteMetrics.OnConnected(name, isFirst);
             Publish(connection);
             if (!isFirst) foreach (var member in Members) member.OnRestored();
+            if (_isGateway) tabs?.Guests.OnConnected(connection);
             var stopped = new TaskCompletionSource();
             using (stop.Token.Register(stopped.SetResult)) await Task.WhenAny(connection.Ended, stopped.Task).ConfigureAwait(false);
-            lock (_gate) _connection = null;
+            lock (_gate) (_connection, _isGateway) = (null, false);
             RemoteMetrics.OnDisconnected(name);
+            tabs?.Guests.End();
             await connection.DisposeAsync().ConfigureAwait(false);
             if (stop.IsCancellationRequested)
             {
@@ -131,16 +164,45 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
         }
     }
 
+    /// <summary>Connects, as often as it takes; at once, whenever there is another way.</summary>
+    private async Task<RemoteConnection> ConnectPatientlyAsync(CancellationToken cancellationToken)
+    {
+        var policy = MakePolicy();
+        while (true)
+        {
+            using var attempt = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            lock (_gate) _attempt = attempt;
+            try
+            {
+                return await policy.ExecuteAsync(async token => await ConnectAsync(token).ConfigureAwait(false), attempt.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                // Anew.
+            }
+            finally
+            {
+                lock (_gate) _attempt = null;
+            }
+        }
+    }
+
     private async Task<RemoteConnection> ConnectAsync(CancellationToken cancellationToken)
     {
         using var limit = new CancellationTokenSource(options.ConnectTimeout, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-        var socket = new ClientWebSocket();
         try
         {
-            options.ConfigureWebSocket?.Invoke(socket.Options);
-            await socket.ConnectAsync(await AddressAsync(both.Token).ConfigureAwait(false), both.Token).ConfigureAwait(false);
-            var connection = await RemoteConnection.OpenAsync(socket, name, options.SilenceTimeout, time, OnFrame).ConfigureAwait(false);
+            var connection = _tabs is null ? null : await ConnectOverGatewayAsync(_tabs, cancellationToken).ConfigureAwait(false);
+            if (connection is null)
+            {
+                limit.CancelAfter(options.ConnectTimeout); // from here on
+                _tabs?.Guests.OnConnecting();
+                var line = await OpenSocketAsync(both.Token).ConfigureAwait(false);
+                lock (_gate) _isGateway = _tabs?.IsGateway == true;
+                connection = await RemoteConnection.OpenAsync(line, name, options.SilenceTimeout, time, OnFrame).ConfigureAwait(false);
+            }
+
             try
             {
                 foreach (var member in Members) await member.EnterAsync(connection, both.Token).ConfigureAwait(false);
@@ -166,9 +228,59 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
         {
             throw Unavailable(error);
         }
-        finally
+    }
+
+    /// <returns>Null: this tab is to have a connection of its own.</returns>
+    private async Task<RemoteConnection?> ConnectOverGatewayAsync(BrowserTabs tabs, CancellationToken cancellationToken)
+    {
+        if (await tabs.FindLineAsync(cancellationToken).ConfigureAwait(false) is not { } line) return null;
+        using var patience = new CancellationTokenSource(GatewayPatience, time);
+        using var end = patience.Token.Register(() => tabs.Distrust(line));
+        try
         {
-            if (socket.State is not (WebSocketState.Open or WebSocketState.CloseReceived or WebSocketState.CloseSent)) socket.Dispose();
+            return await RemoteConnection.OpenAsync(line, name, options.SilenceTimeout, time, OnFrame).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is StorageException or OperationCanceledException && tabs.IsDistrusted(line) && !cancellationToken.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
+
+    private async Task<IFrameLine> OpenSocketAsync(CancellationToken cancellationToken)
+    {
+        var socket = new ClientWebSocket();
+        try
+        {
+            options.ConfigureWebSocket?.Invoke(socket.Options);
+            await socket.ConnectAsync(await AddressAsync(cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+            return new FrameSocket(socket, MaxQueued, options.SilenceTimeout * 3, time);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Another tab is the gateway now, or has a connection.</summary>
+    private void OnWayChanged()
+    {
+        CancellationTokenSource? attempt;
+        RemoteConnection? former;
+        lock (_gate)
+        {
+            attempt = _attempt;
+            former = _isGateway && _tabs is { IsGateway: false } ? _connection : null;
+        }
+
+        former?.Abort();
+        try
+        {
+            attempt?.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It has just ended.
         }
     }
 
@@ -197,6 +309,7 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
             Log.NotConnected(logger, name, error.Message);
             RemoteMetrics.OnFailed(name);
             Fail(error, alsoPatient: false);
+            if (_tabs is { IsGateway: true } tabs) tabs.Guests.OnFailed(error);
             return default;
         },
     }).Build();
@@ -206,6 +319,7 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
 
     private void OnFrame(Frame frame)
     {
+        if (_isGateway) _tabs?.Guests.OnFrame(frame);
         foreach (var member in Members) member.OnFrame(frame);
     }
 

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using DataSync.Coordination;
 using DataSync.Storage;
 using DataSync.Vfs;
@@ -6,10 +8,18 @@ using Microsoft.Extensions.Logging;
 namespace DataSync.Remote;
 
 /// <summary>The databases of a server.</summary>
-internal sealed class RemotePlace(Uri address, DataSyncRemoteOptions options, TimeProvider time, ILogger logger) : IDatabasePlace
+/// <param name="address">Of the server.</param>
+/// <param name="options">Times and tokens.</param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">The log.</param>
+/// <param name="browser">Joins the tabs of a browser that share a scope; null where there are none.</param>
+internal sealed class RemotePlace(
+    Uri address, DataSyncRemoteOptions options, TimeProvider time, ILogger logger, Func<string, (ITabPlatform Platform, ICommitChannel Channel)>? browser = null) : IDatabasePlace
 {
+    private const int MaxNameInScope = 100;
+
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, RemoteLink> _links = [];
+    private readonly Dictionary<(string Name, string? User), RemoteLink> _links = [];
 
     public Task StartSqliteAsync()
     {
@@ -22,13 +32,28 @@ internal sealed class RemotePlace(Uri address, DataSyncRemoteOptions options, Ti
 
     public (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name) => (new RemoteTabPlatform(LinkOf(name)), new RemoteCommitChannel(LinkOf(name), name));
 
-    /// <summary>What one tab has of a database shares a socket; it costs nothing while nobody uses it.</summary>
+    /// <summary>What one tab has of a database shares a line; it costs nothing while nobody uses it.</summary>
     private RemoteLink LinkOf(string name)
     {
+        var user = options.UserKey?.Invoke();
         lock (_gate)
         {
-            if (!_links.TryGetValue(name, out var link)) _links.Add(name, link = new(address, name, options, time, logger));
+            if (!_links.TryGetValue((name, user), out var link)) _links.Add((name, user), link = new(address, name, options, time, logger, browser is null ? null : () => MakeTabs(browser, name, user)));
             return link;
         }
+    }
+
+    private BrowserTabs MakeTabs(Func<string, (ITabPlatform Platform, ICommitChannel Channel)> make, string name, string? user)
+    {
+        var scope = ScopeOf(name, user);
+        var (platform, channel) = make(scope);
+        return new(platform, channel, scope, name, time, logger);
+    }
+
+    /// <summary>Names what the tabs share; one of another server, database or user must not have it.</summary>
+    private string ScopeOf(string name, string? user)
+    {
+        var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{address}\n{name}\n{user}")).AsSpan(0, 16));
+        return $"remote:{(name.Length > MaxNameInScope ? name[..MaxNameInScope] : name)}:{hash}";
     }
 }

@@ -32,7 +32,15 @@ internal sealed class TestServer : IAsyncDisposable
         _databases = databases ?? (services => services.AddDataSync(o => o.Directory = _directory));
     }
 
+    private int _connections, _allConnections;
+
     public int Port { get; private set; }
+
+    /// <summary>How many clients are connected, over all servers at this address; one that was cut off may count for a moment.</summary>
+    public int Connections => Volatile.Read(ref _connections);
+
+    /// <summary>How many ever were.</summary>
+    public int AllConnections => Volatile.Read(ref _allConnections);
 
     public Uri Address => new($"http://127.0.0.1:{Port}/datasync");
 
@@ -105,6 +113,19 @@ internal sealed class TestServer : IAsyncDisposable
             var user = context.Request.Headers["user"].ToString() is { Length: > 0 } name ? name : context.Request.Query["access_token"].ToString();
             if (user.Length > 0) context.User = new ClaimsPrincipal(new ClaimsIdentity([new Claim(ClaimTypes.NameIdentifier, user)], "test"));
             return next(context);
+        });
+        _app.Use(async (context, next) =>
+        {
+            Interlocked.Increment(ref _connections);
+            Interlocked.Increment(ref _allConnections);
+            try
+            {
+                await next(context);
+            }
+            finally
+            {
+                Interlocked.Decrement(ref _connections);
+            }
         });
         _app.MapDataSync();
         await _app.StartAsync();

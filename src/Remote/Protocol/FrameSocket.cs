@@ -12,7 +12,7 @@ namespace DataSync.Remote;
 /// <param name="maxQueued">Bytes that may wait to be sent. One frame may always.</param>
 /// <param name="sendTimeout">How long one frame may take, before the line counts as dead.</param>
 /// <param name="time">The clock.</param>
-internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sendTimeout, TimeProvider time) : IDisposable
+internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sendTimeout, TimeProvider time) : IFrameLine
 {
     private const int FirstBuffer = 16 << 10;
 
@@ -27,13 +27,13 @@ internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sen
     /// <summary>Told of each frame that came, in bytes.</summary>
     public Action<int>? Received { private get; set; }
 
-    /// <summary>The status with which the other side closed; null before.</summary>
+    /// <inheritdoc/>
     public WebSocketCloseStatus? CloseStatus => socket.CloseStatus;
 
-    /// <summary>Why it closed, in its words.</summary>
+    /// <inheritdoc/>
     public string? CloseDescription => socket.CloseStatusDescription;
 
-    /// <summary>Sends a frame, soon. False: too much waits already, or the socket is closing; it is not sent.</summary>
+    /// <inheritdoc/>
     public bool TrySend(Frame frame)
     {
         var size = frame.Size;
@@ -52,7 +52,7 @@ internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sen
         return sent.Task;
     }
 
-    /// <summary>Says why, behind what waits, and sends nothing more.</summary>
+    /// <inheritdoc/>
     public void Close(WebSocketCloseStatus status, string description)
     {
         // A close frame has room for 123 bytes.
@@ -60,14 +60,14 @@ internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sen
         _out.Writer.TryComplete();
     }
 
-    /// <summary>Ends it at once, without a word.</summary>
+    /// <inheritdoc/>
     public void Abort()
     {
         _out.Writer.TryComplete();
         socket.Abort();
     }
 
-    /// <summary>Sends until it is closed or the line breaks; does not throw.</summary>
+    /// <inheritdoc/>
     public async Task SendLoopAsync()
     {
         try
@@ -83,10 +83,7 @@ internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sen
         while (_out.Reader.TryRead(out var left)) left.Sent?.TrySetResult(false);
     }
 
-    /// <summary>The next frame; null when the other side closed in an orderly way. Its body is valid until the next call.</summary>
-    /// <param name="maxSize">The largest frame that is taken, in bytes.</param>
-    /// <param name="cancellationToken">Ends the wait, and with it the socket.</param>
-    /// <exception cref="ProtocolException">It is no frame, or too large.</exception>
+    /// <inheritdoc/>
     /// <exception cref="WebSocketException">The line broke.</exception>
     public async ValueTask<Frame?> ReceiveAsync(int maxSize, CancellationToken cancellationToken)
     {

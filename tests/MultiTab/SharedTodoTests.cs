@@ -1,0 +1,143 @@
+using DataSync.MultiTab.Browser;
+using Microsoft.Playwright;
+using Xunit;
+using Xunit.Abstractions;
+using static Microsoft.Playwright.Assertions;
+
+namespace DataSync.MultiTab;
+
+/// <summary>samples/SharedTodo, published: browsers with profiles of their own as clients of one server's process.</summary>
+[Collection(BrowserCollection.Name)]
+public sealed class SharedTodoTests(BrowserFixture browser, ITestOutputHelper output)
+{
+    /// <summary>With pictures, when DATASYNC_SCREENSHOTS names a folder for them.</summary>
+    [Fact(Timeout = Limits.Test_ms)]
+    public async Task Two_browsers_see_each_others_changes_and_go_on_when_the_server_was_killed()
+    {
+        await using var server = await SharedTodoServer.StartNewAsync();
+        await using var annas = await browser.NewTabsAsync(output, server.Url);
+        await using var bens = await browser.NewTabsAsync(output, server.Url);
+        var anna = await annas.OpenPathAsync("/");
+        await PictureAsync(anna, "sign-in");
+        await SignInAsync(anna, "Anna");
+        var ben = await bens.OpenPathAsync("/");
+        await SignInAsync(ben, "Ben");
+
+        await AddAsync(anna, "milk");
+        await AddAsync(ben, "bread");
+        await AddAsync(anna, "apples");
+        foreach (var page in new[] { anna, ben }) await Expect(page.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples"]);
+        await ben.GetByLabel("milk", new() { Exact = true }).CheckAsync();
+        await anna.GetByLabel("Delete bread").ClickAsync();
+        foreach (var page in new[] { anna, ben }) await Expect(page.Locator("li span")).ToHaveTextAsync(["apples", "milk"]);
+        await Expect(anna.GetByLabel("milk", new() { Exact = true })).ToBeCheckedAsync();
+        await PictureAsync(ben, "list");
+
+        // Without a server both show what was there, and what is written waits.
+        await server.KillAsync();
+        foreach (var page in new[] { anna, ben }) await Expect(page.Locator("#offline")).ToBeVisibleAsync();
+        await AddAsync(ben, "tea");
+        await Expect(ben.Locator("#waiting")).ToBeVisibleAsync();
+        await PictureAsync(ben, "offline");
+        foreach (var page in new[] { anna, ben }) await Expect(page.Locator("li span")).ToHaveTextAsync(["apples", "milk"]);
+        await server.StartAsync();
+        foreach (var page in new[] { anna, ben })
+        {
+            await Expect(page.Locator("#online")).ToBeVisibleAsync();
+            await Expect(page.Locator("li span")).ToHaveTextAsync(["apples", "tea", "milk"]);
+        }
+
+        await Expect(ben.Locator("#waiting")).ToHaveCountAsync(0);
+        await AddAsync(anna, "salt");
+        await Expect(ben.Locator("li span")).ToHaveTextAsync(["apples", "tea", "salt", "milk"]);
+
+        // Who comes later, already signed in, loads what is there.
+        await anna.ReloadAsync();
+        await Expect(anna.Locator("li span")).ToHaveTextAsync(["apples", "tea", "salt", "milk"]);
+        Assert.DoesNotContain("fail:", server.Log, StringComparison.Ordinal);
+    }
+
+    /// <summary>Four tabs go over the connection of one of them; when that is closed, and the next one's process killed, over another's.</summary>
+    [Fact(Timeout = Limits.Test_ms)]
+    public async Task All_tabs_of_a_browser_have_one_connection_whichever_goes()
+    {
+        await using var server = await SharedTodoServer.StartNewAsync();
+        await using var tabs = await browser.NewTabsAsync(output, server.Url);
+        var pages = new List<IPage> { await tabs.OpenPathAsync("/") };
+        await SignInAsync(pages[0], "Anna");
+        for (var i = 1; i < 4; i++)
+        {
+            pages.Add(await tabs.OpenPathAsync("/"));
+            await Expect(pages[i].Locator("#online")).ToBeVisibleAsync();
+        }
+
+        Assert.Equal((1, 1), server.CountConnections());
+        var processes = await RendererProcess.OfEachAsync(pages);
+        var stop = false;
+        var acknowledged = new int[4];
+        var writers = pages.Select((page, tab) => Task.Run(async () =>
+        {
+            for (var number = 0; !Volatile.Read(ref stop); number++)
+            {
+                try
+                {
+                    await AddAsync(page, $"{tab}-{number}");
+                    await Expect(page.Locator("#waiting")).ToHaveCountAsync(0); // it is durable
+                    Interlocked.Increment(ref acknowledged[tab]);
+                }
+                catch (Exception error) when (tab < 2 && error is PlaywrightException or TimeoutException)
+                {
+                    return; // its page is gone
+                }
+            }
+        })).ToList();
+        await ReachAsync(acknowledged, [2, 2, 2, 2]);
+        await pages[0].CloseAsync();
+        await ReachAsync(acknowledged, [0, acknowledged[1] + 2, acknowledged[2] + 2, acknowledged[3] + 2]);
+        processes[1].Kill();
+        await ReachAsync(acknowledged, [0, 0, acknowledged[2] + 3, acknowledged[3] + 3]);
+        Volatile.Write(ref stop, true);
+        await Task.WhenAll(writers[2..]).WaitAsync(Limits.Step);
+        var rows = await pages[2].Locator("li span").AllTextContentsAsync();
+        output.WriteLine(server.Log);
+        output.WriteLine($"{rows.Count} rows, acknowledged {string.Join(", ", acknowledged)}, connections {server.CountConnections()}");
+        Assert.Equal(rows.Count, rows.Distinct().Count());
+        for (var tab = 0; tab < 4; tab++) Assert.Empty(Enumerable.Range(0, acknowledged[tab]).Select(number => $"{tab}-{number}").Except(rows));
+        await Expect(pages[3].Locator("li span")).ToHaveTextAsync(rows);
+        Assert.Equal((1, 3), server.CountConnections()); // the first gateway's, the second's, the third's
+    }
+
+    private static async Task ReachAsync(int[] counts, int[] targets)
+    {
+        for (var start = TimeProvider.System.GetTimestamp(); counts.Zip(targets).Any(pair => pair.First < pair.Second);)
+        {
+            if (TimeProvider.System.GetElapsedTime(start) > Limits.Step) throw new TimeoutException($"{string.Join(", ", counts)} of {string.Join(", ", targets)} writes.");
+            await Task.Delay(50);
+        }
+    }
+
+    private static async Task SignInAsync(IPage page, string name)
+    {
+        await page.GetByLabel("Your name").FillAsync(name);
+        await page.GetByLabel("Your name").PressAsync("Enter");
+        await Expect(page.Locator("#online")).ToContainTextAsync(name);
+    }
+
+    private static async Task AddAsync(IPage page, string text)
+    {
+        await page.GetByLabel("What is to be done").FillAsync(text);
+        await page.GetByLabel("What is to be done").PressAsync("Enter");
+        await Expect(page.GetByLabel("What is to be done")).ToHaveValueAsync("");
+    }
+
+    private static async Task PictureAsync(IPage page, string name)
+    {
+        if (Environment.GetEnvironmentVariable("DATASYNC_SCREENSHOTS") is not { Length: > 0 } folder) return;
+        await Expect(page.Locator("form input")).ToBeVisibleAsync();
+        foreach (var width in (int[])[360, 1280])
+        {
+            await page.SetViewportSizeAsync(width, 640);
+            await page.ScreenshotAsync(new() { Path = Path.Combine(folder, $"shared-todo-{name}-{width}.png") });
+        }
+    }
+}

@@ -1,0 +1,75 @@
+using DataSync.Coordination;
+using DataSync.Remote;
+using DataSync.Storage;
+using DataSync.Vfs;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DataSync.Server.Tests;
+
+/// <summary>Clients that are the tabs of one browser: each has a factory of its own, and they can talk to each other.</summary>
+internal sealed class TestBrowser : IAsyncDisposable
+{
+    private readonly InMemoryBrowser _browser = new();
+    private readonly Dictionary<string, InMemoryCommitBus> _buses = [];
+    private readonly Lock _gate = new();
+
+    public List<Tab> Tabs { get; } = [];
+
+    /// <summary>A tab that has the database open.</summary>
+    public async Task<Tab> OpenAsync(int port, Action<DataSyncRemoteOptions>? configure = null)
+    {
+        var tab = NewTab(port, configure);
+        tab.Database = await tab.Factory.OpenAsync(TestServer.Database);
+        return tab;
+    }
+
+    public Tab NewTab(int port, Action<DataSyncRemoteOptions>? configure = null)
+    {
+        var remote = new DataSyncRemoteOptions { MaxReconnectDelay = TimeSpan.FromMilliseconds(500) };
+        configure?.Invoke(remote);
+        var tab = new Tab(remote.UserKey?.Invoke());
+        var place = new RemotePlace(new($"ws://127.0.0.1:{port}/datasync"), remote.Copy(), TimeProvider.System, NullLogger.Instance, scope => Join(scope, tab));
+        SqliteNative.Initialize();
+        tab.Factory = new DataSyncFactory(place, new());
+        Tabs.Add(tab);
+        return tab;
+    }
+
+    /// <summary>The channel of one who is no tab, to post what he likes.</summary>
+    public ICommitChannel NewChannel(string scope)
+    {
+        lock (_gate)
+        {
+            if (!_buses.TryGetValue(scope, out var bus)) _buses.Add(scope, bus = new());
+            return bus.CreateChannel();
+        }
+    }
+
+    public InMemoryTabPlatform NewPlatform() => _browser.OpenTab();
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var tab in Tabs) await tab.Factory.DisposeAsync();
+        _browser.Dispose();
+    }
+
+    private (ITabPlatform Platform, ICommitChannel Channel) Join(string scope, Tab tab)
+    {
+        (tab.Scope, tab.Platform) = (scope, _browser.OpenTab());
+        return (tab.Platform, NewChannel(scope));
+    }
+
+    internal sealed class Tab(string? user)
+    {
+        public string? User => user;
+
+        public DataSyncFactory Factory { get; set; } = null!;
+
+        public DataSyncDatabase Database { get; set; } = null!;
+
+        /// <summary>By which it is elected as the gateway.</summary>
+        public InMemoryTabPlatform Platform { get; set; } = null!;
+
+        public string Scope { get; set; } = "";
+    }
+}
