@@ -1,5 +1,6 @@
 using DataSync.Server;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Microsoft.Extensions.DependencyInjection;
 
@@ -22,5 +23,19 @@ public static class DataSyncServerServiceCollectionExtensions
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<DatabaseServer>(provider, options));
         return services;
+    }
+
+    /// <summary>
+    /// Adds a health check of the databases that clients are connected with: healthy when each has a leader and its store answers; degraded while one of them has not (it is tried again); the
+    /// failure status when one has stopped by itself, or could not be opened, and was not opened since. Which and why is in the result's data, by name.
+    /// </summary>
+    /// <param name="builder">Of <c>AddHealthChecks</c>; the services need <c>AddDataSyncServer</c>.</param>
+    /// <param name="name">The check's name.</param>
+    /// <param name="failureStatus">What a database that has stopped is reported as; null: unhealthy.</param>
+    /// <param name="tags">Tags to choose checks by.</param>
+    public static IHealthChecksBuilder AddDataSync(this IHealthChecksBuilder builder, string name = "datasync", HealthStatus? failureStatus = null, IEnumerable<string>? tags = null)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        return builder.Add(new HealthCheckRegistration(name, provider => new DataSyncHealthCheck(provider.GetRequiredService<DatabaseServer>()), failureStatus, tags));
     }
 }
