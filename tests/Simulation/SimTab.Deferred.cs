@@ -37,13 +37,12 @@ internal sealed partial class SimTab
         }
 
         if (_readers > 0 || Pipeline.Storage.InBatch) throw new WorkFailedException("busy");
-        if (TryBegin(operation, plan) is { } refusal)
+        if (TryBegin(operation, plan, isWork: true) is { } refusal)
         {
             _world.Coverage.Hit("deferred work refused");
             return attempt < MaxAttempts ? true : throw new WorkFailedException(refusal);
         }
 
-        Pipeline.BeginWork();
         Finish(operation, plan);
         if (!_deferred.Contains(operation)) _deferred.Add(operation);
         return false;

@@ -218,8 +218,7 @@ internal sealed partial class SimTab : ILogger
             await gone.Task;
         }
 
-        if (TryBegin(operation, plan) is { } refusal) return refusal;
-        Pipeline.BeginWork();
+        if (TryBegin(operation, plan, isWork: true) is { } refusal) return refusal;
         if (plan.HoldMs > 0)
         {
             _world.Coverage.Hit("transaction held open");
@@ -230,10 +229,11 @@ internal sealed partial class SimTab : ILogger
         return null;
     }
 
-    private string? TryBegin(Operation operation, WritePlan plan)
+    private string? TryBegin(Operation operation, WritePlan plan, bool isWork = false)
     {
         var storage = Pipeline.Storage;
         if (_writer!.TryBegin() is { } refusal) return refusal;
+        if (isWork) Pipeline.BeginWork(); // before it may fail: what another connection wrote in this slot stays
         _world.CheckImage(this, "at the start of a transaction");
         var image = _world.ImageAt(storage.Top).Copy();
         OrRollBack(() =>

@@ -94,8 +94,9 @@ internal sealed class StoreLink
             _core.ThrowIfUnusable();
             try
             {
+                // Who stops waiting goes on at once: the retries' own cancellation hops to the thread pool. What is read for nobody frees itself.
                 return await _read.Value.ExecuteAsync(
-                    token => Recovery.ReadExtentsAsync(_store, Incarnation, _core.Gate.Run(() => _image.Ledger.End), indices, _recovery, token), cancellationToken).ConfigureAwait(false);
+                    token => Recovery.ReadExtentsAsync(_store, Incarnation, _core.Gate.Run(() => _image.Ledger.End), indices, _recovery, token), CancellationToken.None).AsTask().WaitAsync(cancellationToken).ConfigureAwait(false);
             }
             catch (StorageClosedException error) when (error.Reason == StoreClosedReason.Lost && tries < MaxReopenRetries)
             {
