@@ -73,17 +73,22 @@ public sealed partial class DataSyncDatabase
         if (StatementBody.Encode(traits.Hash, statements, ToSqlite) is not { } body) return (null, false);
         if (_pipeline.TrySendStatements(body, cancellationToken) is not { } sent) return (null, true);
         var outcome = await sent.ConfigureAwait(false);
-        if (!outcome.IsStale)
-        {
-            // As if it had been run here.
-            if (outcome.Result?.LastInsertRowId is { } row) Writer.LastInsertRowId = row;
-            return (new ExecuteResult(outcome.Result?.Changes ?? -1, Writer.LastInsertRowId, outcome.Position.Marker), true);
-        }
-
+        if (!outcome.IsStale) return (new ExecuteResult(outcome.Result?.Changes ?? -1, NoteLastInsertRowId(outcome.Result?.LastInsertRowId), outcome.Position.Marker), true);
         if (!outcome.IsUnfit) return (null, true);
         if (_keptAtHome.Count >= MaxKeptAtHome) _keptAtHome.Clear();
         foreach (var statement in statements) _keptAtHome.TryAdd(statement.Sql, true);
         return (null, false);
+    }
+
+    /// <summary>As if it had been run here. This tab may have been closed meanwhile, which does not wait for what others run: it is written all the same.</summary>
+    private long NoteLastInsertRowId(long? row)
+    {
+        lock (_writerLock)
+        {
+            if (_writer?.Connection.State != System.Data.ConnectionState.Open) return row ?? 0;
+            if (row is { } id) _writer.LastInsertRowId = id;
+            return _writer.LastInsertRowId;
+        }
     }
 
     /// <summary>Waits for a leader and for what else this tab writes, and looks what the writer's connection is like.</summary>

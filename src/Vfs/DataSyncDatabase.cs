@@ -25,7 +25,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     private readonly DataSyncOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly Lock _readLock = new();
+    private readonly Lock _readLock = new(), _writerLock = new(); // the latter: against its end while another one's answer is noted
     private CachedConnection? _writer, _reader;
     private readonly TaskCompletionSource _closing = new();
     private Task _interactive = Task.CompletedTask;
@@ -317,7 +317,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
 
         await CloseLiveAsync().ConfigureAwait(false);
         AutoSync.Dispose();
-        _writer?.Dispose();
+        lock (_writerLock) _writer?.Dispose();
         _host?.Dispose();
         lock (_readLock) _reader?.Dispose();
         ClearPools();
