@@ -1,4 +1,8 @@
 using System.Data.Common;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.ChangeTracking.Internal;
+using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Metadata.Internal;
 using Microsoft.EntityFrameworkCore.Storage;
 
 namespace DataSync.EntityFrameworkCore;
@@ -20,7 +24,25 @@ internal sealed class DataSyncExecutionStrategy(ExecutionStrategyDependencies de
     public override bool RetriesOnFailure => false;
 
     protected override bool ShouldRetryOn(Exception exception) =>
-        exception is DbException { IsTransient: true } && Dependencies.CurrentContext.Context.Database.CurrentTransaction is null;
+        exception is DbException { IsTransient: true } && Dependencies.CurrentContext.Context.Database.CurrentTransaction is null && !HasRenumbered();
+
+    // EF Core numbers the elements of a JSON collection when it saves. Of one that is not changed itself it does not take the new number back when that fails (seen in 10.0): it stays in the place of one that
+    // was removed, and saved again the removal would be left out, without a word. So the app is told, and runs its work again with a new context.
+    private bool HasRenumbered()
+    {
+        foreach (var entry in Dependencies.CurrentContext.Context.GetService<IStateManager>().Entries)
+        {
+            if (entry.EntityState != EntityState.Unchanged || !entry.EntityType.IsMappedToJson()) continue;
+            foreach (var property in entry.EntityType.FindPrimaryKey()!.Properties)
+            {
+                if (!property.IsOrdinalKeyProperty()) continue;
+                entry.DiscardStoreGeneratedValues();
+                if (!Equals(entry.GetCurrentValue(property), entry.GetRelationshipSnapshotValue(property))) return true;
+            }
+        }
+
+        return false;
+    }
 }
 
 internal sealed class DataSyncExecutionStrategyFactory(ExecutionStrategyDependencies dependencies) : IExecutionStrategyFactory

@@ -100,6 +100,56 @@ public abstract class EntityFrameworkContract : TwoTabsContract
         }
     }
 
+    /// <summary>EF Core cannot save again itself where it has renumbered the elements of a JSON collection.</summary>
+    [Theory]
+    [InlineData("nothing", "a,b,c", false)]
+    [InlineData("add", "a,b,c,d", false)]
+    [InlineData("clear", "", false)]
+    [InlineData("remove the first", "b,c", true)]
+    [InlineData("remove the second", "a,c", true)]
+    [InlineData("remove the first, add", "b,c,d", true)]
+    public async Task What_is_saved_again_since_another_tab_was_first_is_saved_whole_or_not_at_all(string how, string expected, bool isRefused)
+    {
+        var (here, _) = await CreateAsync(true);
+        await using (var context = Blogs(here))
+        {
+            context.Add(new Blog { Name = "one", Home = new() { Street = "Main" }, Links = [new() { Url = "a" }, new() { Url = "b" }, new() { Url = "c" }], Posts = [new() { Title = "x" }, new() { Title = "y" }] });
+            await context.SaveChangesAsync();
+        }
+
+        var refusal = new Refusal();
+        await using (var context = Blogs(here, options => options.AddInterceptors(refusal)))
+        {
+            if (!isRefused) await ChangeAsync(context);
+            else
+            {
+                var error = await Assert.ThrowsAsync<DbUpdateException>(() => ChangeAsync(context));
+                Assert.True(Assert.IsType<StaleCommitException>(error.InnerException).IsTransient);
+                await using var other = Blogs(here);
+                await ChangeAsync(other);
+            }
+        }
+
+        Assert.Equal(isRefused ? 1 : 3, refusal.Count);
+        await using (var context = Blogs(here))
+        {
+            var found = await context.Blogs.Include(b => b.Posts).SingleAsync(b => b.Name == "two");
+            Assert.Equal(("Side", expected, 1), (found.Home!.Street, string.Join(',', found.Links.Select(link => link.Url)), found.Posts.Count));
+        }
+
+        async Task ChangeAsync(BlogContext context)
+        {
+            var found = await context.Blogs.Include(b => b.Posts).SingleAsync(b => b.Name == "one");
+            (found.Name, found.Home!.Street) = ("two", "Side");
+            if (how.StartsWith("remove the first", StringComparison.Ordinal)) found.Links.RemoveAt(0);
+            if (how == "remove the second") found.Links.RemoveAt(1);
+            if (how.EndsWith("add", StringComparison.Ordinal)) found.Links.Add(new() { Url = "d" });
+            if (how == "clear") found.Links.Clear();
+            context.Remove(found.Posts[0]);
+            await context.SaveChangesAsync();
+        }
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -375,6 +425,19 @@ public abstract class EntityFrameworkContract : TwoTabsContract
         {
             if (++Commits == 1) await work();
             return result;
+        }
+    }
+
+    /// <summary>Refuses the first two writes, as when other tabs have committed meanwhile.</summary>
+    private sealed class Refusal : DbCommandInterceptor
+    {
+        public int Count { get; private set; }
+
+        public override ValueTask<InterceptionResult<DbDataReader>> ReaderExecutingAsync(
+            DbCommand command, CommandEventData eventData, InterceptionResult<DbDataReader> result, CancellationToken cancellationToken = default)
+        {
+            if (command.CommandText.StartsWith("UPDATE", StringComparison.Ordinal) && ++Count <= 2) throw new StaleCommitException(1);
+            return new(result);
         }
     }
 }
