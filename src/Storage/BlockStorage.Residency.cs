@@ -15,7 +15,12 @@ internal sealed partial class BlockStorage
     public long Misses => Volatile.Read(ref _misses);
 
     /// <summary>The same for all databases, and this thread alone: whether a call of SQLite came upon something, also where SQLite went on (PRAGMA integrity_check reports it).</summary>
-    public static long MissesHere => _missesHere;
+    /// <remarks>Whoever looks at it and has seen to what was missed puts it back: work of one database may call another one, and its misses are none of the former's.</remarks>
+    public static long MissesHere
+    {
+        get => _missesHere;
+        set => _missesHere = value;
+    }
 
     /// <summary>Bytes in memory.</summary>
     internal long ResidentBytes

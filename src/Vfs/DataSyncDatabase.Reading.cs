@@ -106,6 +106,7 @@ public sealed partial class DataSyncDatabase
         }
         catch (Exception error) when (BlockStorage.MissesHere != misses && Within is null && error is SqliteException or NotResidentException)
         {
+            BlockStorage.MissesHere = misses;
             return LoadAndReadAsync(sql, parameters, empty, read, mayWrite, round, cancellationToken);
         }
         catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))

@@ -361,10 +361,17 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     internal static T RunResident<T>(Func<T> run)
     {
         var misses = BlockStorage.MissesHere;
-        var result = run();
-        if (BlockStorage.MissesHere == misses) return result;
-        (result as IDisposable)?.Dispose();
-        throw new NotResidentException();
+        try
+        {
+            var result = run();
+            if (BlockStorage.MissesHere == misses) return result;
+            (result as IDisposable)?.Dispose();
+            throw new NotResidentException();
+        }
+        finally
+        {
+            BlockStorage.MissesHere = misses;
+        }
     }
 
     internal LoadRounds NewLoading() => new(_pipeline.Extents, _pipeline.Storage);

@@ -60,6 +60,23 @@ public sealed class OnDemandTests : IDisposable
     }
 
     [Fact]
+    public async Task What_one_database_misses_is_no_matter_of_the_work_of_another_that_asks_it()
+    {
+        await FillAsync();
+        await using var partial = await OpenAsync(Least);
+        await using var whole = await _tabs.OpenAsync(new MemoryBlockStore(new MemoryBlockMedium()));
+        await whole.ExecuteAsync("CREATE TABLE w(x)");
+        Task<IReadOnlyList<string>>? asked = null;
+        await whole.WriteAsync(connection =>
+        {
+            asked = partial.QueryAsync<string>("SELECT name FROM t WHERE id = 7777");
+            connection.ExecuteText("INSERT INTO w VALUES (1)");
+        });
+        Assert.Equal(["value 7777"], await asked!);
+        Assert.Equal([1L], await whole.QueryAsync<long>("SELECT count(*) FROM w"));
+    }
+
+    [Fact]
     public async Task Synchronous_calls_say_what_to_do_and_work_when_everything_is_loaded()
     {
         await FillAsync();
