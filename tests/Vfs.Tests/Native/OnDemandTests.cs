@@ -64,7 +64,8 @@ public sealed class OnDemandTests : IDisposable
     {
         await FillAsync();
         await using var partial = await OpenAsync(Least);
-        await using var whole = await _tabs.OpenAsync(new MemoryBlockStore(new MemoryBlockMedium()));
+        using var others = new NativeTabs();
+        await using var whole = await others.OpenAsync(new MemoryBlockStore(new MemoryBlockMedium()));
         await whole.ExecuteAsync("CREATE TABLE w(x)");
         Task<IReadOnlyList<string>>? asked = null;
         await whole.WriteAsync(connection =>
