@@ -11,7 +11,7 @@ namespace DataSync.MultiTab;
 /// Runs every suite of the lab in one tab, which takes seconds to open; while working on one, only those whose name contains what the environment variable
 /// DATASYNC_LAB_SUITE says.
 /// </summary>
-[Collection(LongCollection.Name)]
+[Collection(ContractCollection.Name)]
 public sealed class ContractTests(BrowserFixture browser, ITestOutputHelper output)
 {
     private const string Seeds = "DATASYNC_SQL_SEEDS";

@@ -10,7 +10,7 @@ namespace DataSync.MultiTab;
 /// A page ends at the n-th thing that it asks of IndexedDB, n = 1, 2 … until the script is through: opening, taking over,
 /// appends and a checkpoint. The next tab finds the last acknowledged state, or that plus the commit in flight.
 /// </summary>
-[Collection(LongCollection.Name)]
+[Collection(CrashPointCollection.Name)]
 public sealed class CrashPointTests(BrowserFixture browser, ITestOutputHelper output)
 {
     /// <summary>Contexts that work off the points side by side, each with its own storage.</summary>

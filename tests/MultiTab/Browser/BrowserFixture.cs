@@ -62,11 +62,25 @@ public sealed class BrowserCollection : ICollectionFixture<BrowserFixture>
     public const string Name = "Browser";
 }
 
-/// <summary>The longest ones that do not mind how long they take.</summary>
+/// <summary>Those of the longest ones, which do not mind how long they take. Each has a collection of its own, so that the runner can fill both cores to the end.</summary>
 [CollectionDefinition(Name)]
-public sealed class LongCollection : ICollectionFixture<BrowserFixture>
+public sealed class ContractCollection : ICollectionFixture<BrowserFixture>
 {
-    public const string Name = "Long";
+    public const string Name = "Contracts";
+}
+
+/// <inheritdoc cref="ContractCollection"/>
+[CollectionDefinition(Name)]
+public sealed class CrashPointCollection : ICollectionFixture<BrowserFixture>
+{
+    public const string Name = "Crash points";
+}
+
+/// <inheritdoc cref="ContractCollection"/>
+[CollectionDefinition(Name)]
+public sealed class ChaosCollection : ICollectionFixture<BrowserFixture>
+{
+    public const string Name = "Chaos";
 }
 
 /// <summary>Tests that mostly wait, beside the others.</summary>

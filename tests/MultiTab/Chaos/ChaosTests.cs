@@ -9,7 +9,7 @@ namespace DataSync.MultiTab.Chaos;
 /// Tabs of a Chromium as users have it write and read while a seeded script does to them what users, systems and other pages do.
 /// See docs/TESTING.md. DATASYNC_CHAOS_SEEDS, _FROM and _SECONDS say how much, _REPORT names a file for figures and logs.
 /// </summary>
-[Collection(LongCollection.Name)]
+[Collection(ChaosCollection.Name)]
 [Trait("Category", "Chaos")]
 public sealed class ChaosTests(BrowserFixture browser, ITestOutputHelper output)
 {
