@@ -6,7 +6,7 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab;
 
 /// <summary>Ordinary contexts of EF Core in several real tabs.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class EntityFrameworkTests(BrowserFixture browser, ITestOutputHelper output)
 {
     private const string Database = "ef.db", First = "20260101000000_First";

@@ -6,7 +6,7 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab;
 
 /// <summary>Live queries of one real tab, while another one writes.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class LiveQueryTests(BrowserFixture browser, ITestOutputHelper output)
 {
     /// <summary>Each shows something else after every row that is added to t.</summary>

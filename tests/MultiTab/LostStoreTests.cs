@@ -6,7 +6,7 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab;
 
 /// <summary>The browser takes the store away from under open tabs.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class LostStoreTests(BrowserFixture browser, ITestOutputHelper output)
 {
     [Fact(Timeout = Limits.Test_ms)]

@@ -6,7 +6,7 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab;
 
 /// <summary>Files go in and out: what SQLite made elsewhere is used here, and what was made here is used elsewhere.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class NativeFileTests(BrowserFixture browser, ITestOutputHelper output)
 {
     private const string Change = """

@@ -8,7 +8,7 @@ using static Microsoft.Playwright.Assertions;
 namespace DataSync.MultiTab;
 
 /// <summary>The playground's page, used as a person uses it.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class PlaygroundTests(BrowserFixture browser, ITestOutputHelper output)
 {
     [Fact(Timeout = Limits.Test_ms)]

@@ -7,7 +7,7 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab;
 
 /// <summary>The page's scripting object, <c>globalThis.datasync</c>.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class ScriptingTests(BrowserFixture browser, ITestOutputHelper output)
 {
     [Fact(Timeout = Limits.Test_ms)]

@@ -7,7 +7,7 @@ using static Microsoft.Playwright.Assertions;
 namespace DataSync.MultiTab;
 
 /// <summary>samples/SharedTodo, published: browsers with profiles of their own as clients of one server's process.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class SharedTodoTests(BrowserFixture browser, ITestOutputHelper output)
 {
     /// <summary>With pictures, when DATASYNC_SCREENSHOTS names a folder for them.</summary>

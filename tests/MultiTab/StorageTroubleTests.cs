@@ -7,7 +7,7 @@ using static Microsoft.Playwright.Assertions;
 namespace DataSync.MultiTab;
 
 /// <summary>What the browser, the user or another version does to the storage under an app.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class StorageTroubleTests(BrowserFixture browser, ITestOutputHelper output)
 {
     [Fact(Timeout = Limits.Test_ms)]

@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab;
 
 /// <summary>What the browser itself does to a store: a full disk, data cleared by the user.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class StoreFailureTests(BrowserFixture browser, ITestOutputHelper output)
 {
     [Fact(Timeout = Limits.Test_ms)]

@@ -7,7 +7,7 @@ using static Microsoft.Playwright.Assertions;
 namespace DataSync.MultiTab;
 
 /// <summary>samples/TodoEf: an app on EF Core, published and trimmed, in several tabs.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class TodoEfTests(BrowserFixture browser, ITestOutputHelper output)
 {
     /// <summary>EF Core's first use is one long piece of work for the interpreter.</summary>

@@ -6,7 +6,7 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab;
 
 /// <summary>Undo and redo in two real tabs, which are reloaded and closed meanwhile.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class UndoTests(BrowserFixture browser, ITestOutputHelper output)
 {
     private const string Before = "1milk 2bread", After = "1oat milk 2bread 3tea";

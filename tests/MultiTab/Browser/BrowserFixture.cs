@@ -62,6 +62,13 @@ public sealed class BrowserCollection : ICollectionFixture<BrowserFixture>
     public const string Name = "Browser";
 }
 
+/// <summary>Those about apps and what they build on, beside the others for the same reason.</summary>
+[CollectionDefinition(Name)]
+public sealed class AppCollection : ICollectionFixture<BrowserFixture>
+{
+    public const string Name = "Apps";
+}
+
 /// <summary>Those of the longest ones, which do not mind how long they take. Each has a collection of its own, so that the runner can fill both cores to the end.</summary>
 [CollectionDefinition(Name)]
 public sealed class ContractCollection : ICollectionFixture<BrowserFixture>

@@ -6,7 +6,7 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab.Hosting;
 
 /// <summary>The published playground on hosts of different kinds (docs/HOSTING.md).</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class HostingTests(BrowserFixture browser, ITestOutputHelper output)
 {
     [Theory(Timeout = Limits.Test_ms)]

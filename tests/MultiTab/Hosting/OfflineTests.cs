@@ -7,7 +7,7 @@ using static Microsoft.Playwright.Assertions;
 namespace DataSync.MultiTab.Hosting;
 
 /// <summary>The playground's service worker: after the first visit no network is needed, and a new version comes when it is asked for.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class OfflineTests(BrowserFixture browser, ITestOutputHelper output)
 {
     private const string IsKept = "navigator.serviceWorker.ready.then(registration => registration.active.state === 'activated')";

@@ -8,7 +8,7 @@ using static Microsoft.Playwright.Assertions;
 namespace DataSync.MultiTab.Hosting;
 
 /// <summary>samples/Notes: a component that a server renders first, and that runs in the browser, on the server, or on whichever is ready.</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class PrerenderingTests(BrowserFixture browser, ITestOutputHelper output)
 {
     private static readonly string Sample = Path.Combine(Build.Repository, "samples", "Notes", "Server");

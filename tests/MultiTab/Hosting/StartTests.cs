@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab.Hosting;
 
 /// <summary>What a database needs arrives while the app starts (DataSync.Vfs.lib.module.js).</summary>
-[Collection(BrowserCollection.Name)]
+[Collection(AppCollection.Name)]
 public sealed class StartTests(BrowserFixture browser, ITestOutputHelper output)
 {
     private const string Wasm = "/sqlite3.wasm";
