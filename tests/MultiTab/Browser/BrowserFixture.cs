@@ -7,6 +7,14 @@ namespace DataSync.MultiTab.Browser;
 /// <summary>One server and one Chromium for all tests; each test takes its own <see cref="TabGroup"/> from it.</summary>
 public sealed class BrowserFixture : IAsyncLifetime
 {
+    /// <summary>Each window starts pages of the browser's own for its address bar: 1.5 s of CPU time.</summary>
+    internal const string AddressBar = "WebUIOmniboxPopup,WebUIOmniboxAimPopup";
+
+    /// <summary>With what Playwright's own switch leaves out, which this one replaces.</summary>
+    private const string LeftOut =
+        "AimEnabled,AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,DialMediaRouteProvider,GlobalMediaControls,HttpsUpgrades,LensOverlay,MediaRouter,"
+        + "NetworkTimeServiceQuerying,OptimizationHints,PaintHolding,ThirdPartyStoragePartitioning,Translate";
+
     private AppServer? server;
     private IPlaywright? playwright;
     private IBrowser? browser;
@@ -16,6 +24,8 @@ public sealed class BrowserFixture : IAsyncLifetime
 
     public string ChromiumPath { get; private set; } = "";
 
+    internal static string[] Switches { get; } = [.. Chromium.Switches, .. WasmTiers.ChromiumSwitches, $"--disable-features={AddressBar},{LeftOut}"];
+
     public IPlaywright Playwright => playwright!;
 
     public async Task InitializeAsync()
@@ -24,7 +34,7 @@ public sealed class BrowserFixture : IAsyncLifetime
         server = await PlaygroundServer.StartAsync();
         playwright = await Microsoft.Playwright.Playwright.CreateAsync();
         ChromiumPath = await Chromium.FindOrInstallAsync(playwright);
-        browser = await playwright.Chromium.LaunchAsync(new() { ExecutablePath = ChromiumPath, Args = [.. Chromium.Switches, .. WasmTiers.ChromiumSwitches], Headless = true });
+        browser = await playwright.Chromium.LaunchAsync(new() { ExecutablePath = ChromiumPath, Args = Switches, Headless = true });
     }
 
     public async Task DisposeAsync()

@@ -24,9 +24,6 @@ public static class Chromium
     [
         "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--renderer-process-limit=64",
-        // Each window starts a page of the browser's own for its address bar: 1.5 s of CPU time. The others are Playwright's, whose switch this one replaces.
-        "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,AimEnabled,AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,DialMediaRouteProvider," +
-        "GlobalMediaControls,HttpsUpgrades,LensOverlay,MediaRouter,NetworkTimeServiceQuerying,OptimizationHints,PaintHolding,ThirdPartyStoragePartitioning,Translate",
     ];
 
     /// <summary>The path of the executable: DATASYNC_CHROMIUM, else Playwright's own, else an installed one, else a new one.</summary>
