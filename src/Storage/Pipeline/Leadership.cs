@@ -230,7 +230,7 @@ internal sealed partial class Leadership(PipelineCore core, TabCoordinator coord
                 _ = AppendAsync(term, group);
                 break;
             case LeaderEffect.Fold:
-                if (image.FindIncomplete() is { Length: > 0 } missing) core.Gate.Defer(() => _ = LoadAndFoldAsync(term, missing));
+                if (image.FindIncomplete().Length > 0) core.Gate.Defer(() => _ = LoadAndFoldAsync(term));
                 else Fold(term);
                 break;
             case LeaderEffect.ContinueSoon:
@@ -289,10 +289,10 @@ internal sealed partial class Leadership(PipelineCore core, TabCoordinator coord
     }
 
     /// <summary>Extents are written whole, so what is missing of those that the log touches comes first.</summary>
-    private async Task LoadAndFoldAsync(Term term, int[] missing)
+    private async Task LoadAndFoldAsync(Term term)
     {
-        extents.Pin();
-        var error = await StoreLink.TryAsync(() => extents.LoadAsync(missing, core.Closing)).ConfigureAwait(false);
+        extents.Pin(); // before it is looked what is missing: else something may leave between the two, each time again
+        var error = await StoreLink.TryAsync(() => extents.LoadAsync(core.Gate.Run(image.FindIncomplete), core.Closing)).ConfigureAwait(false);
         core.Gate.Run(() =>
         {
             if (error is null && image.FindIncomplete().Length == 0 && term == _term) Fold(term);
