@@ -8,7 +8,7 @@ namespace DataSync.Remote;
 /// <summary>Messages between this tab and the server, which passes them on to the tabs over there. What is posted while there is no connection is lost, as every message may be.</summary>
 internal sealed class RemoteCommitChannel(RemoteLink link, string name) : ICommitChannel, IRemoteMember
 {
-    private readonly MessageFragments _fragments = new();
+    private readonly MessageFragments _own = new(), _all = new(); // parts of what is for all come among those of what is for this tab
 
     /// <summary>By which this tab proves after a cut that it is the one that joined before: its id is no secret.</summary>
     private readonly byte[] _secret = RandomNumberGenerator.GetBytes(16);
@@ -44,7 +44,8 @@ internal sealed class RemoteCommitChannel(RemoteLink link, string name) : ICommi
 
     void IRemoteMember.OnFrame(Frame frame)
     {
-        if (frame.Kind != FrameKind.Message || frame.Tab != _self || _fragments.Add(frame.Body.ToArray()) is not { } message) return;
+        if (frame.Kind != FrameKind.Message || (frame.Tab != _self && frame.Tab != default)) return;
+        if ((frame.Tab == default ? _all : _own).Add(frame.Body.ToArray()) is not { } message) return;
         try
         {
             Received?.Invoke(message);

@@ -25,6 +25,10 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
     private readonly MessageFragments _fragments = new(server.Options.MaxMessageBytes);
     private readonly Channel<Frame> _requests = Channel.CreateBounded<Frame>(new BoundedChannelOptions(MaxRequests) { SingleReader = true });
     private ServedDatabase? _served;
+
+    /// <summary>The tab whose channel is listened to for what is said to all.</summary>
+    private ClientTab? _listener;
+
     private bool _isWelcome;
     private string? _why;
 
@@ -101,6 +105,14 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
     {
         _socket.Dispose();
         _end.Dispose();
+    }
+
+    public bool IsListener(ClientTab tab) => Volatile.Read(ref _listener) == tab;
+
+    /// <summary>Passes a message on; default: to all tabs of the connection. Where too much waits it is lost: the tabs find out by a later one, and read the log at their own pace.</summary>
+    public void TellTab(TabId tab, byte[] message)
+    {
+        if (_isWelcome && !_socket.TrySendMessage(tab, message)) ServerMetrics.OnDropped(Database);
     }
 
     /// <summary>Sends something that is not waited for; a client that leaves too much of it unread is disconnected.</summary>
@@ -204,7 +216,9 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
                 await JoinAsync(frame).ConfigureAwait(false);
                 break;
             case FrameKind.Leave:
-                if (_tabs.Remove(frame.Tab, out var left)) await EndAsync(left).ConfigureAwait(false);
+                if (!_tabs.Remove(frame.Tab, out var left)) break;
+                if (IsListener(left)) Volatile.Write(ref _listener, _tabs.Values.FirstOrDefault());
+                await EndAsync(left).ConfigureAwait(false);
                 break;
             case FrameKind.Message:
                 if (!_tabs.TryGetValue(frame.Tab, out var tab)) throw ProtocolException.Forbidden("A message came for a tab that has not joined here.");
@@ -231,6 +245,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
             _tabs.Add(frame.Tab, tab); // first: what is opened in part is ended, too
             await isFree.WaitAsync(_end.Token).ConfigureAwait(false);
             await tab.OpenAsync(_end.Token).ConfigureAwait(false);
+            _listener ??= tab;
         }
 
         Tell(new(FrameKind.End, frame.Request, frame.Tab));

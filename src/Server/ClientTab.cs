@@ -136,6 +136,7 @@ internal sealed class ClientTab(ClientSession session, TabId id, ICommitChannel 
     {
         if (CommitMessage.TryPeek(bytes) is not { } peek || (peek.To != default && peek.To != id)) return;
         if (peek.Kind is not (CommitMessageKind.Committed or CommitMessageKind.Refused or CommitMessageKind.TurnGrant or CommitMessageKind.Leading or CommitMessageKind.Missing)) return;
-        foreach (var part in MessageFragments.Split(bytes)) session.Tell(new(FrameKind.Message, 0, id, part));
+        if (peek.To == id) session.TellTab(id, bytes);
+        else if (session.IsListener(this)) session.TellTab(default, bytes); // once for all tabs of the connection
     }
 }

@@ -55,7 +55,10 @@ public sealed class DataSyncServerOptions
     /// <value>64 by default; 1 to 100,000.</value>
     public int MaxSocketsPerUser { get; set; } = 64;
 
-    /// <summary>How many bytes may wait for one connection. One that does not read so fast is closed; it connects again and reads what it missed.</summary>
+    /// <summary>
+    /// How many bytes of messages may wait for one connection; one message may always. What is more is not sent: a client that does not read so fast hears of a later commit, and reads what it missed at its
+    /// own pace. One that does not read at all is closed after <see cref="SendTimeout"/>.
+    /// </summary>
     /// <value>16 MiB by default; 1 MiB to 1 GiB.</value>
     public long MaxQueuedBytes { get; set; } = 16 << 20;
 

@@ -20,6 +20,9 @@ internal static class ServerMetrics
     private static readonly Counter<long> Refusals = Meter.CreateCounter<long>(
         "datasync.server.refusals", "{refusal}", "What was refused; tag reason (origin, user_limit, the status with which a connection was closed, or commit, statement, size for one that goes on).");
 
+    private static readonly Counter<long> Dropped = Meter.CreateCounter<long>(
+        "datasync.server.messages.dropped", "{message}", "Messages that were not sent to a connection because too much waited for it; it reads what it missed.");
+
     private static readonly UpDownCounter<long> Waiting = Meter.CreateUpDownCounter<long>("datasync.server.reads.waiting", "{read}", "Readings of whole databases that wait for their turn.");
 
     private static readonly Histogram<double> Reads = Meter.CreateHistogram<double>(
@@ -37,6 +40,8 @@ internal static class ServerMetrics
     }
 
     public static void OnRefused(string scope, string reason) => Refusals.Add(1, Scope(scope), new("reason", reason));
+
+    public static void OnDropped(string scope) => Dropped.Add(1, Scope(scope));
 
     public static void OnWaiting(string scope, bool isOn) => Waiting.Add(isOn ? 1 : -1, Scope(scope));
 

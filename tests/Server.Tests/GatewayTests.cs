@@ -19,7 +19,7 @@ public sealed class GatewayTests
         await using var browser = new TestBrowser();
         for (var i = 0; i < 4; i++) await browser.OpenAsync(server.Port);
         Assert.Equal(1, server.Connections);
-        await browser.Tabs[3].Database.ExecuteAsync(Table);
+        foreach (var tab in browser.Tabs) await tab.Database.ExecuteAsync(Table); // each knows of it then
         await Task.WhenAll(browser.Tabs.Select(async (tab, who) =>
         {
             for (var i = 0; i < 20; i++) await tab.Database.ExecuteAsync(Insert, new object[] { who, i });

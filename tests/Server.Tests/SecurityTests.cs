@@ -308,13 +308,80 @@ public sealed class SecurityTests
     [Fact]
     public async Task A_client_that_does_not_read_is_disconnected_and_others_go_on()
     {
-        await using var server = await TestServer.StartAsync(o => o.AllowEverybody().MaxQueuedBytes = 1 << 20);
+        await using var server = await TestServer.StartAsync(o =>
+        {
+            o.AllowEverybody().MaxQueuedBytes = 1 << 20;
+            o.SendTimeout = TimeSpan.FromSeconds(1);
+        });
+        await using var raw = await WriteMuchAsync(server);
+        Assert.Equal(0, await raw.EndAsync()); // what was on its way still comes, then the end
+    }
+
+    [Fact]
+    public async Task A_client_that_reads_slowly_is_not_told_of_every_commit_and_stays_connected()
+    {
+        await using var server = await TestServer.StartAsync(o =>
+        {
+            o.AllowEverybody().MaxQueuedBytes = 1 << 20;
+            o.SendTimeout = TimeSpan.FromMinutes(10);
+        });
+        await using var raw = await WriteMuchAsync(server);
+        await raw.SayAsync(CommitMessageKind.WhoLeads, m => m with { To = default });
+        var told = new HashSet<long>();
+        while (true)
+        {
+            var message = CommitMessage.TryParse((await raw.UntilAsync(frame => frame.Kind == FrameKind.Message)).Body.Span)!;
+            if (message.Kind == CommitMessageKind.Committed) told.Add(message.Position.Marker);
+            else if (message.Kind == CommitMessageKind.Leading && message.Position.Marker == 201) break;
+        }
+
+        Assert.InRange(told.Count, 1, 199);
+    }
+
+    [Fact]
+    public async Task What_is_said_to_all_is_said_once_to_the_tabs_of_a_connection()
+    {
+        await using var server = await TestServer.StartAsync();
+        await using var raw = await RawClient.JoinAsync(server);
+        var tabs = new List<TabId> { raw.Tab };
+        while (tabs.Count < 3)
+        {
+            tabs.Add(TabId.FromGuid(Guid.NewGuid()));
+            await raw.SendAsync(new Frame(FrameKind.Join, (uint)tabs.Count, tabs[^1], new byte[16]));
+            await raw.UntilAsync(frame => frame is { Kind: FrameKind.End } && frame.Tab == tabs[^1]);
+        }
+
+        var writer = await server.OpenAsync();
+        for (var marker = 1; ; marker++)
+        {
+            // Once each, also when the tab has gone by which they were heard.
+            await writer.ExecuteAsync($"CREATE TABLE t{marker} (id INTEGER PRIMARY KEY)");
+            var heard = new List<TabId>();
+            await raw.UntilAsync(frame =>
+            {
+                if (frame.Kind != FrameKind.Message) return false;
+                var message = CommitMessage.TryParse(frame.Body.Span)!;
+                if (message.Kind == CommitMessageKind.Committed && message.Position.Marker == marker) heard.Add(frame.Tab);
+                return message.Kind == CommitMessageKind.Leading && message.Position.Marker == marker; // at the next heartbeat
+            });
+            Assert.Equal([default], heard);
+            if (tabs.Count == 1) break;
+            await raw.SendAsync(new Frame(FrameKind.Leave, 0, tabs[0]));
+            tabs.RemoveAt(0);
+            await raw.SendAsync(new Frame(FrameKind.Join, 9, tabs[0], new byte[16])); // answered behind the other
+            await raw.UntilAsync(frame => frame is { Kind: FrameKind.End, Request: 9 });
+        }
+    }
+
+    /// <returns>A client that has joined, and has read nothing of it.</returns>
+    private static async Task<RawClient> WriteMuchAsync(TestServer server)
+    {
         var client = await server.OpenAsync(configure: o => o.Pipeline.AnnounceBytes = 1 << 20);
         await client.ExecuteAsync("CREATE TABLE blob (bytes BLOB)");
-        await using var raw = await RawClient.JoinAsync(server);
+        var raw = await RawClient.JoinAsync(server);
         for (var i = 0; i < 200; i++) await client.ExecuteAsync("INSERT INTO blob VALUES (randomblob(200000))").WaitAsync(TestServer.Patience);
-        Assert.Equal(0, await raw.EndAsync()); // what was on its way still comes, then the end
         Assert.Equal(200, (await client.QueryAsync<long>("SELECT count(*) FROM blob")).Single());
+        return raw;
     }
 
     private static byte[] MakeStatement(string sql, ulong traits = 0) => StatementBody.Encode(traits, [new TravellingStatement(sql, null, IsMany: false)], value => value)!;

@@ -55,7 +55,7 @@ internal enum FrameKind : byte
 /// <summary>One binary message of the WebSocket.</summary>
 /// <remarks>
 /// <code>0 u8 kind   1 3 bytes zero   4 u32 request   8 16 bytes tab (zero: none)   24 body</code>
-/// Each names the tab that it is from or for, so that one socket can serve several. Numbers are little-endian.
+/// Each names the tab that it is from or for, so that one socket can serve several; a message without one is for all of them. Numbers are little-endian.
 /// </remarks>
 /// <param name="Kind">What it means.</param>
 /// <param name="Request">The client's request that it is or answers; 0 for none.</param>

@@ -1,6 +1,8 @@
 using System.Buffers;
 using System.Net.WebSockets;
 using System.Threading.Channels;
+using DataSync.Coordination;
+using DataSync.Storage;
 
 namespace DataSync.Remote;
 
@@ -9,7 +11,7 @@ namespace DataSync.Remote;
 /// at a time.
 /// </summary>
 /// <param name="socket">Connected.</param>
-/// <param name="maxQueued">Bytes that may wait to be sent. One frame may always.</param>
+/// <param name="maxQueued">Bytes of messages that may wait to be sent, and as many of other frames. One may always.</param>
 /// <param name="sendTimeout">How long one frame may take, before the line counts as dead.</param>
 /// <param name="time">The clock.</param>
 internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sendTimeout, TimeProvider time) : IFrameLine
@@ -19,7 +21,7 @@ internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sen
     private readonly Channel<Outgoing> _out = Channel.CreateUnbounded<Outgoing>(
         new() { SingleReader = true, AllowSynchronousContinuations = OperatingSystem.IsBrowser() }); // there a hop to the thread pool is a throttled timer
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(FirstBuffer);
-    private long _queued;
+    private long _queued, _queuedMessages;
 
     /// <summary>Told of each frame that has gone, in bytes.</summary>
     public Action<int>? Sent { private get; set; }
@@ -42,12 +44,25 @@ internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sen
         return false;
     }
 
+    /// <summary>Sends a message for tabs, as every message may be lost: whole, or not at all where too much waits already.</summary>
+    public bool TrySendMessage(TabId tab, byte[] message)
+    {
+        var frames = MessageFragments.Split(message).Select(part => new Frame(FrameKind.Message, 0, tab, part)).ToList();
+        var size = frames.Sum(frame => (long)frame.Size);
+        if (Interlocked.Add(ref _queuedMessages, size) is var queued && queued > maxQueued && queued != size)
+        {
+            Interlocked.Add(ref _queuedMessages, -size);
+            return false;
+        }
+
+        return frames.TrueForAll(frame => _out.Writer.TryWrite(new(frame.Encode(), null, null, null) { IsMessage = true }));
+    }
+
     /// <summary>Sends a frame and returns when it has gone: at the pace of who reads.</summary>
     /// <returns>False when the socket is closing.</returns>
     public Task<bool> SendAsync(Frame frame)
     {
         var sent = new TaskCompletionSource<bool>(OperatingSystem.IsBrowser() ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
-        Interlocked.Add(ref _queued, frame.Size);
         if (!_out.Writer.TryWrite(new(frame.Encode(), sent, null, null))) sent.SetResult(false);
         return sent.Task;
     }
@@ -134,7 +149,8 @@ internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sen
         {
             if (next.Status is { } status) await socket.CloseOutputAsync(status, next.Description, limit.Token).ConfigureAwait(false);
             else await socket.SendAsync(next.Bytes, WebSocketMessageType.Binary, endOfMessage: true, limit.Token).ConfigureAwait(false);
-            Interlocked.Add(ref _queued, -next.Bytes.Length);
+            if (next.IsMessage) Interlocked.Add(ref _queuedMessages, -next.Bytes.Length);
+            else if (next.Sent is null) Interlocked.Add(ref _queued, -next.Bytes.Length);
             if (next.Status is null) Sent?.Invoke(next.Bytes.Length);
             next.Sent?.TrySetResult(true);
         }
@@ -154,5 +170,8 @@ internal sealed class FrameSocket(WebSocket socket, long maxQueued, TimeSpan sen
         _buffer = larger;
     }
 
-    private sealed record Outgoing(byte[] Bytes, TaskCompletionSource<bool>? Sent, WebSocketCloseStatus? Status, string? Description);
+    private sealed record Outgoing(byte[] Bytes, TaskCompletionSource<bool>? Sent, WebSocketCloseStatus? Status, string? Description)
+    {
+        public bool IsMessage { get; init; }
+    }
 }
