@@ -11,7 +11,7 @@ public sealed class ChromiumTests(EngineFixture<ChromiumEngine> engine, ITestOut
 public sealed class FirefoxTests(EngineFixture<FirefoxEngine> engine, ITestOutputHelper output) : EngineTests<FirefoxEngine>(engine, output);
 
 /// <summary>And what only WebKit does: IndexedDB is in a process of its own there, and pages are suspended.</summary>
-[Collection(EnginesCollection.Name)]
+[Collection(WebKitCollection.Name)]
 public sealed class WebKitTests(EngineFixture<WebKitEngine> engine, ITestOutputHelper output) : EngineTests<WebKitEngine>(engine, output)
 {
     protected override int RowsPerTab => 40;
