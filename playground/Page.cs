@@ -13,7 +13,7 @@ internal static partial class Page
     /// <summary>Loads page.js; before that no other member works.</summary>
     public static Task ImportAsync() => JSHost.ImportAsync(Module, "../page.js");
 
-    /// <summary>Raised by <see cref="RequestRefresh"/>: many requests, at most ten refreshes a second, none in a hidden tab.</summary>
+    /// <summary>Raised by <see cref="RequestRefresh"/>: many requests, at most ten refreshes a second (on a slow machine one), none in a hidden tab.</summary>
     public static event Action? Refresh;
 
     [JSImport("requestRefresh", Module)]

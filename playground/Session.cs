@@ -12,7 +12,7 @@ public sealed class Session(DataSyncFactory factory, PageOptions options, TimePr
 
     private readonly Dictionary<TabId, long> lastCommits = [];
 
-    /// <summary>Something on the page may look different now. Comes at most ten times a second, and not in a hidden tab.</summary>
+    /// <summary>Something on the page may look different now. Comes at most ten times a second, on a slow machine once, and not in a hidden tab.</summary>
     public event Action? Changed;
 
     /// <summary>A commit arrived, from this tab or another; as often as that happens.</summary>

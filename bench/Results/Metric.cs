@@ -4,15 +4,12 @@ namespace DataSync.Bench;
 /// <param name="Id">As the steps name it.</param>
 /// <param name="Workload">Whose failure is told in its place.</param>
 /// <param name="Title">For people.</param>
-/// <param name="Unit">ms, bytes or rows.</param>
+/// <param name="Unit">ms, bytes, rows ….</param>
 /// <param name="Limit">The library whose value the others' is a multiple of, where there is such a limit.</param>
 /// <param name="LimitMetric">That library's metric, where it is another one.</param>
 /// <param name="IsForAll">Whether a library without a value is named with its reason.</param>
 internal sealed record Metric(string Id, string Workload, string Title, string Unit = "ms", string? Limit = null, string? LimitMetric = null, bool IsForAll = true)
 {
-    /// <summary>Whether it is measured outside the browser.</summary>
-    public bool IsNative => Workload == NativeBench.Id;
-
     /// <summary>In the order of the results.</summary>
     public static IReadOnlyList<Metric> All { get; } =
     [
@@ -64,6 +61,7 @@ internal sealed record Metric(string Id, string Workload, string Title, string U
         new("w17.four", FirstUseBench.Id, "W17: the same, four tabs at once, until the last", Limit: FirstUseBench.Template),
         new("w17.lost", FirstUseBench.Id, "W17: leases lost meanwhile", "leases", IsForAll: false),
         new("w17.bytes", FirstUseBench.Id, "W17: bytes downloaded, brotli", "bytes", Limit: FirstUseBench.Template),
+        .. ClusterBench.Metrics,
         new("native.commit", NativeBench.Id, "Native: commit of one row", Limit: NativeBench.Journal),
         new("native.transaction", NativeBench.Id, "Native: one transaction of 10,000 rows", Limit: NativeBench.Journal),
         new("native.points", NativeBench.Id, "Native: 1,000 selects by key", Limit: NativeBench.Journal),

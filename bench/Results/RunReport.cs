@@ -4,16 +4,16 @@ namespace DataSync.Bench;
 internal sealed record RunReport(RunInfo Run, IReadOnlyList<Bar> Bars, IReadOnlyList<MetricBlock> Metrics)
 {
     /// <summary>Whatever can have a row.</summary>
-    public static IEnumerable<Library> Libraries => [.. Library.All, .. NativeBench.Stores, .. FirstUseBench.Apps];
+    public static IEnumerable<Library> Libraries => [.. Library.All, .. NativeBench.Stores, .. FirstUseBench.Apps, .. ClusterBench.Stores];
 
     public static RunReport Create(RunInfo info, Measurements results, BenchOptions options)
     {
-        var libraries = Libraries.Where(library => options.Only.Count == 0 || options.Only.Contains(library.Id) || library.Id.StartsWith("native", StringComparison.Ordinal) || FirstUseBench.Apps.Contains(library)).ToList();
+        var libraries = Libraries.Where(library => options.Only.Count == 0 || options.Only.Contains(library.Id) || library.Id.StartsWith("native", StringComparison.Ordinal) || FirstUseBench.Apps.Contains(library) || ClusterBench.Stores.Contains(library)).ToList();
         var blocks = new List<MetricBlock>();
         foreach (var metric in Metric.All.Where(metric => options.Runs(metric.Workload)))
         {
             var limit = metric.Limit is null ? null : results.Find(metric.Limit, metric.LimitMetric ?? metric.Id)?.Median;
-            var dataSync = results.Find(metric.IsNative ? NativeBench.DataSync : metric.Workload == FirstUseBench.Id ? FirstUseBench.WithDataSync : Library.DataSyncId, metric.Id)?.Median;
+            var dataSync = results.Find(DataSyncOf(metric), metric.Id)?.Median;
             var rows = new List<MetricRow>();
             foreach (var library in libraries)
             {
@@ -22,13 +22,21 @@ internal sealed record RunReport(RunInfo Run, IReadOnlyList<Bar> Bars, IReadOnly
                 if (value is null && (string.IsNullOrEmpty(reason) || !metric.IsForAll)) continue;
                 rows.Add(new(library.Id, library.Title, value, value is null ? reason : null,
                     library.Id == metric.Limit && metric.LimitMetric is null ? null : Ratio(value, limit),
-                    library.Id is Library.DataSyncId or NativeBench.DataSync or FirstUseBench.WithDataSync ? null : Ratio(value, dataSync)));
+                    library.Id == DataSyncOf(metric) ? null : Ratio(value, dataSync)));
             }
 
             if (rows.Any(row => row.Statistic is not null)) blocks.Add(new(metric.Id, metric.Title, metric.Unit, metric.Limit, rows));
         }
 
         return new(info, Bar.Of(results), blocks);
+
+        static string DataSyncOf(Metric metric) => metric.Workload switch
+        {
+            NativeBench.Id => NativeBench.DataSync,
+            FirstUseBench.Id => FirstUseBench.WithDataSync,
+            ClusterBench.Id => ClusterBench.DataSync,
+            _ => Library.DataSyncId,
+        };
 
         static double? Ratio(Statistic? value, double? to) => value is not null && to > 0 ? value.Median / to : null;
     }

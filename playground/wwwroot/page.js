@@ -1,8 +1,9 @@
 // What the playground's page needs from the browser. Nothing here decides anything about the database.
 
-const refreshInterval_ms = 100;
+// Drawing takes a tenth of the page's time at most, so that a slow machine has the rest for what is drawn.
+const shortestInterval_ms = 100, longestInterval_ms = 1000, drawingShare = 0.1;
 let refreshPending = false;
-let lastRefresh = 0;
+let nextRefresh = 0;
 
 export const query = () => location.search;
 
@@ -19,9 +20,11 @@ export function requestRefresh() {
     setTimeout(async () => {
       const page = await pageExports();
       refreshPending = false;
-      lastRefresh = performance.now();
+      const begin = performance.now();
       page.OnRefresh();
-    }, Math.max(0, lastRefresh + refreshInterval_ms - performance.now()));
+      const interval = (performance.now() - begin) / drawingShare;
+      nextRefresh = begin + Math.min(Math.max(interval, shortestInterval_ms), longestInterval_ms);
+    }, Math.max(0, nextRefresh - performance.now()));
   });
 }
 

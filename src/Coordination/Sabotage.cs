@@ -28,6 +28,7 @@ internal enum Guard
     StatementEpoch = 1 << 21,
     ExtentVersion = 1 << 22,
     EvictClean = 1 << 23,
+    CheckpointPin = 1 << 24,
 }
 
 /// <summary>Which guards are missing on this thread: none, but in tests.</summary>

@@ -9,7 +9,7 @@ internal static class RemoteMetrics
 
     private static readonly Meter Meter = new(MeterName);
 
-    private static readonly UpDownCounter<long> Connected = Meter.CreateUpDownCounter<long>("datasync.remote.connected", "{connection}", "1 while there is a connection with the server.");
+    private static readonly UpDownCounter<long> Connected = Meter.CreateUpDownCounter<long>("datasync.remote.connected", "{connection}", "1 for each open database that is connected with its server, by itself or over the tab that is the gateway.");
 
     private static readonly Counter<long> Reconnects = Meter.CreateCounter<long>("datasync.remote.reconnects", "{connection}", "Connections that were made after one was lost.");
 

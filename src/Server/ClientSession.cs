@@ -29,7 +29,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
     /// <summary>The tab whose channel is listened to for what is said to all.</summary>
     private ClientTab? _listener;
 
-    private bool _isWelcome;
+    private bool _isWelcome, _isRefused;
     private string? _why;
 
     public HttpContext Context => context;
@@ -80,7 +80,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
         }
         catch (Exception error) when (FrameSocket.IsEnd(error))
         {
-            Log.Disconnected(server.Logger, Database, user, _why ?? error.Message);
+            if (!_isRefused) Log.Disconnected(server.Logger, Database, user, _why ?? error.Message);
             _socket.Close(WebSocketCloseStatus.EndpointUnavailable, _why ?? "The server stops.");
         }
 #pragma warning disable CA1031 // One connection, whatever its hooks throw, must not be the server's end.
@@ -152,6 +152,7 @@ internal sealed class ClientSession(DatabaseServer server, HttpContext context, 
 
     private void OnRefused(WebSocketCloseStatus status, string why)
     {
+        _isRefused = true;
         Log.Refused(server.Logger, Database, user, (int)status, why);
         ServerMetrics.OnRefused(Database, ((int)status).ToString(CultureInfo.InvariantCulture));
     }

@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Npgsql;
-using Xunit;
 
 namespace DataSync.PostgreSql.Tests;
 
@@ -11,7 +10,7 @@ namespace DataSync.PostgreSql.Tests;
 /// A PostgreSQL server of these tests' own: made by initdb in a temporary directory, as a user that is not root, on a free port of this machine, with fsync;
 /// ended and removed at the end. <c>DATASYNC_POSTGRES_BIN</c> names the folder of initdb where it is neither on the path nor where Debian has it.
 /// </summary>
-public sealed class PostgresCluster : IAsyncLifetime
+public sealed partial class PostgresCluster
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
@@ -130,11 +129,4 @@ public sealed class PostgresCluster : IAsyncLifetime
     }
 
     private static string FindUser() => File.ReadLines("/etc/passwd").Any(line => line.StartsWith("postgres:", StringComparison.Ordinal)) ? "postgres" : "nobody";
-}
-
-/// <summary>One server for all; tests that crash it must not be beside others.</summary>
-[CollectionDefinition(Name)]
-public sealed class PostgresCollection : ICollectionFixture<PostgresCluster>
-{
-    public const string Name = "PostgreSQL";
 }

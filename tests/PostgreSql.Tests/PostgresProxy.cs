@@ -33,6 +33,9 @@ internal sealed class PostgresProxy : IAsyncDisposable
     /// <summary>Whether the trap has closed.</summary>
     public bool IsSprung { get; private set; }
 
+    /// <summary>Called when the trap closes, before the connection is cut.</summary>
+    public Action? Sprung { private get; set; }
+
     /// <summary>Each message waits for up to so long before it is passed on.</summary>
     public TimeSpan Lag { get; set; }
 
@@ -173,6 +176,7 @@ internal sealed class PostgresProxy : IAsyncDisposable
     /// <summary>Whoever serves the connection closes both ends.</summary>
     private async Task SpringAsync()
     {
+        Sprung?.Invoke();
         if (_trap is not { Kind: TrapKind.Stall }) throw new IOException("Cut.");
         Stall();
         await OpenTask;

@@ -38,6 +38,9 @@ internal sealed class WriterProcess : IDisposable
 
     public bool HasEnded => _process.HasExited;
 
+    /// <summary>It has ended, and all that it said was heard.</summary>
+    public Task Ended => _reading;
+
     /// <summary>Its tab, as the lease names it; default until it is open.</summary>
     public TabId Tab { get; private set; }
 
@@ -67,12 +70,25 @@ internal sealed class WriterProcess : IDisposable
 
     public static int Main(string[] args) => RunAsync(args).GetAwaiter().GetResult();
 
-    public static WriterProcess Start(PostgresCluster cluster, string database, string name, bool hasProxy = false)
+    /// <summary>Starts one.</summary>
+    /// <param name="cluster">The server.</param>
+    /// <param name="database">What it writes to.</param>
+    /// <param name="name">Of the writer.</param>
+    /// <param name="hasProxy">Whether something lies between it and the server.</param>
+    /// <param name="killedAt">Likewise, and it is killed (SIGKILL) when that closes.</param>
+    public static WriterProcess Start(PostgresCluster cluster, string database, string name, bool hasProxy = false, Trap? killedAt = null)
     {
-        var proxy = hasProxy ? new PostgresProxy(cluster.Port) : null;
+        var proxy = hasProxy || killedAt is not null ? new PostgresProxy(cluster.Port) : null;
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet") { RedirectStandardOutput = true, RedirectStandardInput = true };
         foreach (var argument in new[] { typeof(WriterProcess).Assembly.Location, PostgresCluster.Connect(proxy?.Port ?? cluster.Port), database, name }) start.ArgumentList.Add(argument);
-        return new(Process.Start(start)!, name, proxy);
+        var process = Process.Start(start)!;
+        if (killedAt is not null)
+        {
+            proxy!.Sprung = process.Kill;
+            proxy.Set(killedAt);
+        }
+
+        return new(process, name, proxy);
     }
 
     /// <summary>Returns when so many more of its writes were acknowledged than are now.</summary>

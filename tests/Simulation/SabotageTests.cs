@@ -18,6 +18,7 @@ public sealed class SabotageTests(ITestOutputHelper output)
         [Guard.LeaderByHead] = ActionKind.ForgeMessage,
         [Guard.StatementEpoch] = ActionKind.Hang,
         [Guard.ExtentVersion] = ActionKind.LoadBehind,
+        [Guard.CheckpointPin] = ActionKind.Load,
     };
 
     public static TheoryData<string> Guards => new(Enum.GetNames<Guard>().Except([nameof(Guard.None)]));

@@ -27,6 +27,11 @@ internal sealed class SimStore(World world, Dice dice)
 
     private readonly List<TaskCompletionSource> _held = [];
 
+    /// <summary>Nobody has a reason to ask so often at one moment: it would be for ever.</summary>
+    private const int MaxAtOnce = 2000;
+
+    private (double Ms, int Count) _atOnce;
+
     public double MaxMs { get; set; }
 
     public double SlowUntilMs { get; set; }
@@ -49,6 +54,13 @@ internal sealed class SimStore(World world, Dice dice)
         world.CheckThread();
         if (call.Operation == StoreOperation.Append) world.CheckDeadline(tab);
         tab.Trace($"store {call.Operation} {call.Number} begins");
+        _atOnce = (world.Clock.NowMs, _atOnce.Ms == world.Clock.NowMs ? _atOnce.Count + 1 : 1);
+        if (_atOnce.Count > MaxAtOnce)
+        {
+            world.Fail("L1", $"{tab.Name} asks the store again and again, and no time passes.");
+            await new TaskCompletionSource().Task;
+        }
+
         await PassAsync(tab);
         var effect = Take(tab, call.Operation, e => !IsAfter(e));
         if (call.Operation is StoreOperation.Append or StoreOperation.Checkpoint && world.Clock.NowMs < QuotaUntilMs)

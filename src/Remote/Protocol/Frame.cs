@@ -82,7 +82,7 @@ internal readonly record struct Frame(FrameKind Kind, uint Request, TabId Tab, R
     public static Frame Parse(ReadOnlyMemory<byte> bytes)
     {
         var span = bytes.Span;
-        if (span.Length < HeaderSize || span[0] is < (byte)FrameKind.Hello or > (byte)FrameKind.Lease || (span[1] | span[2] | span[3]) != 0) throw ProtocolException.Garbage("a frame");
+        if (span.Length < HeaderSize || span[0] is < (byte)FrameKind.Hello or > (byte)FrameKind.ExtentList || (span[1] | span[2] | span[3]) != 0) throw ProtocolException.Garbage("a frame");
         return new((FrameKind)span[0], BinaryPrimitives.ReadUInt32LittleEndian(span[4..]), TabId.FromGuid(new(span.Slice(8, 16))), bytes[HeaderSize..]);
     }
 }

@@ -90,7 +90,7 @@ internal sealed class StoreLink
     {
         for (var tries = 1; ; tries++)
         {
-            await WaitForCatchUpAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+            await WaitUntilReadableAsync(cancellationToken).ConfigureAwait(false);
             _core.ThrowIfUnusable();
             try
             {
@@ -106,6 +106,26 @@ internal sealed class StoreLink
             {
                 if (tries == MaxReopenRetries) throw Unexpected(error);
                 _core.Gate.Run(StartReopen);
+            }
+        }
+    }
+
+    // Behind a reading that is under way; for a store that is not there no longer than a write would.
+    private async Task WaitUntilReadableAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            try
+            {
+                await WaitForCatchUpAsync().WaitAsync(_core.Options.WriteTimeout, _core.Time, cancellationToken).ConfigureAwait(false);
+                return;
+            }
+            catch (TimeoutException error)
+            {
+                if (!_core.Gate.Run(() => _reopening)) continue;
+                throw new StorageUnavailableException(
+                    "What this needs is not in memory (Residency.OnDemand), and the store cannot be read at the moment: the connection with it was lost. Try again later; what is needed then, too, "
+                    + "can be loaded beforehand (LoadAsync) or kept as a whole (Residency.Full).", error);
             }
         }
     }

@@ -23,7 +23,7 @@ public sealed class PersistentBrowser : IAsyncDisposable
     public async Task<TabGroup> StartAsync()
     {
         var context = await fixture.Playwright.Chromium.LaunchPersistentContextAsync(
-            profile, new() { ExecutablePath = fixture.ChromiumPath, Args = BrowserFixture.Switches, Headless = true, ServiceWorkers = ServiceWorkerPolicy.Block });
+            profile, new() { ExecutablePath = fixture.ChromiumPath, Args = BrowserFixture.Switches, Headless = true, ServiceWorkers = ServiceWorkerPolicy.Block, ReducedMotion = ReducedMotion.Reduce });
         running = new TabGroup(context, fixture.Url, output);
         return running;
     }

@@ -28,7 +28,7 @@ public sealed class RawChromium : IAsyncDisposable
     {
         var ownProfile = profile is null ? Directory.CreateTempSubdirectory("datasync-raw-").FullName : null;
         profile ??= ownProfile;
-        string[] arguments = [.. Chromium.Switches, .. WasmTiers.ChromiumSwitches, $"--disable-features={BrowserFixture.AddressBar}", "--headless=new", "--remote-debugging-port=0", $"--user-data-dir={profile}", "about:blank"];
+        string[] arguments = [.. Chromium.Switches, .. WasmTiers.ChromiumSwitches, $"--disable-features={BrowserFixture.AddressBar}", "--headless=new", "--force-prefers-reduced-motion", "--remote-debugging-port=0", $"--user-data-dir={profile}", "about:blank"];
         var process = Process.Start(new ProcessStartInfo(executable, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
         try
         {

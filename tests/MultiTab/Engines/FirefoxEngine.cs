@@ -33,6 +33,7 @@ public sealed class FirefoxEngine : IEngine
         ["services.settings.server"] = "http://127.0.0.1:1/",
         ["toolkit.startup.max_resumed_crashes"] = -1,
         ["toolkit.telemetry.enabled"] = false,
+        ["ui.prefersReducedMotion"] = 1, // animations are drawn in software here
     };
 
     private static readonly string[] ConsoleEvents = ["log.entryAdded"];

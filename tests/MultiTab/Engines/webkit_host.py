@@ -158,5 +158,6 @@ def read(host):
     GLib.idle_add(Gtk.main_quit)
 
 
+Gtk.Settings.get_default().set_property('gtk-enable-animations', False)  # prefers-reduced-motion: they are drawn in software
 threading.Thread(target=read, args=[Host(sys.argv[1] if len(sys.argv) > 1 else None)], daemon=True).start()
 Gtk.main()
