@@ -129,11 +129,26 @@ internal sealed class HeldCall
     /// <summary>Completes when the call has come.</summary>
     public Task Reached => _reached.Task;
 
-    /// <summary>Lets the call go on.</summary>
-    public void Release() => _released.TrySetResult();
+    /// <summary>Lets the call go on, before this returns.</summary>
+    public void Release() => End(() => _released.TrySetResult());
 
     /// <summary>Ends the call with an error instead.</summary>
-    public void Fail(Exception error) => _released.TrySetException(error);
+    public void Fail(Exception error) => End(() => _released.TrySetException(error));
+
+    // Within xunit's context what waits would go on in the thread pool, some real time later, in which virtual time may run out.
+    private static void End(Action end)
+    {
+        var context = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(null);
+        try
+        {
+            end();
+        }
+        finally
+        {
+            SynchronizationContext.SetSynchronizationContext(context);
+        }
+    }
 
     internal Task EnterAsync()
     {
