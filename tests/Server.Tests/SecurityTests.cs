@@ -10,6 +10,9 @@ namespace DataSync.Server.Tests;
 /// <summary>What the server refuses, each with its status or its error; and that what it refuses changes nothing.</summary>
 public sealed class SecurityTests
 {
+    /// <summary>Milliseconds; for what waits for a condition.</summary>
+    private const int Hang = 300_000;
+
     private const string Table = "CREATE TABLE entry (id INTEGER PRIMARY KEY, writer TEXT)";
 
     [Fact]
@@ -305,7 +308,7 @@ public sealed class SecurityTests
         }
     }
 
-    [Fact]
+    [Fact(Timeout = Hang)]
     public async Task A_client_that_does_not_read_is_disconnected_and_others_go_on()
     {
         await using var server = await TestServer.StartAsync(o =>
@@ -318,7 +321,7 @@ public sealed class SecurityTests
         Assert.Equal(0, await raw.EndAsync()); // what was on its way still comes, then the end
     }
 
-    [Fact]
+    [Fact(Timeout = Hang)]
     public async Task A_client_that_reads_slowly_is_not_told_of_every_commit_and_stays_connected()
     {
         await using var server = await TestServer.StartAsync(o =>
@@ -339,7 +342,7 @@ public sealed class SecurityTests
         Assert.InRange(told.Count, 1, 199);
     }
 
-    [Fact]
+    [Fact(Timeout = Hang)]
     public async Task What_is_said_to_all_is_said_once_to_the_tabs_of_a_connection()
     {
         await using var server = await TestServer.StartAsync();
