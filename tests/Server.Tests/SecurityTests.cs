@@ -311,11 +311,7 @@ public sealed class SecurityTests
     [Fact(Timeout = Hang)]
     public async Task A_client_that_does_not_read_is_disconnected_and_others_go_on()
     {
-        await using var server = await TestServer.StartAsync(o =>
-        {
-            o.AllowEverybody().MaxQueuedBytes = 1 << 20;
-            o.SendTimeout = TimeSpan.FromSeconds(1);
-        });
+        await using var server = await StartWithLittleRoomAsync(TimeSpan.FromSeconds(1));
         await using var raw = await WriteMuchAsync(server);
         while (server.Connections > 1) await Task.Delay(20);
         Assert.Equal(0, await raw.EndAsync()); // what was on its way still comes, then the end
@@ -324,11 +320,7 @@ public sealed class SecurityTests
     [Fact(Timeout = Hang)]
     public async Task A_client_that_reads_slowly_is_not_told_of_every_commit_and_stays_connected()
     {
-        await using var server = await TestServer.StartAsync(o =>
-        {
-            o.AllowEverybody().MaxQueuedBytes = 1 << 20;
-            o.SendTimeout = TimeSpan.FromMinutes(10);
-        });
+        await using var server = await StartWithLittleRoomAsync(TimeSpan.FromMinutes(10));
         await using var raw = await WriteMuchAsync(server);
         await raw.SayAsync(CommitMessageKind.WhoLeads, m => m with { To = default });
         var told = new HashSet<long>();
@@ -376,6 +368,12 @@ public sealed class SecurityTests
             await raw.UntilAsync(frame => frame is { Kind: FrameKind.End, Request: 9 });
         }
     }
+
+    private static Task<TestServer> StartWithLittleRoomAsync(TimeSpan sendTimeout) => TestServer.StartAsync(o =>
+    {
+        o.AllowEverybody().MaxQueuedBytes = 1 << 20;
+        o.SendTimeout = sendTimeout;
+    });
 
     /// <returns>A client that has joined, and has read nothing of it.</returns>
     private static async Task<RawClient> WriteMuchAsync(TestServer server)
