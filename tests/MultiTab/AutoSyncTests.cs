@@ -24,7 +24,8 @@ public sealed class AutoSyncTests(BrowserFixture browser, ITestOutputHelper outp
         Assert.Equal((before, 5), (status.Marker, status.DirtyCommits));
         await reader.WaitUntilAsync("datasync.query('SELECT count(*) AS n FROM t').then(rows => rows[0].n === 5)");
         status = await writer.CallAsync<DeferredStatus>("datasync.status()");
-        Assert.Equal((before + 5, 0, "Idle"), (status.Marker, status.DirtyCommits, status.LastSync));
+        Assert.Equal((before + 5, 0), (status.Marker, status.DirtyCommits));
+        Assert.True(status.LastSync is "Idle" or "Interval", status.LastSync); // on a busy machine the page is not idle before that
     }
 
     [Fact(Timeout = Limits.Test_ms)]

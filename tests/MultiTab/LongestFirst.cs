@@ -8,8 +8,8 @@ using Xunit.Abstractions;
 namespace DataSync.MultiTab;
 
 /// <summary>
-/// The order in which collections are begun: the longest ones first, so that none is left to the end with a core to itself. Three run at a time (xunit.runner.json): on two cores, since
-/// tests of several tabs wait for much of their time.
+/// The order in which collections are begun: the longest ones first, so that none is left to the end with a core to itself. As many run at a time as there are cores: what they wait for are pages, which
+/// have the processor busy meanwhile.
 /// </summary>
 public sealed class LongestFirst : ITestCollectionOrderer
 {
