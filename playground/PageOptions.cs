@@ -7,9 +7,10 @@ namespace DataSync.Playground;
 /// <param name="IsStrict">From <c>?durability=strict</c>; default relaxed.</param>
 /// <param name="IsDeferred">From <c>?sync=deferred</c>: a write returns before it is durable; default immediate.</param>
 /// <param name="HoldSeconds">From <c>?hold=</c>: how long deferred writes are held, quiet or not; by default as the policy has it.</param>
+/// <param name="IntervalSeconds">From <c>?interval=</c>: how long deferred writes are held at most; by default as the policy has it.</param>
 /// <param name="WriteTimeoutSeconds">From <c>?timeout=</c>: how long a write may wait to become durable (30 to 600); by default as the pipeline has it.</param>
 /// <param name="IsRepair">From <c>?recovery=repair</c>: what is damaged is dropped; by default a damaged store is not opened.</param>
-public sealed record PageOptions(string Database, bool IsStrict, bool IsDeferred, double? HoldSeconds, double? WriteTimeoutSeconds, bool IsRepair)
+public sealed record PageOptions(string Database, bool IsStrict, bool IsDeferred, double? HoldSeconds, double? IntervalSeconds, double? WriteTimeoutSeconds, bool IsRepair)
 {
     public string Durability => IsStrict ? "strict" : "relaxed";
 
@@ -29,6 +30,7 @@ public sealed record PageOptions(string Database, bool IsStrict, bool IsDeferred
             values["durability"].FirstOrDefault() == "strict",
             values["sync"].FirstOrDefault() == "deferred",
             Seconds(values["hold"]),
+            Seconds(values["interval"]),
             Seconds(values["timeout"]),
             values["recovery"].FirstOrDefault() == "repair");
     }

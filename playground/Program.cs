@@ -21,6 +21,7 @@ builder.Services.AddDataSync(dataSync =>
     dataSync.StorageDurability = options.IsStrict ? StorageDurability.Strict : StorageDurability.Relaxed;
     dataSync.Durability = options.IsDeferred ? Durability.Deferred : Durability.Immediate;
     if (options.HoldSeconds is { } hold) dataSync.AutoSync.Interval = dataSync.AutoSync.Debounce = TimeSpan.FromSeconds(hold);
+    if (options.IntervalSeconds is { } interval) dataSync.AutoSync.Interval = TimeSpan.FromSeconds(interval);
     if (options.WriteTimeoutSeconds is { } timeout) dataSync.Pipeline.WriteTimeout = TimeSpan.FromSeconds(timeout);
     dataSync.Recovery = new RecoveryOptions(Action: options.IsRepair ? CorruptionAction.Repair : CorruptionAction.Fail, Progress: opening);
 });

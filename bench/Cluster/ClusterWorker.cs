@@ -123,8 +123,8 @@ internal sealed class ClusterWorker : IDisposable
     /// <summary>Clients that read along: of each line, a marker, it says when all show it.</summary>
     private static async Task FollowAsync(string address, string name, int count)
     {
-        await using var factory = new Stack(count, () => DataSyncRemote.CreateFactory(new Uri(address)));
-        var databases = await Task.WhenAll(factory.Factories.Select(f => f.OpenAsync(name)));
+        await using var clients = new Stack(count, () => DataSyncRemote.CreateFactory(new Uri(address)));
+        var databases = await Task.WhenAll(clients.Factories.Select(client => client.OpenAsync(name)));
         Say("ready");
         while (Console.In.ReadLine() is { } line)
         {

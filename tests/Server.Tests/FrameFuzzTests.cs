@@ -58,6 +58,18 @@ public sealed class FrameFuzzTests
         Directory.Delete(directory, recursive: true);
     }
 
+    [Fact]
+    public void Every_kind_of_frame_is_read_as_it_was_written()
+    {
+        foreach (var kind in Enum.GetValues<FrameKind>())
+        {
+            var frame = Frame.Parse(new Frame(kind, 7, TabId.New(TimeProvider.System), new byte[] { 1, 2 }).Encode());
+            Assert.Equal((kind, 7U, 2), (frame.Kind, frame.Request, frame.Body.Length));
+        }
+
+        Assert.Throws<ProtocolException>(() => Frame.Parse(new Frame(Enum.GetValues<FrameKind>().Max() + 1, 7, default).Encode()));
+    }
+
     private static byte[] Make(Random dice, RawClient raw, TabId other)
     {
         var message = raw.MakeMessage(dice.Next(15) == 0 ? (CommitMessageKind)dice.Next(1, 13) : Allowed[dice.Next(Allowed.Length)], m => m with

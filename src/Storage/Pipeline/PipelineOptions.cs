@@ -11,7 +11,10 @@ public sealed class PipelineOptions
     /// <value>Default 500 ms; 10 ms to 10 s.</value>
     public TimeSpan ResendAfter { get; set; } = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>How long a write may take in all before it fails with <see cref="NoLeaderException"/>.</summary>
+    /// <summary>
+    /// How long a write may take in all before it fails with <see cref="NoLeaderException"/>; with <see cref="Residency.OnDemand"/> also how long loading waits for a store whose connection was lost, before it fails
+    /// with <see cref="StorageUnavailableException"/>.
+    /// </summary>
     /// <value>Default 30 s; at least <see cref="TurnDeadline"/> and twice <see cref="ResendAfter"/>, at most 10 minutes.</value>
     public TimeSpan WriteTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
