@@ -29,6 +29,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     private readonly Outbox _outbox;
     private readonly WriteSlots _slots;
     private readonly ReadChecks _reads;
+    private readonly CopyKeeper _copy;
     private readonly TaskCompletionSource _opened;
     private long? _restingAt = -1;
 
@@ -58,7 +59,11 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
             MaySeeAccepted = () => _slots!.HasTurn,
             GapFound = () => _link!.StartCatchUp(),
             Shown = Raise,
-            CommitShown = commit => _outbox!.Statements.OnShown(commit),
+            CommitShown = commit =>
+            {
+                _outbox!.Statements.OnShown(commit);
+                _copy!.OnShown(commit);
+            },
             Confirmed = commit => _outbox!.OnConfirmed(commit),
             Superseded = () => _outbox!.OnSuperseded(),
             Reloaded = marker => _leadership!.OnReloaded(marker),
@@ -77,6 +82,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
                 _image!.OnHead(head);
                 _extents!.OnHead(head);
                 _peers!.OnHeadSeen(head);
+                _copy!.OnHead(head);
             },
             ConnectionLost = () => _leadership!.Resign(),
             Failed = FaultNow,
@@ -104,6 +110,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
             StatementsEnded = () => _slots!.PassOn(),
         };
         _reads = new ReadChecks(_core, _image);
+        _copy = new CopyKeeper(_core, _link, _image, store.Copy);
         _slots = new WriteSlots(_core, _image, _link, route, _outbox, _reads);
     }
 
@@ -139,6 +146,9 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
 
     /// <summary>Whether this tab accepts commits at this moment; information only.</summary>
     public bool IsLeading => _leadership.IsHere;
+
+    /// <summary>Whether what is read at this moment is a copy, since the store was not reached yet.</summary>
+    internal bool ReadsCopy => _store.Copy is { IsReadFrom: true };
 
     /// <summary>Whether this tab has the write turn at this moment, and so may see what is accepted but not durable.</summary>
     internal bool HasTurn => _slots.HasTurn;
@@ -179,7 +189,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
             var opening = _link.OpenAsync(recovery ?? new(), cancellationToken).AsTask();
             var listening = _peers.OpenAsync(cancellationToken).AsTask();
             await Task.WhenAll(opening, listening).ConfigureAwait(false);
-            var loading = _link.LoadAsync(await opening.ConfigureAwait(false), cancellationToken).AsTask();
+            var loading = _link.LoadFirstAsync(await opening.ConfigureAwait(false), cancellationToken).AsTask();
 
             // While it is read. The election needs no image; taking over waits for it.
             var joined = _coordinator.JoinAsync(cancellationToken);
@@ -281,6 +291,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
             _core.Close();
             Stop(PipelineCore.ClosedError());
         });
+        await _copy.DisposeAsync().ConfigureAwait(false);
         _core.CancelAll(); // CancelAsync hops to the thread pool, which in the browser is a timer
         await _channel.DisposeAsync().ConfigureAwait(false);
         await _store.DisposeAsync().ConfigureAwait(false);
@@ -316,6 +327,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
         if (recovered.Report.IsCorrupt) Log.StoreDamaged(_core.Logger, recovered.Report.Describe());
         Log.Opened(_core.Logger, _core.Scope, recovered.Report.Position.Marker, recovered.Report.Extents, recovered.Report.LogRecords);
         _peers.Begin(recovered.Head);
+        _copy.Begin(recovered);
         _core.Gate.Defer(() => _opened.TrySetResult());
     }
 
@@ -345,6 +357,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
         _reads.Settle();
         _outbox.OnHeartbeat();
         _extents.Trim();
+        _copy.Kick();
     });
 
     private void OnResumed(object? sender, EventArgs e) => _link.StartCatchUp();
@@ -365,6 +378,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
         if (!_core.TryFault(error)) return;
         Log.Faulted(_core.Logger, _core.Scope, error.Message);
         Stop(error);
+        if (error is StoreReplacedException && _store.Copy is { } copy) _core.Gate.Defer(() => _ = StoreLink.TryAsync(() => copy.ForgetAsync(CancellationToken.None).AsTask())); // it is a copy of what is gone
 
         // A tab that cannot reach the store must not keep others from leading. First: a handler may take its time.
         _core.Gate.Defer(() => _ = _coordinator.DisposeAsync().AsTask());
