@@ -29,7 +29,7 @@ internal sealed class CopyKeeper(PipelineCore core, StoreLink link, ImageFollowe
     private static readonly TimeSpan EndTimeout = TimeSpan.FromSeconds(1);
 
     private readonly List<CommitRecord> _waiting = [];
-    private readonly CancellationTokenSource _ending = new();
+    private readonly TaskCompletionSource _ending = core.Gate.NewCompletion(); // no token: its cancellation hops to the thread pool, which in the browser is a timer
     private CopyTail? _tail;
     private Task _running = Task.CompletedTask;
     private Epoch _epoch;
@@ -51,7 +51,10 @@ internal sealed class CopyKeeper(PipelineCore core, StoreLink link, ImageFollowe
     /// <summary>The image shows a durable commit.</summary>
     public void OnShown(CommitRecord commit)
     {
-        if (_isOver || !copy!.IsKeptHere) return;
+        if (_isOver) return;
+        var hasGap = !copy!.IsKeptHere || (_waiting.Count > 0 && commit.Base != _waiting[^1].Position);
+        if (hasGap && !Sabotage.IsMissing(Guard.CopyGap)) DropWaiting();
+        if (!copy.IsKeptHere) return;
         _waiting.Add(commit);
         if ((_waitingBytes += commit.Bytes.Length) > MaxWaiting) DropWaiting();
         Kick();
@@ -74,9 +77,8 @@ internal sealed class CopyKeeper(PipelineCore core, StoreLink link, ImageFollowe
             _isOver = true;
             return _running;
         });
-        _ending.Cancel();
+        _ending.TrySetResult();
         await running.WaitAsync(EndTimeout, core.Time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        _ending.Dispose();
     }
 
     private void OnEpoch(Epoch epoch) => _epoch = Epoch.Max(_epoch, epoch);
@@ -87,10 +89,10 @@ internal sealed class CopyKeeper(PipelineCore core, StoreLink link, ImageFollowe
 
     private async Task RunAsync()
     {
-        var (goesOn, ending) = (true, core.Gate.Run(() => _isOver ? new(canceled: true) : _ending.Token));
+        var goesOn = true;
         while (goesOn)
         {
-            await Task.Delay(Pause, core.Time, ending).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.WhenAny(Task.Delay(Pause, core.Time), _ending.Task).ConfigureAwait(false);
             var hasWritten = false;
             var error = await StoreLink.TryAsync(async () => hasWritten = await WriteAsync().ConfigureAwait(false)).ConfigureAwait(false);
             goesOn = core.Gate.Run(() =>
@@ -184,7 +186,9 @@ internal sealed class CopyKeeper(PipelineCore core, StoreLink link, ImageFollowe
                 return;
             }
 
-            DropWaiting(upTo: log.Commits.Count > 0 ? log.Commits[^1].Marker : 0);
+            var last = log.Commits.Count > 0 ? log.Commits[^1].Position : from;
+            DropWaiting(upTo: last.Marker);
+            if (_waiting.Count > 0 && _waiting[0].Base != last) DropWaiting();
             _waiting.InsertRange(0, log.Commits);
             _waitingBytes += log.Commits.Sum(commit => (long)commit.Bytes.Length);
         });
