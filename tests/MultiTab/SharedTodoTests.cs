@@ -122,7 +122,7 @@ public sealed class SharedTodoTests(BrowserFixture browser, ITestOutputHelper ou
     public async Task Without_the_server_the_page_opens_with_what_was_there_and_goes_on_when_it_is_back()
     {
         await using var server = await SharedTodoServer.StartNewAsync();
-        await using var annas = await browser.NewTabsAsync(output, server.Url);
+        await using var annas = await browser.NewTabsAsync(output, server.Url, ServiceWorkerPolicy.Allow);
         await using var bens = await browser.NewTabsAsync(output, server.Url);
         var anna = await annas.OpenPathAsync("/");
         await SignInAsync(anna, "Anna");
@@ -130,7 +130,7 @@ public sealed class SharedTodoTests(BrowserFixture browser, ITestOutputHelper ou
         await SignInAsync(ben, "Ben");
         foreach (var text in (string[])["milk", "bread", "apples"]) await AddAsync(anna, text);
         await Expect(ben.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples"]);
-        await anna.EvaluateAsync("() => navigator.serviceWorker.ready.then(() => {})");
+        await UntilAsync(anna, "async () => (await navigator.serviceWorker.getRegistration())?.active?.state === 'activated'");
         await KeptAsync(anna, 4); // the table, and three
         await server.KillAsync();
 
@@ -161,7 +161,8 @@ public sealed class SharedTodoTests(BrowserFixture browser, ITestOutputHelper ou
     }
 
     /// <summary>Waits until the browser's copy has as many commits.</summary>
-    private static Task KeptAsync(IPage page, int commits) => page.WaitForFunctionAsync(
+    private static Task KeptAsync(IPage page, int commits) => UntilAsync(
+        page,
         """
         async commits => {
           const found = (await indexedDB.databases()).find(({ name }) => name.startsWith('datasync:remote:'));
@@ -178,6 +179,16 @@ public sealed class SharedTodoTests(BrowserFixture browser, ITestOutputHelper ou
         }
         """,
         commits);
+
+    // WaitForFunction takes a promise for a truth.
+    private static async Task UntilAsync(IPage page, string asynchronous, object? argument = null)
+    {
+        for (var start = TimeProvider.System.GetTimestamp(); !await page.EvaluateAsync<bool>(asynchronous, argument);)
+        {
+            if (TimeProvider.System.GetElapsedTime(start) > Limits.Step) throw new TimeoutException(asynchronous);
+            await Task.Delay(50);
+        }
+    }
 
     private static async Task ReachAsync(int[] counts, int[] targets)
     {
