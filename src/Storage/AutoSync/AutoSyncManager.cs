@@ -94,7 +94,7 @@ public sealed partial class AutoSyncManager : IDisposable
         cancellationToken.ThrowIfCancellationRequested();
         foreach (var write in StartSyncOfAll())
         {
-            await write.WaitAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+            await _pipeline.WaitWithinCutAsync(write.WaitAsync(), gates: false, cancellationToken).ConfigureAwait(false);
             if (write.Error is { } error) throw error;
         }
     }
@@ -111,13 +111,13 @@ public sealed partial class AutoSyncManager : IDisposable
     public async Task ForceSyncAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        foreach (var write in StartSyncOfAll()) await write.WaitAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+        foreach (var write in StartSyncOfAll()) await _pipeline.WaitWithinCutAsync(write.WaitAsync(), gates: false, cancellationToken).ConfigureAwait(false);
         Exception? failure = null;
         try
         {
-            await _pipeline.FlushAsync(cancellationToken).ConfigureAwait(false);
+            await _pipeline.WaitWithinCutAsync(_pipeline.FlushAsync(cancellationToken), gates: false, cancellationToken).ConfigureAwait(false);
         }
-        catch (StorageException error)
+        catch (StorageException error) when (!_pipeline.IsObserver || error is not NoLeaderException)
         {
             failure = error;
         }
