@@ -67,7 +67,12 @@ public sealed partial class AutoSyncManager
                 Log.RerunFailed(_logger, _scope, thrown.Message);
             }
 
-            if (isMissing && (error = await StoreLink.TryAsync(() => loading.LoadAsync(_disposing.Token)).ConfigureAwait(false)) is null) continue;
+            if (isMissing)
+            {
+                error = await StoreLink.TryAsync(() => loading.LoadAsync(_disposing.Token)).ConfigureAwait(false);
+                if (error is null || (_pipeline.IsObserver && error is StorageUnavailableException && !_disposing.IsCancellationRequested)) continue;
+            }
+
             if ((write ?? FindOvertaken()) is not { } ended) continue;
             End(ended, error);
             _pipeline.OnRanAgain();

@@ -42,20 +42,34 @@ public sealed partial class AutoSyncManager
     internal ValueTask<WriteSlot> BeginWriteAsync(bool exclusive, CancellationToken cancellationToken) =>
         BeginInOrderAsync(() => _pipeline.MakeSlot(), exclusive, cancellationToken);
 
+    /// <summary>As the other, for work that is no text.</summary>
+    internal Task<long> WriteAsync(Func<int, bool> run, CancellationToken cancellationToken) => WriteAsync(run, statements: null, onPresentState: false, cancellationToken);
+
     /// <summary>Runs a transaction and returns as soon as it is in this tab's copy.</summary>
     /// <param name="run">Runs it, given the number of the attempt; true when it was refused and must be tried again.</param>
+    /// <param name="statements">What it is as text; kept in the journal if the run gives them an entry. Null: work of the application's own.</param>
+    /// <param name="onPresentState">Run it with the write turn, so on what is the end of the history then: it waits for a leader.</param>
     /// <param name="cancellationToken">Stops waiting for leave to write.</param>
     /// <returns>The marker that it hopes for.</returns>
-    internal async Task<long> WriteAsync(Func<int, bool> run, CancellationToken cancellationToken)
+    internal async Task<long> WriteAsync(Func<int, bool> run, DeferredStatements? statements, bool onPresentState, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {
             await WaitForRoomAsync(cancellationToken).ConfigureAwait(false);
-            using var slot = await BeginDeferredAsync(exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
+            using var slot = await BeginDeferredAsync(exclusive: attempt > 2, onPresentState, cancellationToken).ConfigureAwait(false);
             cancellationToken.ThrowIfCancellationRequested();
             if (IsBackpressured || Try(run, attempt, slot)) continue;
-            if (slot.Pending is not { } pending) return _pipeline.Position.Marker;
-            Keep(new DeferredWrite(run, pending, _pipeline.NewCompletion), slot);
+            if (slot.Pending is not { } pending)
+            {
+                if (statements is not { IsKept: true }) return _pipeline.Position.Marker;
+                slot.Dispose();
+                if ((await slot.Outcome.ConfigureAwait(false)).IsStale) continue; // what it saw done may not be
+                Forget(statements);
+                return _pipeline.Position.Marker;
+            }
+
+            if (statements is { Entry: not null, IsKept: false }) await KeepInJournalAsync(statements, slot).ConfigureAwait(false);
+            Keep(new DeferredWrite(run, pending, _pipeline.NewCompletion) { Statements = statements }, slot);
             slot.Dispose();
             RelieveOrSchedule();
             return pending.Commit.Marker;
@@ -75,8 +89,9 @@ public sealed partial class AutoSyncManager
         }
     }
 
-    private async ValueTask<WriteSlot> BeginDeferredAsync(bool exclusive, CancellationToken cancellationToken)
+    private async ValueTask<WriteSlot> BeginDeferredAsync(bool exclusive, bool onPresentState, CancellationToken cancellationToken)
     {
+        if (onPresentState) return await BeginInOrderAsync(() => _pipeline.MakeSlot(isDeferred: true), exclusive: true, cancellationToken).ConfigureAwait(false);
         while (true)
         {
             try
@@ -216,6 +231,8 @@ public sealed partial class AutoSyncManager
             }
         }
 
+        if (error is null) Forget(write.Statements);
+        else if (write.Statements is { IsKept: true }) TellAtOnce();
         RecordDirty();
         TellBackpressure();
         write.End();

@@ -12,7 +12,7 @@ namespace DataSync.Storage;
 /// buffered, in order. If another tab commits first, the work of what was buffered is run again, in order and in the background,
 /// before anything else is written here; reads do not show it meanwhile. What cannot be made durable is taken back, with
 /// all that was built on it, and reported by <see cref="SyncFailed"/> and by the next <see cref="ForceSyncAsync"/>. If the tab
-/// ends without a sync, what was acknowledged and not durable is lost; what was durable never is. Members may be called from
+/// ends without a sync, what was acknowledged and not durable is lost, unless a journal keeps it (plain SQL of a client of a server); what was durable never is. Members may be called from
 /// any thread.
 /// </remarks>
 public sealed partial class AutoSyncManager : IDisposable
@@ -47,9 +47,6 @@ public sealed partial class AutoSyncManager : IDisposable
 
     /// <summary>A sync ended, and all that it was to make durable is.</summary>
     public event EventHandler<SyncSucceededEventArgs>? SyncSucceeded;
-
-    /// <summary>A sync ended, and some of it was taken back. The application should tell its user.</summary>
-    public event EventHandler<SyncFailedEventArgs>? SyncFailed;
 
     /// <summary>Writes wait, or go on: <see cref="SyncPolicy.BackpressureBytes"/>.</summary>
     public event EventHandler<BackpressureEventArgs>? BackpressureChanged;
@@ -218,13 +215,9 @@ public sealed partial class AutoSyncManager : IDisposable
         }
 
         var duration = _pipeline.Time.GetElapsedTime(sync.Since);
-        _pipeline.Metrics.OnSync(sync.Trigger, duration, failed.Count == 0);
-        if (failed is [{ Error: { } error }, ..])
-        {
-            Log.SyncFailed(_logger, _scope, failed.Count, error.Message);
-            Raise(SyncFailed, new(sync.Trigger, failed.Count, error), nameof(SyncFailed));
-        }
-        else
+        _pipeline.Metrics.OnSync(sync.Trigger, duration, failed.Count == 0 && !sync.HasFailed);
+        TellOfFailed(sync.Trigger, failed);
+        if (failed.Count == 0 && !sync.HasFailed)
         {
             Log.SyncSucceeded(_logger, _scope, sync.Trigger, sync.Writes.Count, duration.TotalMilliseconds);
             Raise(SyncSucceeded, new(sync.Trigger, sync.Writes.Count, duration), nameof(SyncSucceeded));
@@ -248,5 +241,9 @@ public sealed partial class AutoSyncManager : IDisposable
     private void Raise<T>(EventHandler<T>? handlers, T args, string name) =>
         _pipeline.RaiseEvent(() => Handlers.Raise(handlers, this, args, error => Log.HandlerFailed(_logger, name, error)));
 
-    private sealed record Sync(SyncTrigger Trigger, List<DeferredWrite> Writes, long Since);
+    private sealed record Sync(SyncTrigger Trigger, List<DeferredWrite> Writes, long Since)
+    {
+        /// <summary>Whether its failure was told already.</summary>
+        public bool HasFailed { get; set; }
+    }
 }

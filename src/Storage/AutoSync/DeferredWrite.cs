@@ -24,6 +24,9 @@ internal sealed class DeferredWrite(Func<int, bool> run, PendingCommit pending, 
     /// <summary>Not sent yet, as far as the manager knows.</summary>
     public bool IsBuffered { get; set; }
 
+    /// <summary>What it is as text; null for work of the application's own.</summary>
+    public DeferredStatements? Statements { get; init; }
+
     /// <summary>Why it was taken back; set before <see cref="End"/>.</summary>
     public Exception? Error { get; set; }
 

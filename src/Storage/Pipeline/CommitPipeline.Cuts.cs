@@ -9,6 +9,9 @@ internal sealed partial class CommitPipeline
     /// <inheritdoc cref="LeaderRoute.IsCut"/>
     internal bool IsCut => _core.Gate.Run(() => _route.IsCut);
 
+    /// <summary>Whether nothing may be written, whoever leads.</summary>
+    internal bool IsReadOnly => _link.ReadOnlyReason is not null;
+
     /// <summary>Whether nothing more may happen in it.</summary>
     internal bool IsStopped => _core.IsStopped;
 

@@ -236,22 +236,3 @@ internal sealed class ClusterTab
         foreach (var delay in _cluster.Route()) Platform.Clock.CreateTimer(_ => delivery(), null, delay, Timeout.InfiniteTimeSpan);
     }
 }
-
-/// <summary>Loses what is posted while it is cut.</summary>
-internal sealed class CutChannel(ICommitChannel inner, Func<bool> isCut) : ICommitChannel
-{
-    public event Action<byte[]>? Received
-    {
-        add => inner.Received += value;
-        remove => inner.Received -= value;
-    }
-
-    public ValueTask OpenAsync(TabId self, CancellationToken cancellationToken) => inner.OpenAsync(self, cancellationToken);
-
-    public void Post(byte[] message, TabId addressee)
-    {
-        if (!isCut()) inner.Post(message, addressee);
-    }
-
-    public ValueTask DisposeAsync() => inner.DisposeAsync();
-}
