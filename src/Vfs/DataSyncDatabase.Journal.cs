@@ -119,15 +119,15 @@ public sealed partial class DataSyncDatabase
                 onPresentState = false;
                 i++;
             }
-            catch (Exception error) when (IsOfSql(error))
+            catch (Exception error) when (IsOfSql(error) && kept[i].Error is null)
             {
                 onPresentState = true;
             }
             catch (Exception error) when (IsOfCut(error) && IsUsable)
             {
-                // It has waited for as long as a write waits; once more.
+                if (error is SqliteException) await Task.Delay(ReplaySlice, _time).ConfigureAwait(false); // the others have waited
             }
-            catch (Exception error) when (error is StorageException or ObjectDisposedException)
+            catch (Exception error) when (error is StorageException or ObjectDisposedException || IsOfSql(error))
             {
                 return; // it stays in the journal
             }
@@ -201,9 +201,12 @@ public sealed partial class DataSyncDatabase
         return null;
     }
 
-    private static bool IsOfSql(Exception error) => error is SqliteException or InvalidOperationException and not ObjectDisposedException or ArgumentException;
+    // What the statements themselves fail with.
+    private static bool IsOfSql(Exception error) => (error is SqliteException && !IsOfCut(error)) || error is CommitTooLargeException or (InvalidOperationException and not ObjectDisposedException) or ArgumentException;
 
-    private static bool IsOfCut(Exception error) => error is NoLeaderException or StorageUnavailableException;
+    // What passes: when a leader is there, others let it write, or a connection of this tab has done reading.
+    private static bool IsOfCut(Exception error) =>
+        error is NoLeaderException or StorageUnavailableException or StaleCommitException or SqliteException { SqliteErrorCode: SqliteResult.Busy or SqliteResult.Locked };
 
     private sealed record KeptWrite(List<TravellingStatement> Statements, long WrittenOn, DeferredStatements Written)
     {

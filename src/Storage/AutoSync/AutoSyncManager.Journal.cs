@@ -64,7 +64,7 @@ public sealed partial class AutoSyncManager
         if (Journal is not { } journal) return;
         Task forgetting;
         lock (_lock) forgetting = _forgetting;
-        await forgetting.ConfigureAwait(false);
+        await forgetting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await journal.DisposeAsync().ConfigureAwait(false);
     }
 

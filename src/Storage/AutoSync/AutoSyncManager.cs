@@ -85,6 +85,7 @@ public sealed partial class AutoSyncManager : IDisposable
 
     /// <summary>Makes durable what was acknowledged before this call. Returns at once when everything is.</summary>
     /// <param name="cancellationToken">Stops waiting; the sync goes on.</param>
+    /// <exception cref="NoLeaderException">A client of a server has no connection. Nothing was taken back.</exception>
     /// <exception cref="StorageException">Some of it could not be made durable, and was taken back.</exception>
     public async Task SyncAsync(CancellationToken cancellationToken = default)
     {
@@ -101,6 +102,7 @@ public sealed partial class AutoSyncManager : IDisposable
     /// what is run again in the background included.
     /// </summary>
     /// <param name="cancellationToken">Stops waiting; the sync goes on.</param>
+    /// <exception cref="NoLeaderException">A client of a server has no connection. Nothing was taken back.</exception>
     /// <exception cref="StorageException">
     /// The first write since the last call that could not be made durable and was taken back, and that nobody else was told of.
     /// What a deferred work threw when it was run again comes out as it was thrown.
