@@ -155,8 +155,21 @@ public sealed partial class DataSyncDatabase
         string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, CancellationToken cancellationToken)
     {
         var needsTransaction = SqlText.HasSeveralStatements(sql);
+        var written = Describe([new(sql, parameters, IsMany: false)]);
         var (result, _) = await CommitAsync(
-            writer => Transact(writer, needsTransaction, () => writer.Run(sql, parameters, read) ?? empty), cancellationToken).ConfigureAwait(false);
+            writer => Transact(writer, needsTransaction || written?.Body is not null, () =>
+            {
+                if (WasRun(writer, written)) return empty;
+                var changes = writer.TotalChanges;
+                var rows = writer.Run(sql, parameters, read) ?? empty;
+                NoteRun(writer, written, changes);
+                return rows;
+            }),
+            written,
+            cancellationToken).ConfigureAwait(false);
         return result;
     }
+
+    /// <summary>Whether something of the database is not in memory.</summary>
+    internal bool IsPartial => _pipeline.Extents.IsOnDemand && _pipeline.Storage.FindIncomplete().Length > 0;
 }
