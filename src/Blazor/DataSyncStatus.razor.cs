@@ -62,7 +62,7 @@ public sealed partial class DataSyncStatus : IDisposable
             before.AutoSync.DirtyChanged -= OnNews;
             before.AutoSync.BackpressureChanged -= OnNews;
             before.AutoSync.SyncSucceeded -= OnSynced;
-            before.AutoSync.SyncFailed -= OnSyncFailed;
+            before.AutoSync.SyncFailureSeen -= OnSyncFailed;
         }
 
         (_database, _failed) = (database, null);
@@ -74,7 +74,7 @@ public sealed partial class DataSyncStatus : IDisposable
         database.AutoSync.DirtyChanged += OnNews;
         database.AutoSync.BackpressureChanged += OnNews;
         database.AutoSync.SyncSucceeded += OnSynced;
-        database.AutoSync.SyncFailed += OnSyncFailed;
+        database.AutoSync.SyncFailureSeen += OnSyncFailed;
     }
 
     private void OnSynced(object? sender, SyncSucceededEventArgs e)

@@ -33,13 +33,14 @@ public static class DataSyncRemote
         var isShared = OperatingSystem.IsBrowser() && remote.ShareConnection;
         var keepsCopy = isShared && remote.KeepCopy && options.Residency.MaxBytes is null;
         var place = new RemotePlace(
-            ToWebSocket(address), remote, timeProvider, logger, isShared ? JoinBrowser : null, keepsCopy ? scope => new IndexedDbBlockStore(scope, time: timeProvider) : null);
+            ToWebSocket(address), remote, timeProvider, logger, isShared ? JoinBrowser : null, keepsCopy ? scope => new IndexedDbBlockStore(scope, time: timeProvider) : null,
+            OperatingSystem.IsBrowser() ? scope => new IndexedDbJournal(scope) : null);
         return new DataSyncFactory(place, options, timeProvider, logger);
     }
 
     /// <summary>
     /// Deletes what this browser keeps of one of the server's databases (<see cref="DataSyncRemoteOptions.KeepCopy"/>), for the user that <see cref="DataSyncRemoteOptions.UserKey"/> names now: when one signs out,
-    /// say. The server's database is not touched. Tabs that have it open go on, without a copy until they open it anew; close it before where nothing shall be shown any more. None is no error.
+    /// say. The server's database is not touched, and deferred writes that wait for it stay kept. Tabs that have it open go on, without a copy until they open it anew; close it before where nothing shall be shown any more. None is no error.
     /// </summary>
     /// <param name="factory">One of <see cref="CreateFactory"/> or <c>AddDataSyncRemote</c>.</param>
     /// <param name="name">The database's name.</param>

@@ -14,9 +14,10 @@ namespace DataSync.Remote;
 /// <param name="logger">The log.</param>
 /// <param name="browser">Joins the tabs of a browser that share a scope; null where there are none.</param>
 /// <param name="copies">Makes the store of a copy, by its scope; null where none is kept.</param>
+/// <param name="journals">Makes the journal of deferred writes, by its scope; null where they are not kept.</param>
 internal sealed class RemotePlace(
     Uri address, DataSyncRemoteOptions options, TimeProvider time, ILogger logger, Func<string, (ITabPlatform Platform, ICommitChannel Channel)>? browser = null,
-    Func<string, ICopyStore>? copies = null) : IDatabasePlace
+    Func<string, ICopyStore>? copies = null, Func<string, IDeferredJournal>? journals = null) : IDatabasePlace
 {
     private const int MaxNameInScope = 100;
 
@@ -48,7 +49,7 @@ internal sealed class RemotePlace(
 
     public (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name) => (new RemoteTabPlatform(LinkOf(name)), new RemoteCommitChannel(LinkOf(name), name));
 
-    public IDeferredJournal? CreateJournal(string name) => OperatingSystem.IsBrowser() ? new IndexedDbJournal(ScopeOf(name, options.UserKey?.Invoke())) : null;
+    public IDeferredJournal? CreateJournal(string name) => journals?.Invoke(ScopeOf(name, options.UserKey?.Invoke()));
 
     /// <summary>What one tab has of a database shares a line; it costs nothing while nobody uses it.</summary>
     private RemoteLink LinkOf(string name)

@@ -39,7 +39,8 @@ public sealed class SharedTodoTests(BrowserFixture browser, ITestOutputHelper ou
         await AddAsync(ben, "tea");
         await Expect(ben.Locator("#waiting")).ToBeVisibleAsync();
         await PictureAsync(ben, "offline");
-        foreach (var page in new[] { anna, ben }) await Expect(page.Locator("li span")).ToHaveTextAsync(["apples", "milk"]);
+        await Expect(anna.Locator("li span")).ToHaveTextAsync(["apples", "milk"]);
+        await Expect(ben.Locator("li span")).ToHaveTextAsync(["apples", "tea", "milk"]);
         await server.StartAsync();
         foreach (var page in new[] { anna, ben })
         {
@@ -141,17 +142,34 @@ public sealed class SharedTodoTests(BrowserFixture browser, ITestOutputHelper ou
         var second = await annas.OpenPathAsync("/");
         await Expect(second.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples"]);
 
+        // What is written without it is there after a reload as well.
+        await AddAsync(anna, "cake");
+        await AddAsync(anna, "jam");
+        await Expect(anna.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples", "cake", "jam"]);
+        for (var i = 0; i < 2; i++)
+        {
+            await anna.ReloadAsync();
+            await Expect(anna.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples", "cake", "jam"]);
+            await Expect(anna.Locator("#waiting")).ToContainTextAsync("2 on the way");
+        }
+
+        // The first that is heard of it is another one's.
+        await AddAsync(ben, "tea");
         await server.StartAsync();
         await Expect(ben.Locator("#online")).ToBeVisibleAsync();
-        await AddAsync(ben, "tea");
         foreach (var page in new[] { anna, second })
         {
             await Expect(page.Locator("#online")).ToContainTextAsync("Anna");
-            await Expect(page.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples", "tea"]);
+            await Expect(page.Locator("li span")).ToHaveCountAsync(6);
+            await Expect(page.Locator("#waiting")).ToHaveCountAsync(0);
         }
 
+        var texts = await ben.Locator("li span").AllTextContentsAsync();
+        Assert.Equal(["milk", "bread", "apples"], texts.Take(3));
+        Assert.Equal(["cake", "jam", "tea"], texts.Skip(3).Order());
+        Assert.True(texts.ToList().IndexOf("cake") < texts.ToList().IndexOf("jam"), "They are not in their order.");
         await AddAsync(second, "salt");
-        await Expect(ben.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples", "tea", "salt"]);
+        foreach (var page in new[] { anna, second, ben }) await Expect(page.Locator("li span")).ToHaveTextAsync([.. texts, "salt"]);
 
         // Who signs out leaves nothing behind.
         await second.CloseAsync();

@@ -300,6 +300,56 @@ public sealed class CopyTests : IDisposable
         await KeptAsync(tab.Database);
     }
 
+    [Fact(Timeout = 300_000)]
+    public async Task What_is_written_without_a_network_is_there_after_two_reloads_and_goes_to_the_server_once_and_in_order()
+    {
+        await using var server = await StartAsync();
+        await using var proxy = new CutProxy(() => server.Port);
+        await using var browser = _browser;
+        await (await server.OpenHereAsync()).ExecuteAsync("CREATE TABLE entry (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)");
+        var tab = await browser.OpenAsync(proxy.Port, options: Deferred());
+        await AddAsync(tab.Database, "first");
+        await tab.Database.ForceSyncAsync();
+        await KeptAsync(tab.Database);
+        await browser.CloseAsync(tab);
+        proxy.IsDown = true;
+        proxy.Cut();
+
+        tab = await browser.OpenAsync(proxy.Port, options: Deferred());
+        for (var i = 0; i < 100; i++)
+        {
+            await AddAsync(tab.Database, $"w{i:00}");
+            if (i is not (40 or 70)) continue;
+            await browser.CloseAsync(tab);
+            tab = await browser.OpenAsync(proxy.Port, options: Deferred());
+            Assert.Equal(i + 2, (await tab.Database.QueryAsync<long>("SELECT count(*) FROM entry")).Single());
+        }
+
+        await browser.CloseAsync(tab);
+        Assert.Equal(100, browser.KeptWrites);
+
+        // Another device was first, with three of the same.
+        await (await server.OpenHereAsync()).ExecuteAsync("INSERT INTO entry (text) VALUES ('other'), ('w07'), ('w55'), ('w90')");
+        tab = await browser.OpenAsync(proxy.Port, options: Deferred());
+        var failed = new List<FailedWrite>();
+        tab.Database.AutoSync.SyncFailed += (_, e) =>
+        {
+            lock (failed) failed.AddRange(e.Writes);
+        };
+        proxy.IsDown = false;
+        while (browser.KeptWrites > 0) await Task.Delay(20); // nobody tells of that
+        var expected = string.Join(' ', Enumerable.Range(0, 100).Where(i => i is not (7 or 55 or 90)).Select(i => $"w{i:00}"));
+        await SeeAsync(await server.OpenHereAsync(), $"first other w07 w55 w90 {expected}");
+        await SeeAsync(tab.Database, $"first other w07 w55 w90 {expected}");
+        while (true)
+        {
+            lock (failed) if (failed.Count == 3) break;
+            await Task.Delay(20);
+        }
+
+        Assert.All(failed, write => Assert.Contains("UNIQUE", write.Error.Message, StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Only_a_servers_database_has_a_copy()
     {
@@ -323,6 +373,13 @@ public sealed class CopyTests : IDisposable
         options.Pipeline.TurnDeadline = TimeSpan.FromMilliseconds(300);
         options.Pipeline.ResendAfter = TimeSpan.FromMilliseconds(100);
         options.Pipeline.WriteTimeout = TimeSpan.FromSeconds(1);
+        return options;
+    }
+
+    private static DataSyncOptions Deferred()
+    {
+        var options = Impatient();
+        options.Durability = Durability.Deferred;
         return options;
     }
 

@@ -14,10 +14,11 @@ internal sealed class TestBrowser : IAsyncDisposable
     private readonly Lock _gate = new();
 
     private readonly Dictionary<string, MemoryBlockMedium> _copies = [];
+    private readonly Dictionary<string, MemoryJournal> _journals = [];
 
     public List<Tab> Tabs { get; } = [];
 
-    /// <summary>Whether it keeps copies of what is opened.</summary>
+    /// <summary>Whether it keeps copies of what is opened, and deferred writes.</summary>
     public bool KeepsCopies { get; init; }
 
     /// <summary>What the copy is kept in that its only database has.</summary>
@@ -26,6 +27,15 @@ internal sealed class TestBrowser : IAsyncDisposable
         get
         {
             lock (_gate) return _copies.Values.Single();
+        }
+    }
+
+    /// <summary>How many deferred writes are kept.</summary>
+    public int KeptWrites
+    {
+        get
+        {
+            lock (_gate) return _journals.Values.Sum(journal => journal.Count);
         }
     }
 
@@ -59,7 +69,7 @@ internal sealed class TestBrowser : IAsyncDisposable
         var remote = new DataSyncRemoteOptions { MaxReconnectDelay = TimeSpan.FromMilliseconds(500) };
         configure?.Invoke(remote);
         var tab = new Tab(remote.UserKey?.Invoke());
-        var place = new RemotePlace(new($"ws://127.0.0.1:{port}/datasync"), remote.Copy(), TimeProvider.System, NullLogger.Instance, scope => Join(scope, tab), KeepsCopies ? NewCopy : null);
+        var place = new RemotePlace(new($"ws://127.0.0.1:{port}/datasync"), remote.Copy(), TimeProvider.System, NullLogger.Instance, scope => Join(scope, tab), KeepsCopies ? NewCopy : null, KeepsCopies ? JournalOf : null);
         SqliteNative.Initialize();
         tab.Factory = new DataSyncFactory(place, options ?? new());
         Tabs.Add(tab);
@@ -89,6 +99,15 @@ internal sealed class TestBrowser : IAsyncDisposable
     {
         Tabs.Remove(tab);
         await tab.Factory.DisposeAsync();
+    }
+
+    private MemoryJournal JournalOf(string scope)
+    {
+        lock (_gate)
+        {
+            if (!_journals.TryGetValue(scope, out var journal)) _journals.Add(scope, journal = new());
+            return journal;
+        }
     }
 
     private MemoryBlockStore NewCopy(string scope)

@@ -8,7 +8,7 @@ public sealed partial class AutoSyncManager
 
     private readonly List<JournalEntry> _forgotten = [];
     private readonly List<SyncFailedEventArgs> _untold = [];
-    private EventHandler<SyncFailedEventArgs>? _syncFailed;
+    private EventHandler<SyncFailedEventArgs>? _syncFailed, _syncFailureSeen;
     private Task _forgetting = Task.CompletedTask;
     private bool _isForgetting;
 
@@ -34,6 +34,27 @@ public sealed partial class AutoSyncManager
         remove
         {
             lock (_lock) _syncFailed -= value;
+        }
+    }
+
+    /// <summary>The same for DataSync's own components, which take nothing from the app's first handler.</summary>
+    internal event EventHandler<SyncFailedEventArgs>? SyncFailureSeen
+    {
+        add
+        {
+            List<SyncFailedEventArgs> untold;
+            lock (_lock)
+            {
+                _syncFailureSeen += value;
+                untold = [.. _untold];
+            }
+
+            foreach (var args in untold) Raise(value, args, nameof(SyncFailed));
+        }
+
+        remove
+        {
+            lock (_lock) _syncFailureSeen -= value;
         }
     }
 
@@ -157,13 +178,14 @@ public sealed partial class AutoSyncManager
 
     private void RaiseFailed(SyncFailedEventArgs args)
     {
-        EventHandler<SyncFailedEventArgs>? handlers;
+        EventHandler<SyncFailedEventArgs>? handlers, seen;
         lock (_lock)
         {
-            handlers = _syncFailed;
+            (handlers, seen) = (_syncFailed, _syncFailureSeen);
             if (handlers is null && _untold.Count < MaxUntold) _untold.Add(args);
         }
 
         Raise(handlers, args, nameof(SyncFailed));
+        Raise(seen, args, nameof(SyncFailed));
     }
 }
