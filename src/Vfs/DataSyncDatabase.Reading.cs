@@ -74,12 +74,12 @@ public sealed partial class DataSyncDatabase
     {
         ArgumentNullException.ThrowIfNull(sql);
         if (cancellationToken.IsCancellationRequested) return Task.FromCanceled<TResult>(cancellationToken);
-        var misses = 0L;
+        var (misses, own) = (0L, 0L);
         try
         {
             ObjectDisposedException.ThrowIf(_closed, this);
             _pipeline.ThrowIfUnreadable();
-            misses = BlockStorage.MissesHere;
+            (misses, own) = (BlockStorage.MissesHere, _pipeline.Storage.Misses);
             if (Within is { } scope) return Task.FromResult(scope.Writer.Run(sql, parameters, read, onlyReads: true) ?? empty);
             if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read, mayWrite, cancellationToken);
             lock (_readLock)
@@ -107,6 +107,9 @@ public sealed partial class DataSyncDatabase
         catch (Exception error) when (BlockStorage.MissesHere != misses && Within is null && error is SqliteException or NotResidentException)
         {
             BlockStorage.MissesHere = misses;
+
+            // Another database that the text has attached: only who opened that can load it.
+            if (_pipeline.Storage.Misses == own) return Task.FromException<TResult>(error as NotResidentException ?? new NotResidentException(null, error));
             return LoadAndReadAsync(sql, parameters, empty, read, mayWrite, round, cancellationToken);
         }
         catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))

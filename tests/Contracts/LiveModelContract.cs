@@ -24,9 +24,9 @@ public abstract class LiveModelContract : TwoTabsContract
     public async Task Every_query_is_right_and_none_runs_in_vain(int seed)
     {
         var random = new Random(seed);
-        await using var factory = await NewFactoryAsync(new DataSyncOptions { Durability = random.Next(2) == 0 ? Durability.Deferred : Durability.Immediate });
+        await using var factory = await OpenFactoryAsync(new DataSyncOptions { Durability = random.Next(2) == 0 ? Durability.Deferred : Durability.Immediate });
         await using var third = await factory.OpenAsync(DatabaseName);
-        var world = new World(random, [Leader, Follower, third]);
+        var world = new World(random, [Leader, Follower, third], SeeAsync);
         await world.BeginAsync();
         for (var step = 0; step < Steps; step++) await world.StepAsync(seed, step);
         await world.BurstAsync(seed, Burst);
@@ -35,7 +35,7 @@ public abstract class LiveModelContract : TwoTabsContract
     /// <summary>A write, and the tables that it may change.</summary>
     private sealed record Write(string Sql, params string[] Tables);
 
-    private sealed class World(Random random, DataSyncDatabase[] tabs)
+    private sealed class World(Random random, DataSyncDatabase[] tabs, Func<DataSyncDatabase, long, Task> see)
     {
         private readonly List<(DataSyncDatabase Tab, LiveQuery<IReadOnlyList<object?>> Query, string Sql)> _queries = [];
         private readonly TellTale _tellTale = new(tabs[0]);
@@ -111,7 +111,7 @@ public abstract class LiveModelContract : TwoTabsContract
             var last = await tabs[0].ExecuteAsync("INSERT INTO free VALUES (1)");
             foreach (var tab in tabs)
             {
-                await SeeAsync(tab, last.Marker);
+                await see(tab, last.Marker);
                 await tab.Live.WhenIdleAsync();
             }
 

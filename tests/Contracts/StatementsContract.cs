@@ -181,7 +181,7 @@ public abstract class StatementsContract : TwoTabsContract
         await SeeAsync(Follower, Leader.Marker);
         var before = Leader.StatementRuns;
         var result = await write();
-        Assert.True(Leader.StatementRuns > before, "It was run in its own tab.");
+        if (!IsOnDemand) Assert.True(Leader.StatementRuns > before, "It was run in its own tab."); // a leader that would have to load first refuses it
         return result;
     }
 

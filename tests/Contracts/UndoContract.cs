@@ -319,7 +319,7 @@ public abstract class UndoContract : TwoTabsContract
             connection.Execute("INSERT INTO t SELECT max(id) + 1, 'mine', 2 FROM t");
         });
         await Task.WhenAll(others);
-        Assert.Equal(2, runs);
+        Assert.True(runs == 2 || (IsOnDemand && runs > 2));
         await SeeAsync(Leader, Follower.Marker);
         Assert.Equal("1a1,10other1,11mine2", await ReadAsync(Leader));
         Assert.Equal(["First", "Contended"], (await Leader.GetUndoHistoryAsync()).Select(entry => entry.Name));
@@ -459,7 +459,7 @@ public abstract class UndoContract : TwoTabsContract
 
     private async Task<DataSyncDatabase> OpenAsync(DataSyncOptions options, string? name = null)
     {
-        var factory = await NewFactoryAsync(options);
+        var factory = await OpenFactoryAsync(options);
         _others.Add(factory);
         return await factory.OpenAsync(name ?? DatabaseName);
     }

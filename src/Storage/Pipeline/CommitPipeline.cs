@@ -344,7 +344,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
         _slots.EndOverdue();
         _reads.Settle();
         _outbox.OnHeartbeat();
-        _extents.Trim();
+        _extents.OnHeartbeat();
     });
 
     private void OnResumed(object? sender, EventArgs e) => _link.StartCatchUp();

@@ -78,6 +78,20 @@ public sealed class OnDemandTests : IDisposable
     }
 
     [Fact]
+    public async Task What_an_attached_database_misses_is_told_and_not_tried_for_ever()
+    {
+        await FillAsync();
+        await using var partial = await OpenAsync(Least);
+        using var others = new NativeTabs();
+        await using var whole = await others.OpenAsync(new MemoryBlockStore(new MemoryBlockMedium()));
+        await whole.QueryAsync($"ATTACH '{partial.Name}' AS partial");
+        var sum = () => whole.QueryAsync<long>("SELECT sum(id) FROM partial.t WHERE length(filler) = 900");
+        Assert.Contains("LoadAsync", (await Assert.ThrowsAsync<NotResidentException>(sum)).Message, StringComparison.Ordinal);
+        await partial.LoadAsync();
+        Assert.Equal([Sum], await sum());
+    }
+
+    [Fact]
     public async Task Synchronous_calls_say_what_to_do_and_work_when_everything_is_loaded()
     {
         await FillAsync();
