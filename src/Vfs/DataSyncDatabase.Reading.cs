@@ -9,6 +9,9 @@ public sealed partial class DataSyncDatabase
 {
     private const int SqliteReadOnly = 8;
 
+    /// <summary>Something else of this thread may have missed something once, and need not again.</summary>
+    private const int MostRoundsInVain = 2;
+
     /// <summary>Asks the store for something small, to see whether it answers.</summary>
     /// <exception cref="StorageException">It does not, or the database has stopped.</exception>
     internal Task ProbeAsync(CancellationToken cancellationToken)
@@ -108,8 +111,8 @@ public sealed partial class DataSyncDatabase
         {
             BlockStorage.MissesHere = misses;
 
-            // Another database that the text has attached: only who opened that can load it.
-            if (_pipeline.Storage.Misses == own) return Task.FromException<TResult>(error as NotResidentException ?? new NotResidentException(null, error));
+            // Another database that was attached: only who has opened that can load it.
+            if (_pipeline.Storage.Misses == own && round > MostRoundsInVain) return Task.FromException<TResult>(error as NotResidentException ?? new NotResidentException(null, error));
             return LoadAndReadAsync(sql, parameters, empty, read, mayWrite, round, cancellationToken);
         }
         catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))
