@@ -56,8 +56,6 @@ public sealed partial class DataSyncDatabase
 
     internal long ResidentBytes => _pipeline.Storage.ResidentBytes;
 
-    internal long EvictedExtents => _pipeline.Extents.Evicted;
-
     /// <inheritdoc cref="ExtentLoader.EvictAsync"/>
     internal Task EvictAsync() => _pipeline.Extents.EvictAsync();
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using DataSync.Coordination;
 using DataSync.Storage;
 using DataSync.Vfs;
@@ -17,7 +16,6 @@ public abstract class TwoTabsContract : IAsyncLifetime
     /// <summary>Set to 1, all that is not told otherwise is on demand: so the lab runs its suites a second time.</summary>
     public const string OnDemandVariable = "DATASYNC_ON_DEMAND";
 
-    private const int PaddedExtents = 10;
     private readonly List<DataSyncFactory> _factories = [];
 
     protected string DatabaseName { get; } = $"two-{Guid.NewGuid():N}.db";
@@ -65,8 +63,7 @@ public abstract class TwoTabsContract : IAsyncLifetime
     protected Task<DataSyncFactory> OpenFactoryAsync(DataSyncOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        if (IsOnDemand) (options.Residency, options.Pipeline.CheckpointLogRecords) = (Residency.OnDemand(1), 1);
-        return NewFactoryAsync(options);
+        return NewFactoryAsync(IsOnDemand ? OnDemandDatabases.With(options) : options);
     }
 
     /// <summary>All that can leave memory leaves it, where next to nothing is to stay.</summary>
@@ -112,15 +109,9 @@ public abstract class TwoTabsContract : IAsyncLifetime
         return await factory.OpenAsync(DatabaseName);
     }
 
-    // SQLite puts each new table into the first free page: of these, each extent but the first (which stays in memory) has one.
     private async Task SpreadAsync()
     {
-        await Leader.ExecuteAsync(string.Create(CultureInfo.InvariantCulture, $"""
-            CREATE TABLE padding(id INTEGER PRIMARY KEY, x);
-            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {PaddedExtents * Extent.BlockCount}) INSERT INTO padding SELECT i, zeroblob(4000) FROM n;
-            DELETE FROM padding WHERE id > {Extent.BlockCount} AND id % {Extent.BlockCount} = 10
-            """));
-        if (IsPaddingHidden) await Leader.ExecuteAsync("PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'padding'; PRAGMA writable_schema = RESET");
+        await OnDemandDatabases.SpreadAsync(Leader, IsPaddingHidden);
         await SeeAsync(Follower, Leader.Marker);
         foreach (var tab in new[] { Leader, Follower }) Assert.Equal(Extent.MaxRecordSize, tab.ResidentBytes);
     }

@@ -25,9 +25,6 @@ internal sealed class ExtentLoader(PipelineCore core, StoreLink link, ImageFollo
     private Position _lookedAt;
     private int _beats, _pause;
 
-    /// <summary>How many extents have left memory.</summary>
-    public long Evicted { get; private set; }
-
     /// <summary>Whether some of the database may not be in memory.</summary>
     public bool IsOnDemand => _residency.MaxBytes is not null;
 
@@ -94,9 +91,7 @@ internal sealed class ExtentLoader(PipelineCore core, StoreLink link, ImageFollo
     public void Trim()
     {
         if (_residency.MaxBytes is not { } max || _pins > 0 || !image.IsOpen || core.IsStopped || link.ReadOnlyReason is not null) return;
-        if (image.Storage.Trim(max, _checkpoint) is not (> 0 and var evicted)) return;
-        Evicted += evicted;
-        core.Metrics.OnEvicted(evicted);
+        if (image.Storage.Trim(max, _checkpoint) is > 0 and var evicted) core.Metrics.OnEvicted(evicted);
     }
 
     /// <summary>

@@ -1,4 +1,6 @@
 using DataSync.Contracts;
+using DataSync.Storage;
+using Xunit;
 
 namespace DataSync.Vfs.Tests.Native;
 
@@ -92,4 +94,23 @@ public sealed class OnDemandEntityFrameworkUndo : EntityFrameworkUndoContract
     protected override bool IsOnDemand => true;
 
     protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
+
+public sealed class OnDemandManyRuns : ManyRunsContract, IDisposable
+{
+    private readonly NativeTabs _tabs = new();
+    private DataSyncDatabase? _open;
+
+    protected override async Task<DataSyncDatabase> OpenAsync()
+    {
+        _open = await _tabs.OpenAsync(new MemoryBlockStore(), OnDemandDatabases.With(new()));
+        await OnDemandDatabases.SpreadAsync(_open);
+        await _open.EvictAsync();
+        Assert.Equal(Extent.MaxRecordSize, _open.ResidentBytes);
+        return _open;
+    }
+
+    protected override async Task CloseAsync() => await _open!.DisposeAsync();
+
+    public void Dispose() => _tabs.Dispose();
 }
