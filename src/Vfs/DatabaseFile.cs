@@ -286,11 +286,25 @@ internal sealed class DatabaseFile : VfsFile
             // Published, and its owner failed: the commit stands, and what became of it is the owner's to tell.
             _hasBatch = _storage.InBatch;
             if (!_hasBatch) _tables.Clear();
-            Log.CommitFailed(_logger, _name, e);
+            LogFailure(e);
             if (_hasBatch) return VfsFailure.Report(e, SqliteResult.IoErrorCommit);
         }
 
         return SqliteResult.Ok;
+    }
+
+    // The logger is the app's, and natively what it throws here would end the process.
+    private void LogFailure(Exception error)
+    {
+        try
+        {
+            Log.CommitFailed(_logger, _name, error);
+        }
+#pragma warning disable CA1031 // There is nobody to tell.
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+        }
     }
 
     private void Rollback()

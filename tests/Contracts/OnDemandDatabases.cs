@@ -7,7 +7,7 @@ namespace DataSync.Contracts;
 /// <summary>Databases of which next to nothing stays in memory.</summary>
 internal static class OnDemandDatabases
 {
-    private const int Extents = 10;
+    private const int Extents = 6;
 
     /// <summary>The least that may stay, and each commit is folded at once: whatever nobody reads leaves.</summary>
     public static DataSyncOptions With(DataSyncOptions options)
