@@ -45,7 +45,7 @@ public sealed class ContractTests(BrowserFixture browser, ITestOutputHelper outp
         await RunAsync(page, Environment.GetEnvironmentVariable(OnDemandPart) is { Length: > 0 } part ? suites.Where(suite => suite.Contains(part, StringComparison.Ordinal)) : suites.Intersect(UsualOnDemand));
     }
 
-    private static Task SetVariableAsync(IPage page, string name, string value) => page.EvaluateAsync("([name, value]) => lab.setVariable(name, value)", new[] { name, value });
+    private static async Task SetVariableAsync(IPage page, string name, string value) => await page.EvaluateAsync("([name, value]) => lab.setVariable(name, value)", new[] { name, value });
 
     private async Task RunAsync(IPage page, IEnumerable<string> suites)
     {
