@@ -86,15 +86,18 @@ public sealed class OnDemandTests : IDisposable
         await database.ExecuteAsync("CREATE VIRTUAL TABLE words USING fts5(text, content='')");
         await database.ExecuteAsync("INSERT INTO words(rowid, text) VALUES (1, 'alpha beta'), (2, 'beta gamma')");
         await database.EvictAsync();
-        var told = new List<bool>();
-        database.Committed += (_, e) => told.Add(e.IsSchemaChanged);
+        var (before, told) = (database.Marker, new List<bool>());
+        database.Committed += (_, e) =>
+        {
+            if (e.Position.Marker > before) told.Add(e.IsSchemaChanged);
+        };
         await database.ExecuteAsync("INSERT INTO words(words, rowid, text) VALUES ('delete', 1, 'alpha beta')"); // reads how many rows there are, and counts down
         await database.EvictAsync();
         await database.ExecuteAsync("INSERT INTO words(rowid, text) VALUES (3, 'delta')");
         await database.EvictAsync();
         await database.ExecuteAsync("INSERT INTO words(words) VALUES ('integrity-check')");
         Assert.Equal([2L, 3L], await database.QueryAsync<long>("SELECT rowid FROM words WHERE words MATCH 'beta OR delta' ORDER BY rowid"));
-        Assert.DoesNotContain(true, told);
+        Assert.DoesNotContain(true, told.ToArray());
     }
 
     [Fact]
