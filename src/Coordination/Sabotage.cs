@@ -29,6 +29,8 @@ internal enum Guard
     ExtentVersion = 1 << 22,
     EvictClean = 1 << 23,
     CheckpointPin = 1 << 24,
+    CopyExpected = 1 << 25,
+    CopyGap = 1 << 26,
 }
 
 /// <summary>Which guards are missing on this thread: none, but in tests.</summary>

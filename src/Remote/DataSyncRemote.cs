@@ -30,7 +30,29 @@ public static class DataSyncRemote
         var logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("DataSync");
         SqliteWasm.Provide();
         remote = (remote ?? new()).Copy();
-        return new DataSyncFactory(new RemotePlace(ToWebSocket(address), remote, timeProvider, logger, OperatingSystem.IsBrowser() && remote.ShareConnection ? JoinBrowser : null), options, timeProvider, logger);
+        var isShared = OperatingSystem.IsBrowser() && remote.ShareConnection;
+        var keepsCopy = isShared && remote.KeepCopy && options.Residency.MaxBytes is null;
+        var place = new RemotePlace(
+            ToWebSocket(address), remote, timeProvider, logger, isShared ? JoinBrowser : null, keepsCopy ? scope => new IndexedDbBlockStore(scope, time: timeProvider) : null);
+        return new DataSyncFactory(place, options, timeProvider, logger);
+    }
+
+    /// <summary>
+    /// Deletes what this browser keeps of one of the server's databases (<see cref="DataSyncRemoteOptions.KeepCopy"/>), for the user that <see cref="DataSyncRemoteOptions.UserKey"/> names now: when one signs out,
+    /// say. The server's database is not touched. Tabs that have it open go on, without a copy until they open it anew; close it before where nothing shall be shown any more. None is no error.
+    /// </summary>
+    /// <param name="factory">One of <see cref="CreateFactory"/> or <c>AddDataSyncRemote</c>.</param>
+    /// <param name="name">The database's name.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <exception cref="InvalidOperationException">The factory's databases are not a server's.</exception>
+    /// <exception cref="StorageException">Another tab did not let go of it in time.</exception>
+    public static Task DeleteCopyAsync(this DataSyncFactory factory, string name, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(factory);
+        DataSyncOptions.CheckName(name);
+        return factory.Place is RemotePlace place
+            ? place.DeleteCopyAsync(name, cancellationToken)
+            : throw new InvalidOperationException("This factory's databases are not a server's, so there is no copy of one; DeleteAsync deletes a database.");
     }
 
     private static (ITabPlatform Platform, ICommitChannel Channel) JoinBrowser(string scope) => (new BrowserTabPlatform(null!), new BroadcastCommitChannel(scope)); // .NET is in the page itself: no runtime is asked

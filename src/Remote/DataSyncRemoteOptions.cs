@@ -1,4 +1,5 @@
 using System.Net.WebSockets;
+using DataSync.Storage;
 
 namespace DataSync.Remote;
 
@@ -35,6 +36,14 @@ public sealed class DataSyncRemoteOptions
     /// </summary>
     /// <value>Null by default: all tabs of the browser are one user's.</value>
     public Func<string?>? UserKey { get; set; }
+
+    /// <summary>
+    /// In the browser, with <see cref="ShareConnection"/> and <see cref="Residency.Full"/>: whether a copy of each database that is opened is kept in the browser's IndexedDB. From it the database opens at
+    /// once, also while the server is out of reach, and then reads what it missed. Sign-out code deletes it by <see cref="DataSyncRemote.DeleteCopyAsync"/>; it is deleted, too, when the server does not let the user
+    /// read the database any more. Set <see cref="UserKey"/> where people share a browser.
+    /// </summary>
+    /// <value>True by default.</value>
+    public bool KeepCopy { get; set; } = true;
 
     internal DataSyncRemoteOptions Copy()
     {

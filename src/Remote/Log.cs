@@ -15,6 +15,9 @@ internal static partial class Log
     [LoggerMessage(5002, LogLevel.Debug, "{Scope}: the server is not connected yet: {Reason}")]
     public static partial void NotConnected(ILogger logger, string scope, string reason);
 
+    [LoggerMessage(5006, LogLevel.Warning, "{Scope}: no copy is kept for the next opening, or it is not used: {Reason}")]
+    public static partial void NoCopy(ILogger logger, string scope, string reason);
+
     [LoggerMessage(5003, LogLevel.Error, "{Scope}: a handler of messages failed")]
     public static partial void HandlerFailed(ILogger logger, Exception error, string scope);
 

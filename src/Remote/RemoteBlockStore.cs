@@ -3,13 +3,25 @@ using DataSync.Storage;
 
 namespace DataSync.Remote;
 
-/// <summary>The server's store, read over a <see cref="RemoteLink"/>. Only the server writes it: the tab is an observer, so nobody here is ever asked to.</summary>
-internal sealed class RemoteBlockStore(RemoteLink link) : IBlockStore, IRemoteMember
+/// <summary>
+/// The server's store, read over a <see cref="RemoteLink"/>. Only the server writes it: the tab is an observer, so nobody here is ever asked to. Where there is a copy the store opens from that, and says that
+/// it is closed, to be opened anew, as soon as there is a connection.
+/// </summary>
+internal sealed class RemoteBlockStore : IBlockStore, IRemoteMember
 {
+    private readonly RemoteLink _link;
+    private readonly RemoteCopy? _copy;
     private readonly Lock _gate = new();
     private RemoteConnection? _connection;
     private StoreClosedReason _reason = StoreClosedReason.Lost;
     private bool _wasOpen;
+
+    /// <summary>Makes it; nothing is opened yet.</summary>
+    public RemoteBlockStore(RemoteLink link, RemoteCopy? copy = null)
+    {
+        (_link, _copy) = (link, copy);
+        if (copy is not null) copy.Installed += OnInstalled;
+    }
 
     /// <inheritdoc/>
     public event Action<StoreClosedReason>? Closed;
@@ -21,23 +33,40 @@ internal sealed class RemoteBlockStore(RemoteLink link) : IBlockStore, IRemoteMe
     public bool TakesCommits { get; private set; } = true;
 
     /// <inheritdoc/>
-    /// <remarks>The first time it fails where there is no connection; later, when one was lost, it waits for the next.</remarks>
+    public IStoreCopy? Copy => _copy;
+
+    /// <inheritdoc/>
+    /// <remarks>The first time it fails where there is neither a copy nor a connection; later, when one was lost, it waits for the next.</remarks>
     public async ValueTask<Head> OpenAsync(CancellationToken cancellationToken)
     {
-        var connection = await link.JoinAsync(this, _wasOpen, cancellationToken).ConfigureAwait(false);
-        Head? head = null;
-        await connection.RequestAsync(FrameKind.Open, default, [], frame => head = HeadOf(frame), cancellationToken).ConfigureAwait(false);
-        lock (_gate) (_connection, _wasOpen) = (connection, true);
-        ReadOnlyReason = connection.Access.MayWrite ? null : new AccessDeniedException("The server lets this user read the database, and not write it.");
-        TakesCommits = connection.Access.MayWritePages;
-        if (connection.Ended.IsCompleted) OnLost(); // between the answer and this
-        return head ?? throw ProtocolException.Garbage("a head").ToStorage();
+        if (!_wasOpen && _copy is not null && await _copy.FindAsync().WaitAsync(cancellationToken).ConfigureAwait(false) is { } kept)
+        {
+            _copy.IsReadFrom = true;
+            _link.Enlist(this);
+            return kept;
+        }
+
+        try
+        {
+            return await OpenOverThereAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (AccessDeniedException) when (_copy is not null)
+        {
+            await _copy.ForgetAsync(CancellationToken.None).ConfigureAwait(false); // nor is this user to read what was there before
+            throw;
+        }
     }
 
     /// <inheritdoc/>
     public async ValueTask ReadAsync(StoreRead request, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(request);
+        if (_copy is { IsReadFrom: true })
+        {
+            await _copy.ReadAsync(request, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
         RemoteConnection connection;
         lock (_gate) connection = _connection ?? throw new StorageClosedException(_reason);
         var taker = new Taker(request.Sink);
@@ -61,7 +90,8 @@ internal sealed class RemoteBlockStore(RemoteLink link) : IBlockStore, IRemoteMe
     public async ValueTask DisposeAsync()
     {
         lock (_gate) _connection = null;
-        await link.LeaveAsync(this).ConfigureAwait(false);
+        await _link.LeaveAsync(this).ConfigureAwait(false);
+        if (_copy is not null) await _copy.DisposeAsync().ConfigureAwait(false);
     }
 
     ValueTask IRemoteMember.EnterAsync(RemoteConnection connection, CancellationToken cancellationToken) => default;
@@ -71,11 +101,42 @@ internal sealed class RemoteBlockStore(RemoteLink link) : IBlockStore, IRemoteMe
         if (frame.Kind == FrameKind.Closed) Close(Bodies.ReadClosed(frame.Body.Span));
     }
 
-    public void OnLost() => Close(StoreClosedReason.Lost);
-
-    void IRemoteMember.OnRestored()
+    public void OnLost()
     {
-        // Whoever was told that it is closed opens it again.
+        LeaveCopy(); // the server may have refused
+        Close(StoreClosedReason.Lost);
+    }
+
+    // Whoever was told that it is closed opens it again.
+    void IRemoteMember.OnRestored() => LeaveCopy();
+
+    private async Task<Head> OpenOverThereAsync(CancellationToken cancellationToken)
+    {
+        var connection = await _link.JoinAsync(this, _wasOpen, cancellationToken).ConfigureAwait(false);
+        Head? head = null;
+        await connection.RequestAsync(FrameKind.Open, default, [], frame => head = HeadOf(frame), cancellationToken).ConfigureAwait(false);
+        lock (_gate) (_connection, _wasOpen) = (connection, true);
+        ReadOnlyReason = connection.Access.MayWrite ? null : new AccessDeniedException("The server lets this user read the database, and not write it.");
+        TakesCommits = connection.Access.MayWritePages;
+        if (connection.Ended.IsCompleted) OnLost(); // between the answer and this
+        return head ?? throw ProtocolException.Garbage("a head").ToStorage();
+    }
+
+    private void OnInstalled()
+    {
+        lock (_gate) _wasOpen = true;
+        if (_link.Connection is not null) LeaveCopy();
+    }
+
+    private void LeaveCopy()
+    {
+        lock (_gate)
+        {
+            if (!_wasOpen || _copy is not { IsReadFrom: true }) return;
+            _copy.IsReadFrom = false;
+        }
+
+        Closed?.Invoke(StoreClosedReason.Lost);
     }
 
     private void Close(StoreClosedReason reason)

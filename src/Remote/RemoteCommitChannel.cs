@@ -22,7 +22,7 @@ internal sealed class RemoteCommitChannel(RemoteLink link, string name) : ICommi
     public async ValueTask OpenAsync(TabId self, CancellationToken cancellationToken)
     {
         _self = self;
-        await link.JoinAsync(this, isPatient: false, cancellationToken).ConfigureAwait(false);
+        await link.JoinOrEnlistAsync(this, cancellationToken).ConfigureAwait(false);
     }
 
     /// <inheritdoc/>

@@ -35,6 +35,12 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
     private bool _isGateway;
     private Task _running = Task.CompletedTask;
 
+    /// <summary>The copy that this browser keeps of the database that is open or opens; null: none.</summary>
+    public RemoteCopy? Copy { get; set; }
+
+    /// <summary>Whether this tab is the one of the browser's that others go over, or is alone.</summary>
+    public bool IsGateway => makeTabs is null || _tabs is { IsGateway: true };
+
     public TimeProvider Time => time;
 
     public ILogger Logger => logger;
@@ -66,19 +72,41 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
     /// <exception cref="StorageException">There is no connection, or the server refuses.</exception>
     public async Task<RemoteConnection> JoinAsync(IRemoteMember member, bool isPatient, CancellationToken cancellationToken)
     {
-        lock (_gate)
-        {
-            if (!_members.Contains(member)) _members.Add(member);
-            if (Stop is null)
-            {
-                Stop = new();
-                _running = RunAsync(_running, Stop);
-            }
-        }
-
+        Enlist(member);
         var connection = await WaitAsync(isPatient, cancellationToken).ConfigureAwait(false);
         await member.EnterAsync(connection, cancellationToken).ConfigureAwait(false);
         return connection;
+    }
+
+    /// <summary>As <see cref="JoinAsync"/>, but where there is a copy to open from without the wait: the member enters whenever there is a connection.</summary>
+    public async Task JoinOrEnlistAsync(IRemoteMember member, CancellationToken cancellationToken)
+    {
+        if (Copy is not { } copy || await copy.FindAsync().WaitAsync(cancellationToken).ConfigureAwait(false) is null)
+        {
+            await JoinAsync(member, isPatient: false, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        Enlist(member);
+        _ = EnterAsync();
+
+        // Those who are members before a connection is made enter it anyway; this one may come in between.
+        async Task EnterAsync()
+        {
+            await ((Task)JoinAsync(member, isPatient: true, CancellationToken.None)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    /// <summary>Adds a member; that is all.</summary>
+    public void Enlist(IRemoteMember member)
+    {
+        lock (_gate)
+        {
+            if (!_members.Contains(member)) _members.Add(member);
+            if (Stop is not null) return;
+            Stop = new();
+            _running = RunAsync(_running, Stop);
+        }
     }
 
     /// <summary>Takes a member out; behind the last one the connection is closed.</summary>
@@ -145,7 +173,7 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
             if (!isFirst) Log.Restored(logger, name);
             RemoteMetrics.OnConnected(name, isFirst);
             Publish(connection);
-            if (!isFirst) foreach (var member in Members) member.OnRestored();
+            foreach (var member in Members) member.OnRestored();
             if (_isGateway) tabs?.Guests.OnConnected(connection);
             var stopped = new TaskCompletionSource();
             using (stop.Token.Register(stopped.SetResult)) await Task.WhenAny(connection.Ended, stopped.Task).ConfigureAwait(false);
@@ -356,6 +384,7 @@ internal sealed class RemoteLink(Uri address, string name, DataSyncRemoteOptions
         }
 
         Fail(error, alsoPatient: true);
+        if (!stop.IsCancellationRequested) foreach (var member in Members) member.OnLost(); // those who wait for nothing
         stop.Dispose();
     }
 }

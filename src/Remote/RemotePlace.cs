@@ -13,8 +13,10 @@ namespace DataSync.Remote;
 /// <param name="time">The clock.</param>
 /// <param name="logger">The log.</param>
 /// <param name="browser">Joins the tabs of a browser that share a scope; null where there are none.</param>
+/// <param name="copies">Makes the store of a copy, by its scope; null where none is kept.</param>
 internal sealed class RemotePlace(
-    Uri address, DataSyncRemoteOptions options, TimeProvider time, ILogger logger, Func<string, (ITabPlatform Platform, ICommitChannel Channel)>? browser = null) : IDatabasePlace
+    Uri address, DataSyncRemoteOptions options, TimeProvider time, ILogger logger, Func<string, (ITabPlatform Platform, ICommitChannel Channel)>? browser = null,
+    Func<string, ICopyStore>? copies = null) : IDatabasePlace
 {
     private const int MaxNameInScope = 100;
 
@@ -28,7 +30,21 @@ internal sealed class RemotePlace(
         return Task.CompletedTask;
     }
 
-    public IBlockStore CreateStore(string name) => new RemoteBlockStore(LinkOf(name));
+    public IBlockStore CreateStore(string name)
+    {
+        var link = LinkOf(name);
+        var copy = copies is null ? null : new RemoteCopy(copies(ScopeOf(name, options.UserKey?.Invoke())), link, name);
+        return new RemoteBlockStore(link, link.Copy = copy);
+    }
+
+    /// <summary>Deletes what this browser keeps of a database; where none is kept, nothing.</summary>
+    public async Task DeleteCopyAsync(string name, CancellationToken cancellationToken)
+    {
+        if (copies is null) return;
+        var copy = copies(ScopeOf(name, options.UserKey?.Invoke()));
+        await using var end = copy.ConfigureAwait(false);
+        await copy.DeleteAsync(cancellationToken).ConfigureAwait(false);
+    }
 
     public (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name) => (new RemoteTabPlatform(LinkOf(name)), new RemoteCommitChannel(LinkOf(name), name));
 

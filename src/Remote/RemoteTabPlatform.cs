@@ -26,7 +26,7 @@ internal sealed class RemoteTabPlatform(RemoteLink link) : IObserverPlatform, IR
         _session = session;
         try
         {
-            await link.JoinAsync(this, isPatient: false, cancellationToken).ConfigureAwait(false);
+            await link.JoinOrEnlistAsync(this, cancellationToken).ConfigureAwait(false);
         }
         catch (StorageException error)
         {

@@ -91,6 +91,15 @@ internal sealed partial class BlockStorage : IDisposable
     /// <summary>The store's format: what its other tabs can read. Commits are sealed in it.</summary>
     internal int Format { get; set; } = Head.CurrentFormat;
 
+    /// <inheritdoc cref="BlockImage.ExtentCount"/>
+    internal int ExtentCount
+    {
+        get
+        {
+            lock (_lock) return _image.ExtentCount;
+        }
+    }
+
     /// <summary>How many commits the image holds that are not durable yet.</summary>
     internal int ChainLength => _chain.Count;
 

@@ -24,6 +24,9 @@ internal interface IBlockStore : IAsyncDisposable
     /// <summary>Whether commits that were made here are taken, once it is open. Else whoever leads runs this tab's statements, and nothing else is written.</summary>
     bool TakesCommits => true;
 
+    /// <summary>Where what is durable is kept as well, by one of the tabs that have the store open; null: nowhere.</summary>
+    IStoreCopy? Copy => null;
+
     /// <summary>Opens the store, creating it (with a new incarnation, epoch 0, marker 0) when there is none.</summary>
     /// <remarks>A head that is damaged is taken from its copy; <see cref="Recovery"/> reports it.</remarks>
     /// <exception cref="StorageUnavailableException">The platform has or allows no storage here.</exception>

@@ -20,6 +20,12 @@ internal static partial class Log
     [LoggerMessage(2004, LogLevel.Warning, "{Scope}: a read of the store failed and is tried again: {Reason}")]
     public static partial void ReadFailed(ILogger logger, string scope, string reason);
 
+    [LoggerMessage(2005, LogLevel.Warning, "{Scope}: the copy that is kept for the next opening was not written: {Reason}")]
+    public static partial void CopyFailed(ILogger logger, string scope, string reason);
+
+    [LoggerMessage(2006, LogLevel.Warning, "{Scope}: the copy is no good, and the store itself is read: {Reason}")]
+    public static partial void CopyUnusable(ILogger logger, string scope, string reason);
+
     [LoggerMessage(2010, LogLevel.Information, "{Scope}: leads with epoch {Epoch} from marker {Marker}")]
     public static partial void Leading(ILogger logger, string scope, long epoch, long marker);
 

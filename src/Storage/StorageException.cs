@@ -125,6 +125,11 @@ public sealed class StoreReplacedException(string? message = null) : StorageExce
     internal static StoreReplacedException Emptied() => new(
         "The database's storage was lost (evicted by the browser, or its disk was full), and an empty one took its place, so nothing is written. "
         + "This tab still holds the database: restore it with DataSyncFactory.RestoreAsync, or export it.") { IsEmpty = true };
+
+    /// <summary>The store's history ends before what this tab knows to have been durable in it.</summary>
+    internal static StoreReplacedException WentBack() => new(
+        "The database's storage holds an older state than this tab: it was restored from a backup, or lost its last commits. Nothing is written. "
+        + "This tab still holds what it was: it can be read and exported. Open the database again to go on with the storage's state.");
 }
 
 /// <summary>Another commit holds the marker, or the one before it is missing. Nothing was written.</summary>

@@ -96,7 +96,7 @@ public sealed partial class DataSyncDatabase
     /// <summary>Returns when some tab leads, or as long after as the options say.</summary>
     internal async Task WaitForLeaderAsync(CancellationToken cancellationToken)
     {
-        if (Coordinator.LeaderId is not null || _options.LeaderWait == TimeSpan.Zero) return;
+        if (Coordinator.LeaderId is not null || _options.LeaderWait == TimeSpan.Zero || _pipeline.ReadsCopy) return;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         try
         {

@@ -14,6 +14,11 @@ public sealed class IndexedDbCheckpoints : CheckpointContract
     private protected override IStoreSource Source { get; } = new IndexedDbSource();
 }
 
+public sealed class IndexedDbCopies : CopyContract
+{
+    private protected override IStoreSource Source { get; } = new IndexedDbSource();
+}
+
 public sealed class IndexedDbHeads : HeadContract
 {
     private protected override IStoreSource Source { get; } = new IndexedDbSource();

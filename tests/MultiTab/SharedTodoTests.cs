@@ -117,6 +117,79 @@ public sealed class SharedTodoTests(BrowserFixture browser, ITestOutputHelper ou
         Assert.Equal((1, 3), server.CountConnections()); // the first gateway's, the second's, the third's
     }
 
+    /// <summary>The page comes from its service worker, the list from the copy that the browser keeps.</summary>
+    [Fact(Timeout = Limits.Test_ms)]
+    public async Task Without_the_server_the_page_opens_with_what_was_there_and_goes_on_when_it_is_back()
+    {
+        await using var server = await SharedTodoServer.StartNewAsync();
+        await using var annas = await browser.NewTabsAsync(output, server.Url, ServiceWorkerPolicy.Allow);
+        await using var bens = await browser.NewTabsAsync(output, server.Url);
+        var anna = await annas.OpenPathAsync("/");
+        await SignInAsync(anna, "Anna");
+        var ben = await bens.OpenPathAsync("/");
+        await SignInAsync(ben, "Ben");
+        foreach (var text in (string[])["milk", "bread", "apples"]) await AddAsync(anna, text);
+        await Expect(ben.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples"]);
+        await UntilAsync(anna, "async () => (await navigator.serviceWorker.getRegistration())?.active?.state === 'activated'");
+        await KeptAsync(anna, 4); // the table, and three
+        await server.KillAsync();
+
+        await anna.ReloadAsync();
+        await Expect(anna.Locator("#offline")).ToBeVisibleAsync();
+        await Expect(anna.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples"]);
+        await PictureAsync(anna, "offline-opened");
+        var second = await annas.OpenPathAsync("/");
+        await Expect(second.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples"]);
+
+        await server.StartAsync();
+        await Expect(ben.Locator("#online")).ToBeVisibleAsync();
+        await AddAsync(ben, "tea");
+        foreach (var page in new[] { anna, second })
+        {
+            await Expect(page.Locator("#online")).ToContainTextAsync("Anna");
+            await Expect(page.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples", "tea"]);
+        }
+
+        await AddAsync(second, "salt");
+        await Expect(ben.Locator("li span")).ToHaveTextAsync(["milk", "bread", "apples", "tea", "salt"]);
+
+        // Who signs out leaves nothing behind.
+        await second.CloseAsync();
+        await anna.Locator("#sign-out").ClickAsync();
+        await Expect(anna.GetByLabel("Your name")).ToBeVisibleAsync();
+        Assert.DoesNotContain(await anna.EvaluateAsync<string[]>("async () => (await indexedDB.databases()).map(({ name }) => name)"), name => name.StartsWith("datasync:remote:", StringComparison.Ordinal));
+    }
+
+    /// <summary>Waits until the browser's copy has as many commits.</summary>
+    private static Task KeptAsync(IPage page, int commits) => UntilAsync(
+        page,
+        """
+        async commits => {
+          const found = (await indexedDB.databases()).find(({ name }) => name.startsWith('datasync:remote:'));
+          if (!found) return false;
+          const db = await new Promise((done, failed) => Object.assign(indexedDB.open(found.name), { onsuccess: e => done(e.target.result), onerror: failed }));
+          const ask = request => new Promise((done, failed) => Object.assign(request, { onsuccess: () => done(request.result), onerror: failed }));
+          try {
+            const transaction = db.transaction(['head', 'log']);
+            const [head, keys] = await Promise.all([ask(transaction.objectStore('head').get('head')), ask(transaction.objectStore('log').getAllKeys())]);
+            return Math.max(head?.marker ?? 0, ...keys) >= commits;
+          } finally {
+            db.close();
+          }
+        }
+        """,
+        commits);
+
+    // WaitForFunction takes a promise for a truth.
+    private static async Task UntilAsync(IPage page, string asynchronous, object? argument = null)
+    {
+        for (var start = TimeProvider.System.GetTimestamp(); !await page.EvaluateAsync<bool>(asynchronous, argument);)
+        {
+            if (TimeProvider.System.GetElapsedTime(start) > Limits.Step) throw new TimeoutException(asynchronous);
+            await Task.Delay(50);
+        }
+    }
+
     private static async Task ReachAsync(int[] counts, int[] targets)
     {
         for (var start = TimeProvider.System.GetTimestamp(); counts.Zip(targets).Any(pair => pair.First < pair.Second);)

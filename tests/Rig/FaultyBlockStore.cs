@@ -36,6 +36,8 @@ internal sealed class FaultyBlockStore(IBlockStore inner) : IBlockStore
         remove => inner.Closed -= value;
     }
 
+    public IStoreCopy? Copy => inner.Copy;
+
     /// <summary>Runs before every call.</summary>
     public Func<StoreCall, Task>? Before { get; set; }
 

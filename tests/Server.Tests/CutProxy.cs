@@ -10,6 +10,7 @@ internal sealed class CutProxy : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly List<Socket> _sockets = [];
     private readonly Func<int> _target;
+    private long _bytesBack;
 
     public CutProxy(Func<int> target)
     {
@@ -22,6 +23,9 @@ internal sealed class CutProxy : IAsyncDisposable
 
     /// <summary>While it is so nobody comes through.</summary>
     public bool IsDown { get; set; }
+
+    /// <summary>How many bytes came back from the server.</summary>
+    public long BytesBack => Volatile.Read(ref _bytesBack);
 
     /// <summary>Ends every connection, without a word of the protocol.</summary>
     public void Cut()
@@ -59,7 +63,7 @@ internal sealed class CutProxy : IAsyncDisposable
             if (!IsDown)
             {
                 await server.ConnectAsync(IPAddress.Loopback, _target());
-                await Task.WhenAny(PumpAsync(client, server), PumpAsync(server, client));
+                await Task.WhenAny(PumpAsync(client, server, _ => { }), PumpAsync(server, client, count => Interlocked.Add(ref _bytesBack, count)));
             }
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
@@ -71,12 +75,16 @@ internal sealed class CutProxy : IAsyncDisposable
         lock (_gate) _sockets.RemoveAll(socket => socket == client || socket == server);
     }
 
-    private static async Task PumpAsync(Socket from, Socket to)
+    private static async Task PumpAsync(Socket from, Socket to, Action<int> passed)
     {
         var buffer = new byte[64 << 10];
         try
         {
-            while (await from.ReceiveAsync(buffer) is > 0 and var count) await to.SendAsync(buffer.AsMemory(0, count));
+            while (await from.ReceiveAsync(buffer) is > 0 and var count)
+            {
+                passed(count);
+                await to.SendAsync(buffer.AsMemory(0, count));
+            }
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {

@@ -13,24 +13,55 @@ internal sealed class TestBrowser : IAsyncDisposable
     private readonly Dictionary<string, InMemoryCommitBus> _buses = [];
     private readonly Lock _gate = new();
 
+    private readonly Dictionary<string, MemoryBlockMedium> _copies = [];
+
     public List<Tab> Tabs { get; } = [];
 
-    /// <summary>A tab that has the database open.</summary>
-    public async Task<Tab> OpenAsync(int port, Action<DataSyncRemoteOptions>? configure = null)
+    /// <summary>Whether it keeps copies of what is opened.</summary>
+    public bool KeepsCopies { get; init; }
+
+    /// <summary>What the copy is kept in that its only database has.</summary>
+    public MemoryBlockMedium Copy
     {
-        var tab = NewTab(port, configure);
+        get
+        {
+            lock (_gate) return _copies.Values.Single();
+        }
+    }
+
+    /// <summary>Whether there is a copy of anything.</summary>
+    public bool HasCopies
+    {
+        get
+        {
+            lock (_gate) return _copies.Values.Any(copy => copy.GetRecord(StoreRecordKind.Head, 0) is { } head && HeadCodec.Decode(head).Epoch != default);
+        }
+    }
+
+    /// <summary>Where the copy's history ends; 0 while there is none.</summary>
+    public async Task<long> CopyEndAsync()
+    {
+        var copy = new MemoryBlockStore(Copy);
+        await using var end = copy;
+        return (await copy.OpenAsync(default)).Epoch == default ? 0 : (await Recovery.VerifyAsync(copy)).Position.Marker;
+    }
+
+    /// <summary>A tab that has the database open.</summary>
+    public async Task<Tab> OpenAsync(int port, Action<DataSyncRemoteOptions>? configure = null, DataSyncOptions? options = null)
+    {
+        var tab = NewTab(port, configure, options);
         tab.Database = await tab.Factory.OpenAsync(TestServer.Database);
         return tab;
     }
 
-    public Tab NewTab(int port, Action<DataSyncRemoteOptions>? configure = null)
+    public Tab NewTab(int port, Action<DataSyncRemoteOptions>? configure = null, DataSyncOptions? options = null)
     {
         var remote = new DataSyncRemoteOptions { MaxReconnectDelay = TimeSpan.FromMilliseconds(500) };
         configure?.Invoke(remote);
         var tab = new Tab(remote.UserKey?.Invoke());
-        var place = new RemotePlace(new($"ws://127.0.0.1:{port}/datasync"), remote.Copy(), TimeProvider.System, NullLogger.Instance, scope => Join(scope, tab));
+        var place = new RemotePlace(new($"ws://127.0.0.1:{port}/datasync"), remote.Copy(), TimeProvider.System, NullLogger.Instance, scope => Join(scope, tab), KeepsCopies ? NewCopy : null);
         SqliteNative.Initialize();
-        tab.Factory = new DataSyncFactory(place, new());
+        tab.Factory = new DataSyncFactory(place, options ?? new());
         Tabs.Add(tab);
         return tab;
     }
@@ -51,6 +82,22 @@ internal sealed class TestBrowser : IAsyncDisposable
     {
         foreach (var tab in Tabs) await tab.Factory.DisposeAsync();
         _browser.Dispose();
+    }
+
+    /// <summary>The tab is closed.</summary>
+    public async Task CloseAsync(Tab tab)
+    {
+        Tabs.Remove(tab);
+        await tab.Factory.DisposeAsync();
+    }
+
+    private MemoryBlockStore NewCopy(string scope)
+    {
+        lock (_gate)
+        {
+            if (!_copies.TryGetValue(scope, out var medium)) _copies.Add(scope, medium = new());
+            return new(medium);
+        }
     }
 
     private (ITabPlatform Platform, ICommitChannel Channel) Join(string scope, Tab tab)

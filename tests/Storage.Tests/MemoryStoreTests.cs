@@ -49,6 +49,11 @@ public sealed class MemoryCheckpointTests : CheckpointContract
     private protected override IStoreSource Source { get; } = new MemorySource();
 }
 
+public sealed class MemoryCopyTests : CopyContract
+{
+    private protected override IStoreSource Source { get; } = new MemorySource();
+}
+
 public sealed class MemoryRecoveryTests : RecoveryContract
 {
     private readonly MemorySource _source = new();

@@ -58,6 +58,7 @@ app.MapPost("/sign-in", async (HttpContext context) =>
     await context.SignInAsync(new ClaimsPrincipal(identity), new AuthenticationProperties { IsPersistent = true });
     return Results.Text(name);
 });
+app.MapPost("/sign-out", (HttpContext context) => context.SignOutAsync());
 app.MapDataSync("/datasync").RequireAuthorization();
 app.MapFallbackToFile("index.html");
 

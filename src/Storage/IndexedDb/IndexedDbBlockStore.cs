@@ -12,7 +12,7 @@ namespace DataSync.Storage;
 /// the outcome is the transaction's. The browser may lose the connection (storage evicted, its storage process gone):
 /// then <see cref="Closed"/> says <see cref="StoreClosedReason.Lost"/>, and the store can be opened again.
 /// </remarks>
-internal sealed class IndexedDbBlockStore : IBlockStore
+internal sealed class IndexedDbBlockStore : ICopyStore
 {
     /// <summary>How many times as long as a blocked request a slow one is waited for; and how many times as long again where this page itself is slow.</summary>
     private const int SlowFactor = 6;
@@ -117,6 +117,20 @@ internal sealed class IndexedDbBlockStore : IBlockStore
             IndexedDbInterop.PutExtent(extent.Index, extent.RecordBytes[..extent.RecordSize], keep);
         }
 
+        return new(request.Task);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask AdoptAsync(Adoption adoption, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(adoption);
+        if (FindRefusal(cancellationToken) is { } refusal) return ValueTask.FromException(refusal);
+        var request = AddRequest(new(OnFailed));
+        var (incarnation, checkpoint, end) = adoption.Expected;
+        IndexedDbInterop.BeginAdopt(
+            _connection, request.Number, incarnation.ToString("D"), checkpoint, end, Encoding.UTF8.GetString(HeadCodec.Encode(adoption.Head)), adoption.ReplacesAll, IsStrict);
+        foreach (var extent in adoption.Extents) IndexedDbInterop.PutExtent(extent.Index, extent.RecordBytes[..extent.RecordSize], keep: false);
+        foreach (var commit in adoption.Commits) IndexedDbInterop.PutLog(commit.Marker, commit.Id.ToString(), commit.Epoch.Value, commit.Segment);
         return new(request.Task);
     }
 

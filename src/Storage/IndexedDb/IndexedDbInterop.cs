@@ -77,6 +77,14 @@ internal static partial class IndexedDbInterop
     [JSImport("putExtent", Module)]
     public static partial void PutExtent(int index, [JSMarshalAs<JSType.MemoryView>] Span<byte> bytes, bool keep);
 
+    [JSImport("beginAdopt", Module)]
+    public static partial void BeginAdopt(
+        int connection, int request, string incarnation, [JSMarshalAs<JSType.Number>] long checkpoint, [JSMarshalAs<JSType.Number>] long end, string head, bool replaces, bool strict);
+
+    [JSImport("putLog", Module)]
+    public static partial void PutLog(
+        [JSMarshalAs<JSType.Number>] long marker, string id, [JSMarshalAs<JSType.Number>] long epoch, [JSMarshalAs<JSType.MemoryView>] Span<byte> bytes);
+
     [JSImport("read", Module)]
     public static partial void Read(
         int connection, int request, bool includeExtents, [JSMarshalAs<JSType.Array<JSType.Number>>] int[]? only, bool listExtents,

@@ -30,9 +30,9 @@ internal sealed class MemoryBlockMedium
 
     internal byte[]? HeadCopy { get; set; }
 
-    internal SortedDictionary<long, (CommitId Id, byte[] Bytes)> Log { get; } = [];
+    internal SortedDictionary<long, (CommitId Id, byte[] Bytes)> Log { get; set; } = [];
 
-    internal SortedDictionary<int, byte[]> Extents { get; } = [];
+    internal SortedDictionary<int, byte[]> Extents { get; set; } = [];
 
     /// <summary>
     /// Whether the last log record counts as one that a crash may have cut short, as on a file system without order;

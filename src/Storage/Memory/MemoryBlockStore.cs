@@ -8,7 +8,7 @@ namespace DataSync.Storage;
 /// </summary>
 /// <param name="medium">What holds the records; stores on one medium see each other's writes.</param>
 /// <param name="checksum">How blocks are checksummed when this store creates the database.</param>
-internal sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind checksum = ChecksumKind.FastHash) : IBlockStore
+internal sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind checksum = ChecksumKind.FastHash) : ICopyStore
 {
     private bool _open, _disposed;
     private StoreClosedReason _reason = StoreClosedReason.Lost;
@@ -114,6 +114,24 @@ internal sealed class MemoryBlockStore(MemoryBlockMedium medium, ChecksumKind ch
                 medium.Log.Remove(key);
             }
 
+            return true;
+        }, null, cancellationToken));
+    }
+
+    /// <inheritdoc/>
+    public ValueTask AdoptAsync(Adoption adoption, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(adoption);
+        return Discard(Run(() =>
+        {
+            var head = ReadHead();
+            var end = medium.Log.Keys.LastOrDefault(head.Checkpoint.Marker);
+            if (adoption.Expected != new CopyState(head.Incarnation, head.Checkpoint.Marker, end) && !Sabotage.IsMissing(Guard.CopyExpected)) throw new MarkerConflictException(end);
+            if (adoption.ReplacesAll) (medium.Log, medium.Extents) = ([], []);
+            foreach (var extent in adoption.Extents) WriteExtent(extent, keepOld: false);
+            medium.HeadRecord = medium.HeadCopy = HeadCodec.Encode(adoption.Head);
+            foreach (var key in medium.Log.Keys.Where(key => key <= adoption.Head.Checkpoint.Marker).ToList()) medium.Log.Remove(key);
+            foreach (var commit in adoption.Commits) medium.Log[commit.Marker] = (commit.Id, commit.Bytes.ToArray());
             return true;
         }, null, cancellationToken));
     }

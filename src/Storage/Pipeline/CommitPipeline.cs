@@ -29,8 +29,8 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     private readonly Outbox _outbox;
     private readonly WriteSlots _slots;
     private readonly ReadChecks _reads;
+    private readonly CopyKeeper _copy;
     private readonly TaskCompletionSource _opened;
-    private long? _restingAt = -1;
 
     /// <summary>Makes a pipeline; <see cref="OpenAsync"/> starts it. It disposes store and channel, not the coordinator.</summary>
     /// <param name="store">Where commits become durable.</param>
@@ -58,7 +58,11 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
             MaySeeAccepted = () => _slots!.HasTurn,
             GapFound = () => _link!.StartCatchUp(),
             Shown = Raise,
-            CommitShown = commit => _outbox!.Statements.OnShown(commit),
+            CommitShown = commit =>
+            {
+                _outbox!.Statements.OnShown(commit);
+                _copy!.OnShown(commit);
+            },
             Confirmed = commit => _outbox!.OnConfirmed(commit),
             Superseded = () => _outbox!.OnSuperseded(),
             Reloaded = marker => _leadership!.OnReloaded(marker),
@@ -77,6 +81,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
                 _image!.OnHead(head);
                 _extents!.OnHead(head);
                 _peers!.OnHeadSeen(head);
+                _copy!.OnHead(head);
             },
             ConnectionLost = () => _leadership!.Resign(),
             Failed = FaultNow,
@@ -104,6 +109,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
             StatementsEnded = () => _slots!.PassOn(),
         };
         _reads = new ReadChecks(_core, _image);
+        _copy = new CopyKeeper(_core, _link, _image, store.Copy);
         _slots = new WriteSlots(_core, _image, _link, route, _outbox, _reads);
     }
 
@@ -139,6 +145,9 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
 
     /// <summary>Whether this tab accepts commits at this moment; information only.</summary>
     public bool IsLeading => _leadership.IsHere;
+
+    /// <summary>Whether what is read at this moment is a copy, since the store was not reached yet.</summary>
+    internal bool ReadsCopy => _store.Copy is { IsReadFrom: true };
 
     /// <summary>Whether this tab has the write turn at this moment, and so may see what is accepted but not durable.</summary>
     internal bool HasTurn => _slots.HasTurn;
@@ -179,7 +188,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
             var opening = _link.OpenAsync(recovery ?? new(), cancellationToken).AsTask();
             var listening = _peers.OpenAsync(cancellationToken).AsTask();
             await Task.WhenAll(opening, listening).ConfigureAwait(false);
-            var loading = _link.LoadAsync(await opening.ConfigureAwait(false), cancellationToken).AsTask();
+            var loading = _link.LoadFirstAsync(await opening.ConfigureAwait(false), cancellationToken).AsTask();
 
             // While it is read. The election needs no image; taking over waits for it.
             var joined = _coordinator.JoinAsync(cancellationToken);
@@ -281,31 +290,11 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
             _core.Close();
             Stop(PipelineCore.ClosedError());
         });
+        await _copy.DisposeAsync().ConfigureAwait(false);
         _core.CancelAll(); // CancelAsync hops to the thread pool, which in the browser is a timer
         await _channel.DisposeAsync().ConfigureAwait(false);
         await _store.DisposeAsync().ConfigureAwait(false);
         _core.Dispose();
-    }
-
-    private void Listen()
-    {
-        _coordinator.Elected = OnElectedAsync;
-        _coordinator.LeadershipChanged += OnLeadershipChanged;
-        _coordinator.MembersChanged += OnMembersChanged;
-        _coordinator.Heartbeat += OnHeartbeat;
-        _coordinator.Resumed += OnResumed;
-        _channel.Received += _peers.OnReceived;
-        _store.Closed += _link.OnStoreClosed;
-    }
-
-    private void StopListening()
-    {
-        _coordinator.LeadershipChanged -= OnLeadershipChanged;
-        _coordinator.MembersChanged -= OnMembersChanged;
-        _coordinator.Heartbeat -= OnHeartbeat;
-        _coordinator.Resumed -= OnResumed;
-        _channel.Received -= _peers.OnReceived;
-        _store.Closed -= _link.OnStoreClosed;
     }
 
     private void Install(RecoveredStore recovered)
@@ -316,47 +305,8 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
         if (recovered.Report.IsCorrupt) Log.StoreDamaged(_core.Logger, recovered.Report.Describe());
         Log.Opened(_core.Logger, _core.Scope, recovered.Report.Position.Marker, recovered.Report.Extents, recovered.Report.LogRecords);
         _peers.Begin(recovered.Head);
+        _copy.Begin(recovered);
         _core.Gate.Defer(() => _opened.TrySetResult());
-    }
-
-    private async ValueTask<Epoch> OnElectedAsync(Epoch proposed, CancellationToken cancellationToken)
-    {
-        await _opened.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
-        return await _leadership.TakeOverAsync(proposed, cancellationToken).ConfigureAwait(false);
-    }
-
-    private void OnLeadershipChanged(object? sender, LeadershipChangedEventArgs e) => _core.Gate.Run(() => _leadership.OnLeadershipChanged(e));
-
-    private void OnMembersChanged(object? sender, EventArgs e) => _core.Gate.Run(() =>
-    {
-        foreach (var gone in _peers.SetMembers(_coordinator.Members)) _leadership.Take(new LeaderRequest.TabGone(gone));
-    });
-
-    private void OnHeartbeat(object? sender, EventArgs e) => _core.Gate.Run(() =>
-    {
-        _core.OnHeartbeat();
-        if (_core.IsStopped || !_image.IsOpen) return;
-        Metrics.OnImage(Storage.ChainLength, LogRecords, LogBytes);
-        _slots.RenewTurn(); // before the leader looks for turns that were held too long
-        _leadership.OnHeartbeat();
-        Rehearse();
-        _image.EndOverdue();
-        _slots.EndOverdue();
-        _reads.Settle();
-        _outbox.OnHeartbeat();
-        _extents.OnHeartbeat();
-    });
-
-    private void OnResumed(object? sender, EventArgs e) => _link.StartCatchUp();
-
-    // Without effect, and once. Where .NET is interpreted the first run of each method is slow, of these 70 ms: better at a heartbeat since whose
-    // forerunner nothing was written in any tab than while this one opens, or takes over, sends again or reads what it missed.
-    private void Rehearse()
-    {
-        if (_restingAt is not { } before || (_restingAt = _image.Ledger.End.Marker) != before || _outbox.PendingCount > 0) return;
-        _restingAt = null;
-        _link.Rehearse();
-        _outbox.Rehearse();
     }
 
     /// <summary>Stops for good.</summary>
@@ -365,6 +315,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
         if (!_core.TryFault(error)) return;
         Log.Faulted(_core.Logger, _core.Scope, error.Message);
         Stop(error);
+        if (error is StoreReplacedException && _store.Copy is { } copy) _core.Gate.Defer(() => _ = StoreLink.TryAsync(() => copy.ForgetAsync(CancellationToken.None).AsTask())); // it is a copy of what is gone
 
         // A tab that cannot reach the store must not keep others from leading. First: a handler may take its time.
         _core.Gate.Defer(() => _ = _coordinator.DisposeAsync().AsTask());

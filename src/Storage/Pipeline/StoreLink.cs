@@ -85,6 +85,29 @@ internal sealed class StoreLink
     public ValueTask<RecoveredStore> LoadAsync(Head? head, CancellationToken cancellationToken) =>
         Recovery.LoadAsync(_store, head, _recovery, cancellationToken, LoadsParts());
 
+    /// <summary>Reads what is to be opened: from the copy, where the store has opened that; where it is no good, from the store itself.</summary>
+    public async ValueTask<RecoveredStore> LoadFirstAsync(Head head, CancellationToken cancellationToken)
+    {
+        if (_store.Copy is not { IsReadFrom: true } copy) return await LoadAsync(head, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var recovered = await Recovery.LoadAsync(_store, head, _recovery with { Action = CorruptionAction.Fail }, cancellationToken).ConfigureAwait(false);
+            if (!recovered.NeedsRepair) return recovered;
+            recovered.Image.Dispose();
+            Log.CopyUnusable(_core.Logger, _core.Scope, recovered.Report.Describe());
+        }
+        catch (StorageException error)
+        {
+            Log.CopyUnusable(_core.Logger, _core.Scope, error.Message);
+        }
+
+        await copy.ForgetAsync(cancellationToken).ConfigureAwait(false);
+        return await LoadAsync(await _store.OpenAsync(cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Reads the log behind a position.</summary>
+    public ValueTask<LogTail> ReadLogAsync(Position from, CancellationToken cancellationToken) => Recovery.ReadLogAsync(_store, Incarnation, from, cancellationToken);
+
     /// <summary>Reads extents, and what the log holds behind this tab's history. Patiently, as the log is.</summary>
     public async Task<ReadExtents> ReadExtentsAsync(int[] indices, CancellationToken cancellationToken)
     {
@@ -200,6 +223,12 @@ internal sealed class StoreLink
         while (true)
         {
             var recovered = await LoadAsync(slice.Head, _core.Closing).ConfigureAwait(false);
+            if (recovered.Image.Position.Marker < from.Marker)
+            {
+                recovered.Image.Dispose();
+                throw StoreReplacedException.WentBack();
+            }
+
             var isTaken = _core.Gate.Run(() =>
             {
                 // Somebody has begun to need everything meanwhile, and has found everything.

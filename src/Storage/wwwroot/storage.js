@@ -8,7 +8,8 @@
 //               key "head": the head once more, apart from the first
 
 export { estimate, persist } from './quota.js';
-import { databases, noteFailure } from './databases.js';
+import { adopt } from './copy.js';
+import { askFactory } from './databases.js';
 import { askHeads, countExtents, EXTENTS, HEAD, placesUpTo, putHead, takePlaces } from './head.js';
 import { readRecords } from './reading.js';
 import { ask, attempt, FAILED, keepAside, refuse } from './transaction.js';
@@ -201,6 +202,21 @@ export function putExtent(index, bytes, keep) {
   ask(work, () => bytes.byteLength > 0 ? extents.put(bytes.slice(), index) : extents.delete(index));
 }
 
+/** Begins the taking over of another store's state, if this one is as expected; `putExtent` and `putLog` follow, in the same turn. */
+export function beginAdopt(connection, request, incarnation, checkpoint, end, head, replaces, strict) {
+  const work = current = start(connection, request, 'readwrite', strict, STORES);
+  if (!work) return;
+  tails.delete(connection);
+  adopt(work, { incarnation, checkpoint, end }, JSON.parse(head), replaces, CONFLICT);
+}
+
+/** Writes one commit in what was begun. */
+export function putLog(marker, id, epoch, bytes) {
+  const work = current;
+  if (!work || work.outcome) return;
+  ask(work, () => work.store('log').put({ id, epoch, data: bytes.slice() }, marker));
+}
+
 /** Reads head, the list of the extents, extents (`only` these, where it is not null) and log as they are at one moment. */
 export function read(connection, request, includeExtents, only, listExtents, afterMarker) {
   const work = start(connection, request, 'readonly', false, [HEAD, 'log', EXTENTS]);
@@ -218,25 +234,11 @@ export function take(target) {
   target.set(handed);
 }
 
-// A request on the factory, which can be missing, refuse with an exception, or answer with an error.
-function factory(request, issue, onsuccess) {
-  try {
-    const factory = databases();
-    if (!factory) throw new DOMException('This browser context has no IndexedDB.', 'NotSupportedError');
-    const asked = issue(factory);
-    asked.onsuccess = () => onsuccess(asked.result);
-    asked.onblocked = () => dotnet.OnBlocked(request);
-    asked.onerror = event => {
-      event.preventDefault();
-      noteFailure(asked.error);
-      fail(request, asked.error);
-    };
-    return asked;
-  } catch (error) {
-    fail(request, error);
-    return null;
-  }
-}
+const factory = (request, issue, onsuccess) => askFactory(issue, {
+  onsuccess,
+  onblocked: () => dotnet.OnBlocked(request),
+  onfailed: error => fail(request, error),
+});
 
 function start(connection, request, mode, strict, stores) {
   try {

@@ -26,6 +26,9 @@ internal sealed class Cluster : IDisposable
 
     public PipelineOptions Options { get; } = new();
 
+    /// <summary>Makes the store of a tab that opens from here on; null: one on the medium.</summary>
+    public Func<IBlockStore>? NewStore { get; set; }
+
     /// <summary>How much of the database the tabs that open from here on keep in memory.</summary>
     public Residency Residency { get; set; } = Residency.Full;
 
@@ -97,7 +100,7 @@ internal sealed class ClusterTab
     public ClusterTab(Cluster cluster)
     {
         _cluster = cluster;
-        _rig = new TabRig(Cluster.Scope, cluster.Browser.OpenTab(), new MemoryBlockStore(cluster.Medium), cluster.Bus.CreateChannel(Deliver), cluster.Options);
+        _rig = new TabRig(Cluster.Scope, cluster.Browser.OpenTab(), cluster.NewStore?.Invoke() ?? new MemoryBlockStore(cluster.Medium), cluster.Bus.CreateChannel(Deliver), cluster.Options);
 
         // Before and after each store operation the tab's own clock passes: a tab that is gone never comes back from it.
         Store.Before = Store.After = _ => _rig.Delay(0.2);
