@@ -23,7 +23,7 @@ public sealed class ContractTests(BrowserFixture browser, ITestOutputHelper outp
     /// <summary>On databases of which next to nothing stays in memory, of each layer one; which others, the environment variable says, as DATASYNC_LAB_SUITE does.</summary>
     private const string OnDemandPart = "DATASYNC_LAB_ON_DEMAND";
 
-    private static readonly string[] UsualOnDemand = ["BrowserConnections", "BrowserDapper", "BrowserEntityFrameworkUndo", "BrowserUndoOfTables"];
+    private static readonly string[] UsualOnDemand = ["BrowserDapper", "BrowserEntityFrameworkUndo", "BrowserUndoOfTables"];
 
     [Fact(Timeout = Limits.LongTest_ms)]
     public async Task Contracts_hold_in_the_browser()
