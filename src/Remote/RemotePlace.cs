@@ -48,6 +48,8 @@ internal sealed class RemotePlace(
 
     public (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name) => (new RemoteTabPlatform(LinkOf(name)), new RemoteCommitChannel(LinkOf(name), name));
 
+    public IDeferredJournal? CreateJournal(string name) => OperatingSystem.IsBrowser() ? new IndexedDbJournal(ScopeOf(name, options.UserKey?.Invoke())) : null;
+
     /// <summary>What one tab has of a database shares a line; it costs nothing while nobody uses it.</summary>
     private RemoteLink LinkOf(string name)
     {

@@ -92,6 +92,9 @@ internal static partial class Log
     [LoggerMessage(2064, LogLevel.Information, "{Scope}: backpressure {State} at {Bytes} bytes that are not durable")]
     public static partial void Backpressure(ILogger logger, string scope, string state, long bytes);
 
+    [LoggerMessage(2066, LogLevel.Warning, "{Scope}: {Writes} writes that have their outcome are still in the journal; that changes nothing, and the next opening takes them out: {Reason}")]
+    public static partial void JournalNotTrimmed(ILogger logger, string scope, int writes, string reason);
+
     [LoggerMessage(2065, LogLevel.Information, "{Scope}: everything is durable, no more writes are taken")]
     public static partial void SyncStopped(ILogger logger, string scope);
 }

@@ -212,6 +212,9 @@ public sealed class NoLeaderException(string? message = null, Exception? innerEx
 
     internal static NoLeaderException OutcomeUnknown(TimeSpan waited) => new(FormattableString.Invariant(
         $"No leader answered within {waited.TotalSeconds:0.#} s, so the outcome of the write is unknown. Look at the data, then try again.")) { IsOutcomeUnknown = true };
+
+    internal static NoLeaderException NotDurableYet(TimeSpan waited, bool isOutcomeUnknown) => new(FormattableString.Invariant(
+        $"No leader could be reached within {waited.TotalSeconds:0.#} s, so what was acknowledged is not known to be durable. Nothing was taken back: it becomes durable when the connection is back.")) { IsOutcomeUnknown = isOutcomeUnknown };
 }
 
 /// <summary>The work was run, several times where it could be, and each time another tab had committed first. Nothing of it was kept.</summary>

@@ -161,8 +161,18 @@ public sealed partial class DataSyncDatabase
         string sql, object? parameters, TResult empty, Func<Statement, bool, TResult> read, CancellationToken cancellationToken)
     {
         var needsTransaction = SqlText.HasSeveralStatements(sql);
+        var written = Describe([new(sql, parameters, IsMany: false)]);
         var (result, _) = await CommitAsync(
-            writer => Transact(writer, needsTransaction, () => writer.Run(sql, parameters, read) ?? empty), cancellationToken).ConfigureAwait(false);
+            writer => Transact(writer, needsTransaction || written?.Body is not null, () =>
+            {
+                if (WasRun(writer, written)) return empty;
+                var changes = writer.TotalChanges;
+                var rows = writer.Run(sql, parameters, read) ?? empty;
+                NoteRun(writer, written, changes);
+                return rows;
+            }),
+            written,
+            cancellationToken).ConfigureAwait(false);
         return result;
     }
 }

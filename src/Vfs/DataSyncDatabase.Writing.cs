@@ -18,22 +18,25 @@ public sealed partial class DataSyncDatabase
     private async Task<ExecuteResult> RunHereAsync(
         TravellingStatement[] statements, Action<CachedConnection> work, Func<CachedConnection, bool> needsTransaction, UndoUnit? unit, CancellationToken cancellationToken)
     {
+        var written = Describe(statements);
         var (result, marker) = await CommitAsync(
             writer =>
             {
                 var (changes, top) = (writer.TotalChanges, _pipeline.Storage.Top);
                 var hasSeveral = needsTransaction(writer);
                 if (statements.Length != 1 || (hasSeveral && !statements[0].IsMany)) _traits = null; // it can do anything to the connection
-                var done = Transact(writer, hasSeveral, () =>
+                var done = Transact(writer, hasSeveral || written?.Body is not null, () =>
                 {
+                    if (WasRun(writer, written)) return default;
                     using var recording = BeginRecording(writer, unit);
                     work(writer);
-                    var recorded = StoreRecording(writer, recording);
+                    var recorded = StoreRecording(writer, recording) + NoteRun(writer, written, changes);
                     return new ExecuteResult(writer.TotalChanges - changes - recorded, writer.LastInsertRowId, 0);
                 });
                 NoteTraits(writer, hasCommitted: _pipeline.Storage.Top != top);
                 return done;
             },
+            written,
             cancellationToken).ConfigureAwait(false);
         return result with { Marker = marker };
     }
@@ -71,6 +74,7 @@ public sealed partial class DataSyncDatabase
                 _traits = null; // it can do anything to the connection
                 return TransactWith(writer, work, unit);
             },
+            written: null,
             cancellationToken).ConfigureAwait(false);
         return result with { Marker = marker };
     }
@@ -174,9 +178,9 @@ public sealed partial class DataSyncDatabase
     }
 
     /// <summary>Runs a transaction that may be run again, until it is committed or fails.</summary>
-    private Task<(T Result, long Marker)> CommitAsync<T>(Func<CachedConnection, T> work, CancellationToken cancellationToken) =>
+    private Task<(T Result, long Marker)> CommitAsync<T>(Func<CachedConnection, T> work, DeferredStatements? written, CancellationToken cancellationToken) =>
         AutoSync.Durability == Durability.Deferred && _pipeline.TakesCommits
-            ? CommitDeferredAsync(work, cancellationToken)
+            ? CommitDeferredAsync(work, written, onPresentState: false, cancellationToken)
             : CommitAtOnceAsync<T>(
                 attempt =>
                 {
@@ -185,7 +189,8 @@ public sealed partial class DataSyncDatabase
                 },
                 cancellationToken);
 
-    private async Task<(T Result, long Marker)> CommitDeferredAsync<T>(Func<CachedConnection, T> work, CancellationToken cancellationToken)
+    private async Task<(T Result, long Marker)> CommitDeferredAsync<T>(
+        Func<CachedConnection, T> work, DeferredStatements? written, bool onPresentState, CancellationToken cancellationToken)
     {
         using var admission = AdmitWrite(cancellationToken);
         using var loading = NewLoading();
@@ -200,6 +205,8 @@ public sealed partial class DataSyncDatabase
                         var writer = Writer;
                         return Attempt(writer.Connection, () => work(writer), attempt, out last, CancellationToken.None);
                     },
+                    written,
+                    onPresentState,
                     cancellationToken).ConfigureAwait(false);
                 return (last, marker);
             }

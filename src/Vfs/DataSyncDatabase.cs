@@ -86,17 +86,18 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     internal static Task<DataSyncDatabase> OpenAsync(
         string name, IBlockStore store, ICommitChannel channel, TabCoordinator coordinator, DataSyncOptions? options = null,
         TimeProvider? timeProvider = null, ILogger? logger = null, CancellationToken cancellationToken = default) =>
-        OpenAsync(name, store, channel, coordinator, options ?? new(), timeProvider ?? TimeProvider.System, logger ?? NullLogger.Instance, Task.CompletedTask, cancellationToken);
+        OpenAsync(name, store, channel, coordinator, options ?? new(), timeProvider ?? TimeProvider.System, logger ?? NullLogger.Instance, Task.CompletedTask, null, cancellationToken);
 
     /// <summary>As the other; SQLite may still be loading while the store is opened and read.</summary>
     internal static async Task<DataSyncDatabase> OpenAsync(
         string name, IBlockStore store, ICommitChannel channel, TabCoordinator coordinator, DataSyncOptions options,
-        TimeProvider time, ILogger log, Task sqlite, CancellationToken cancellationToken)
+        TimeProvider time, ILogger log, Task sqlite, IDeferredJournal? journal, CancellationToken cancellationToken)
     {
         DataSyncOptions.CheckName(name);
         options.Validate();
         var pipeline = new CommitPipeline(store, channel, coordinator, options.Pipeline, time, log);
         var database = new DataSyncDatabase(name, pipeline, coordinator, options, time, log);
+        database.AutoSync.Journal = journal;
         try
         {
             // First, so that this hears before the coordinator that the page is left: then nobody leads here any more.
@@ -112,6 +113,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
                 database.AutoSync.MaybeAutoSync();
                 database.EndOverdueLoads();
             };
+            await database.RunKeptAsync(cancellationToken).ConfigureAwait(false);
             return database;
         }
         catch
@@ -295,7 +297,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
     {
         using (var timeout = new CancellationTokenSource(DrainTimeout, _time))
         {
-            await EndQuietlyAsync(AutoSync.ForceSyncAsync(timeout.Token)).ConfigureAwait(false);
+            if (!AutoSync.MayLeave) await EndQuietlyAsync(AutoSync.ForceSyncAsync(timeout.Token)).ConfigureAwait(false);
 
             // Nobody may be in the middle of a statement when its connection goes; work that closes its own database is.
             var stopped = _pipeline.StopWritersAsync();
@@ -316,6 +318,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         finally
         {
             await Coordinator.DisposeAsync().ConfigureAwait(false);
+            await AutoSync.CloseJournalAsync().ConfigureAwait(false);
         }
     }
 

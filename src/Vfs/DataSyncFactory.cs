@@ -153,10 +153,11 @@ public sealed class DataSyncFactory : IAsyncDisposable, IDisposable
         var (platform, channel) = place.CreateTab(name);
         var coordinator = new TabCoordinator(platform, _options.CoordinationFor(name), _time, _logger);
         var database = await DataSyncDatabase.OpenAsync(
-            name, place.CreateStore(name), channel, coordinator, _options, _time, _logger, sqlite, cancellationToken).ConfigureAwait(false);
+            name, place.CreateStore(name), channel, coordinator, _options, _time, _logger, sqlite, _options.Durability == Durability.Deferred ? place.CreateJournal(name) : null, cancellationToken).ConfigureAwait(false);
         try
         {
             await database.WaitForLeaderAsync(cancellationToken).ConfigureAwait(false);
+            await database.WaitForKeptAsync(cancellationToken).ConfigureAwait(false);
             return database;
         }
         catch

@@ -143,7 +143,10 @@ internal sealed class DatabaseFile : VfsFile
     };
 
     /// <inheritdoc/>
-    public override void Touch(string table) => _tables.Add(table);
+    public override void Touch(string table)
+    {
+        if (table != AppliedWrites.Table) _tables.Add(table); // nobody's rows
+    }
 
     /// <inheritdoc/>
     public override int Close()

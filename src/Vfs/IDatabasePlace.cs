@@ -15,6 +15,9 @@ internal interface IDatabasePlace
     /// <summary>Makes what joins a database's tabs; nothing is opened yet.</summary>
     (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name);
 
+    /// <summary>Makes what keeps a database's deferred writes over the end of a tab; nothing is opened yet. Null: there is none, as where what a tab writes needs no network to be durable.</summary>
+    IDeferredJournal? CreateJournal(string name) => null;
+
     /// <summary>
     /// Makes the channel of a tab elsewhere, for which this process speaks: it has no part in the election. While it is used, a tab of this process has the database open.
     /// </summary>

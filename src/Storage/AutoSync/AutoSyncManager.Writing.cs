@@ -2,12 +2,11 @@ using DataSync.Coordination;
 
 namespace DataSync.Storage;
 
-// The writer's side: admission, backpressure, acknowledging early, and running again what another tab's commit came before.
+// The writer's side: admission, backpressure, acknowledging early.
 public sealed partial class AutoSyncManager
 {
     private readonly List<TaskCompletionSource> _roomWaiters = [];
     private readonly List<TaskCompletionSource> _quietWaiters = [];
-    private bool _isRerunning;
     private readonly Queue<BackpressureEventArgs> _changes = new();
     private bool _isBackpressured;
     private bool _isTelling;
@@ -43,21 +42,34 @@ public sealed partial class AutoSyncManager
     internal ValueTask<WriteSlot> BeginWriteAsync(bool exclusive, CancellationToken cancellationToken) =>
         BeginInOrderAsync(() => _pipeline.MakeSlot(), exclusive, cancellationToken);
 
+    /// <summary>As the other, for work that is no text.</summary>
+    internal Task<long> WriteAsync(Func<int, bool> run, CancellationToken cancellationToken) => WriteAsync(run, statements: null, onPresentState: false, cancellationToken);
+
     /// <summary>Runs a transaction and returns as soon as it is in this tab's copy.</summary>
     /// <param name="run">Runs it, given the number of the attempt; true when it was refused and must be tried again.</param>
+    /// <param name="statements">What it is as text; kept in the journal if the run gives them an entry. Null: work of the application's own.</param>
+    /// <param name="onPresentState">Run it with the write turn, so on what is the end of the history then: it waits for a leader.</param>
     /// <param name="cancellationToken">Stops waiting for leave to write.</param>
     /// <returns>The marker that it hopes for.</returns>
-    internal async Task<long> WriteAsync(Func<int, bool> run, CancellationToken cancellationToken)
+    internal async Task<long> WriteAsync(Func<int, bool> run, DeferredStatements? statements, bool onPresentState, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {
             await WaitForRoomAsync(cancellationToken).ConfigureAwait(false);
-            using var slot = await BeginInOrderAsync(
-                () => _pipeline.MakeSlot(isDeferred: true, isBuffered: !_triggers.IsHidden), exclusive: attempt > 2, cancellationToken).ConfigureAwait(false);
+            using var slot = await BeginDeferredAsync(exclusive: attempt > 2, onPresentState, cancellationToken).ConfigureAwait(false);
             cancellationToken.ThrowIfCancellationRequested();
             if (IsBackpressured || Try(run, attempt, slot)) continue;
-            if (slot.Pending is not { } pending) return _pipeline.Position.Marker;
-            Keep(new DeferredWrite(run, pending, _pipeline.NewCompletion), slot);
+            if (slot.Pending is not { } pending)
+            {
+                if (statements is not { IsKept: true }) return _pipeline.Position.Marker;
+                slot.Dispose();
+                if ((await slot.Outcome.ConfigureAwait(false)).IsStale) continue; // what it saw done may not be
+                Forget(statements);
+                return _pipeline.Position.Marker;
+            }
+
+            if (statements is { Entry: not null, IsKept: false }) await KeepInJournalAsync(statements, slot).ConfigureAwait(false);
+            Keep(new DeferredWrite(run, pending, _pipeline.NewCompletion) { Statements = statements }, slot);
             slot.Dispose();
             RelieveOrSchedule();
             return pending.Commit.Marker;
@@ -77,6 +89,22 @@ public sealed partial class AutoSyncManager
         }
     }
 
+    private async ValueTask<WriteSlot> BeginDeferredAsync(bool exclusive, bool onPresentState, CancellationToken cancellationToken)
+    {
+        if (onPresentState) return await BeginInOrderAsync(() => _pipeline.MakeSlot(isDeferred: true), exclusive: true, cancellationToken).ConfigureAwait(false);
+        while (true)
+        {
+            try
+            {
+                return await BeginInOrderAsync(() => _pipeline.MakeSlot(isDeferred: true, isBuffered: !_triggers.IsHidden || _pipeline.IsCut), exclusive, cancellationToken).ConfigureAwait(false);
+            }
+            catch (NoLeaderException) when (_pipeline.IsCut)
+            {
+                // The connection was lost while the turn was waited for: it goes on without.
+            }
+        }
+    }
+
     private async ValueTask<WriteSlot> BeginInOrderAsync(Func<WriteSlot> make, bool exclusive, CancellationToken cancellationToken)
     {
         while (true)
@@ -93,10 +121,9 @@ public sealed partial class AutoSyncManager
     {
         lock (_lock)
         {
-            if (write.IsBuffered && _buffered.Commits == 0) _oldestBuffered = _pipeline.Time.GetTimestamp();
             _outstanding.Add(write);
             _dirty = (_dirty.Commits + 1, _dirty.Blocks + write.Blocks, _dirty.Bytes + write.Bytes);
-            if (write.IsBuffered) _buffered = (_buffered.Commits + 1, _buffered.Blocks + write.Blocks, _buffered.Bytes + write.Bytes);
+            Buffer(write);
         }
 
         RecordDirty();
@@ -164,7 +191,7 @@ public sealed partial class AutoSyncManager
                 _roomWaiters.Add(waiter = _pipeline.NewCompletion());
             }
 
-            await waiter.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+            await _pipeline.WaitWithinCutAsync(waiter.Task, gates: true, cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -180,75 +207,6 @@ public sealed partial class AutoSyncManager
             StartSync(SyncTrigger.Conflict); // whatever fails is a sync's failure
             End(write, error);
         }
-    }
-
-    private void RunAgain(DeferredWrite write)
-    {
-        bool starts;
-        lock (_lock)
-        {
-            Unbuffer(write);
-            starts = !_isRerunning;
-            _isRerunning = true;
-        }
-
-        StartSync(SyncTrigger.Conflict);
-        if (starts) _ = RerunAsync();
-    }
-
-    private async Task RerunAsync()
-    {
-        using var loading = new LoadRounds(_pipeline.Extents, _pipeline.Storage);
-        while (HasOvertaken())
-        {
-            DeferredWrite? write = null;
-            Exception? error = null;
-            var isMissing = false;
-            try
-            {
-                using var slot = await _pipeline.BeginWriteAsync(_pipeline.MakeSlot(isRerun: true), exclusive: true, _disposing.Token).ConfigureAwait(false);
-
-                // Chosen only now: an earlier one, whose message was lost on its way, may have grown stale meanwhile.
-                write = FindOvertaken();
-                if (write is null || Try(write.Run, ++write.Attempts, slot)) continue;
-                slot.Dispose();
-                if ((await slot.Outcome.ConfigureAwait(false)).IsStale)
-                {
-                    if (write.Attempts <= _maxAttempts) continue;
-                    throw new StaleCommitException(write.Attempts);
-                }
-
-                _pipeline.Metrics.OnRerun();
-            }
-            catch (Exception) when (write is not null && loading.HasMissed)
-            {
-                write.Attempts--;
-                isMissing = true;
-            }
-#pragma warning disable CA1031 // The work is the application's: whatever it throws is what its write failed with.
-            catch (Exception thrown)
-#pragma warning restore CA1031
-            {
-                error = thrown;
-                Log.RerunFailed(_logger, _scope, thrown.Message);
-            }
-
-            if (isMissing && (error = await StoreLink.TryAsync(() => loading.LoadAsync(_disposing.Token)).ConfigureAwait(false)) is null) continue;
-            if ((write ?? FindOvertaken()) is not { } ended) continue;
-            End(ended, error);
-            _pipeline.OnRanAgain();
-        }
-    }
-
-    /// <summary>The first of those acknowledged whose commit is stale and that was not run again yet.</summary>
-    private DeferredWrite? FindOvertaken()
-    {
-        lock (_lock) return _outstanding.Find(w => w.Pending.IsOvertaken);
-    }
-
-    private bool HasOvertaken()
-    {
-        lock (_lock) return _isRerunning = _outstanding.Exists(w => w.Pending.IsOvertaken);
     }
 
     private void End(DeferredWrite write, Exception? error)
@@ -273,12 +231,22 @@ public sealed partial class AutoSyncManager
             }
         }
 
+        if (error is null) Forget(write.Statements);
+        else if (write.Statements is { IsKept: true }) TellAtOnce();
         RecordDirty();
         TellBackpressure();
         write.End();
         foreach (var waiter in room) waiter.TrySetResult();
         lock (_lock) isUnreported = _sync is null && _unreported.Count > 0;
         if (isUnreported) StartSync(SyncTrigger.Conflict);
+    }
+
+    private void Buffer(DeferredWrite write)
+    {
+        write.IsBuffered = write.Pending.IsBuffered;
+        if (!write.IsBuffered) return;
+        if (_buffered.Commits == 0) _oldestBuffered = _pipeline.Time.GetTimestamp();
+        _buffered = (_buffered.Commits + 1, _buffered.Blocks + write.Blocks, _buffered.Bytes + write.Bytes);
     }
 
     private void Unbuffer(DeferredWrite write)

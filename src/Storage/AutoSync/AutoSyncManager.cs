@@ -12,7 +12,7 @@ namespace DataSync.Storage;
 /// buffered, in order. If another tab commits first, the work of what was buffered is run again, in order and in the background,
 /// before anything else is written here; reads do not show it meanwhile. What cannot be made durable is taken back, with
 /// all that was built on it, and reported by <see cref="SyncFailed"/> and by the next <see cref="ForceSyncAsync"/>. If the tab
-/// ends without a sync, what was acknowledged and not durable is lost; what was durable never is. Members may be called from
+/// ends without a sync, what was acknowledged and not durable is lost, unless a journal keeps it (plain SQL of a client of a server); what was durable never is. Members may be called from
 /// any thread.
 /// </remarks>
 public sealed partial class AutoSyncManager : IDisposable
@@ -47,9 +47,6 @@ public sealed partial class AutoSyncManager : IDisposable
 
     /// <summary>A sync ended, and all that it was to make durable is.</summary>
     public event EventHandler<SyncSucceededEventArgs>? SyncSucceeded;
-
-    /// <summary>A sync ended, and some of it was taken back. The application should tell its user.</summary>
-    public event EventHandler<SyncFailedEventArgs>? SyncFailed;
 
     /// <summary>Writes wait, or go on: <see cref="SyncPolicy.BackpressureBytes"/>.</summary>
     public event EventHandler<BackpressureEventArgs>? BackpressureChanged;
@@ -88,13 +85,14 @@ public sealed partial class AutoSyncManager : IDisposable
 
     /// <summary>Makes durable what was acknowledged before this call. Returns at once when everything is.</summary>
     /// <param name="cancellationToken">Stops waiting; the sync goes on.</param>
+    /// <exception cref="NoLeaderException">A client of a server has no connection. Nothing was taken back.</exception>
     /// <exception cref="StorageException">Some of it could not be made durable, and was taken back.</exception>
     public async Task SyncAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
         foreach (var write in StartSyncOfAll())
         {
-            await write.WaitAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+            await _pipeline.WaitWithinCutAsync(write.WaitAsync(), gates: false, cancellationToken).ConfigureAwait(false);
             if (write.Error is { } error) throw error;
         }
     }
@@ -104,6 +102,7 @@ public sealed partial class AutoSyncManager : IDisposable
     /// what is run again in the background included.
     /// </summary>
     /// <param name="cancellationToken">Stops waiting; the sync goes on.</param>
+    /// <exception cref="NoLeaderException">A client of a server has no connection. Nothing was taken back.</exception>
     /// <exception cref="StorageException">
     /// The first write since the last call that could not be made durable and was taken back, and that nobody else was told of.
     /// What a deferred work threw when it was run again comes out as it was thrown.
@@ -111,13 +110,13 @@ public sealed partial class AutoSyncManager : IDisposable
     public async Task ForceSyncAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        foreach (var write in StartSyncOfAll()) await write.WaitAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+        foreach (var write in StartSyncOfAll()) await _pipeline.WaitWithinCutAsync(write.WaitAsync(), gates: false, cancellationToken).ConfigureAwait(false);
         Exception? failure = null;
         try
         {
-            await _pipeline.FlushAsync(cancellationToken).ConfigureAwait(false);
+            await _pipeline.WaitWithinCutAsync(_pipeline.FlushAsync(cancellationToken), gates: false, cancellationToken).ConfigureAwait(false);
         }
-        catch (StorageException error)
+        catch (StorageException error) when (!_pipeline.IsObserver || error is not NoLeaderException)
         {
             failure = error;
         }
@@ -218,13 +217,9 @@ public sealed partial class AutoSyncManager : IDisposable
         }
 
         var duration = _pipeline.Time.GetElapsedTime(sync.Since);
-        _pipeline.Metrics.OnSync(sync.Trigger, duration, failed.Count == 0);
-        if (failed is [{ Error: { } error }, ..])
-        {
-            Log.SyncFailed(_logger, _scope, failed.Count, error.Message);
-            Raise(SyncFailed, new(sync.Trigger, failed.Count, error), nameof(SyncFailed));
-        }
-        else
+        _pipeline.Metrics.OnSync(sync.Trigger, duration, failed.Count == 0 && !sync.HasFailed);
+        TellOfFailed(sync.Trigger, failed);
+        if (failed.Count == 0 && !sync.HasFailed)
         {
             Log.SyncSucceeded(_logger, _scope, sync.Trigger, sync.Writes.Count, duration.TotalMilliseconds);
             Raise(SyncSucceeded, new(sync.Trigger, sync.Writes.Count, duration), nameof(SyncSucceeded));
@@ -248,5 +243,9 @@ public sealed partial class AutoSyncManager : IDisposable
     private void Raise<T>(EventHandler<T>? handlers, T args, string name) =>
         _pipeline.RaiseEvent(() => Handlers.Raise(handlers, this, args, error => Log.HandlerFailed(_logger, name, error)));
 
-    private sealed record Sync(SyncTrigger Trigger, List<DeferredWrite> Writes, long Since);
+    private sealed record Sync(SyncTrigger Trigger, List<DeferredWrite> Writes, long Since)
+    {
+        /// <summary>Whether its failure was told already.</summary>
+        public bool HasFailed { get; set; }
+    }
 }

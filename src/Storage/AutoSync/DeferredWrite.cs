@@ -2,7 +2,7 @@ namespace DataSync.Storage;
 
 /// <summary>A write that its caller believes done and that is not durable yet.</summary>
 /// <param name="run">Runs its transaction in a slot of this tab; true when it was refused and must be tried again. Throws what the work throws.</param>
-/// <param name="pending">Its commit, until it is stale.</param>
+/// <param name="pending">Its commit.</param>
 /// <param name="newCompletion">Makes what a waiter waits for.</param>
 internal sealed class DeferredWrite(Func<int, bool> run, PendingCommit pending, Func<TaskCompletionSource> newCompletion)
 {
@@ -11,7 +11,8 @@ internal sealed class DeferredWrite(Func<int, bool> run, PendingCommit pending, 
 
     public Func<int, bool> Run { get; } = run;
 
-    public PendingCommit Pending { get; } = pending;
+    /// <summary>Its commit, until it is stale; another one when it was run again.</summary>
+    public PendingCommit Pending { get; set; } = pending;
 
     public int Blocks { get; } = pending.Commit.BlockCount + pending.Commit.FreedCount;
 
@@ -21,7 +22,10 @@ internal sealed class DeferredWrite(Func<int, bool> run, PendingCommit pending, 
     public int Attempts { get; set; } = 1;
 
     /// <summary>Not sent yet, as far as the manager knows.</summary>
-    public bool IsBuffered { get; set; } = pending.IsBuffered;
+    public bool IsBuffered { get; set; }
+
+    /// <summary>What it is as text; null for work of the application's own.</summary>
+    public DeferredStatements? Statements { get; init; }
 
     /// <summary>Why it was taken back; set before <see cref="End"/>.</summary>
     public Exception? Error { get; set; }

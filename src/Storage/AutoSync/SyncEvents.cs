@@ -36,12 +36,13 @@ public sealed class SyncSucceededEventArgs(SyncTrigger trigger, int commits, Tim
 /// <param name="trigger">Why it began.</param>
 /// <param name="failed">How many writes were taken back.</param>
 /// <param name="error">The first of their failures.</param>
-public sealed class SyncFailedEventArgs(SyncTrigger trigger, int failed, Exception error) : EventArgs
+/// <param name="writes">Those of plain SQL; null for none.</param>
+public sealed class SyncFailedEventArgs(SyncTrigger trigger, int failed, Exception error, IReadOnlyList<FailedWrite>? writes = null) : EventArgs
 {
     /// <summary>Why it began.</summary>
     public SyncTrigger Trigger { get; } = trigger;
 
-    /// <summary>How many writes were taken back: they were acknowledged, and are lost.</summary>
+    /// <summary>How many writes were taken back: they were acknowledged, and are lost, but for those that are kept over the end of a database that has stopped.</summary>
     public int Failed { get; } = failed;
 
     /// <summary>
@@ -49,6 +50,11 @@ public sealed class SyncFailedEventArgs(SyncTrigger trigger, int failed, Excepti
     /// commit.
     /// </summary>
     public Exception Error { get; } = error;
+
+    /// <summary>
+    /// Those of them that were plain SQL (<c>ExecuteAsync</c>, <c>ExecuteManyAsync</c>), with their statements, in their order; not those that are kept and run again when the database is opened next.
+    /// </summary>
+    public IReadOnlyList<FailedWrite> Writes { get; } = writes ?? [];
 }
 
 /// <summary>Writes wait, or go on, because of what is not durable yet.</summary>

@@ -8,7 +8,7 @@ public enum Durability
 
     /// <summary>
     /// When its commit is in this tab's copy. It becomes durable later, together with others, as <see cref="SyncPolicy"/>
-    /// says; a crash of the tab before that loses it.
+    /// says; a crash of the tab before that loses it (not plain SQL of a client of a server in the browser, which is kept).
     /// </summary>
     Deferred,
 }
@@ -71,7 +71,8 @@ public sealed class SyncPolicy
 
     /// <summary>
     /// How many bytes may be acknowledged and not durable (buffered or on their way) before writes wait; they go on at half of
-    /// it. The bound on memory is this and one transaction more, twice: what a commit overwrote is kept as well.
+    /// it. The bound on memory is this and one transaction more, twice: what a commit overwrote is kept as well. While a client of a server has no connection they fail with <see cref="NoLeaderException"/>
+    /// when they have waited for <see cref="PipelineOptions.WriteTimeout"/>.
     /// </summary>
     /// <value>Default 16 MiB; at least <see cref="DirtyBytes"/>, at most 1 GiB.</value>
     public long BackpressureBytes { get; set; } = 16 << 20;

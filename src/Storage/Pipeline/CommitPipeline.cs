@@ -26,6 +26,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
     private readonly ExtentLoader _extents;
     private readonly Peers _peers;
     private readonly Leadership _leadership;
+    private readonly LeaderRoute _route;
     private readonly Outbox _outbox;
     private readonly WriteSlots _slots;
     private readonly ReadChecks _reads;
@@ -101,8 +102,8 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
             BeginForOthers = () => _slots!.BeginAsync(new(_slots) { IsForOthers = true }, exclusive: true, _core.Closing),
             Failed = FaultNow,
         };
-        var route = new LeaderRoute(_core, _leadership, _peers);
-        _outbox = new Outbox(_core, _image, route)
+        _route = new LeaderRoute(_core, _leadership, _peers, _link);
+        _outbox = new Outbox(_core, _image, _route)
         {
             Overtaken = () => _slots!.OnOvertaken(),
             DoubtRaised = _link.StartCatchUp,
@@ -110,7 +111,7 @@ internal sealed partial class CommitPipeline : IAsyncDisposable
         };
         _reads = new ReadChecks(_core, _image);
         _copy = new CopyKeeper(_core, _link, _image, store.Copy);
-        _slots = new WriteSlots(_core, _image, _link, route, _outbox, _reads);
+        _slots = new WriteSlots(_core, _image, _link, _route, _outbox, _reads);
     }
 
     /// <summary>A commit of any tab became durable and is in this tab's image. Raised in the order of the markers.</summary>

@@ -1,13 +1,16 @@
 namespace DataSync.Storage;
 
 /// <summary>The way to whoever leads: this tab's own leadership, or messages to another tab. The same for those who write.</summary>
-internal sealed class LeaderRoute(PipelineCore core, Leadership leadership, Peers peers)
+internal sealed class LeaderRoute(PipelineCore core, Leadership leadership, Peers peers, StoreLink link)
 {
     /// <summary>Whether this tab leads.</summary>
     public bool IsHere => leadership.IsHere;
 
     /// <summary>Whether anybody is known to lead.</summary>
     public bool IsKnown => peers.Leader is not null;
+
+    /// <summary>Whether this tab can neither lead nor reach who does: its connection is away. It goes on with what needs nobody.</summary>
+    public bool IsCut => core.IsObserver && (peers.Leader is null || link.IsReopening);
 
     /// <summary>Sends commits, each built on the one before; asks about those whose bytes this leader was sent before.</summary>
     public void Send(IReadOnlyList<PendingCommit> commits)

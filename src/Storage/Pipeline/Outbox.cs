@@ -59,6 +59,9 @@ internal sealed partial class Outbox
     /// <summary>Commits that have no outcome yet and that nobody awaits: synchronous writes.</summary>
     public IEnumerable<CommitRecord> Unawaited => _pending.Where(p => !p.IsDeferred && !p.IsObserved).Select(p => p.Commit);
 
+    /// <summary>Whether a leader was sent some of them, so that they may be durable.</summary>
+    public bool HasSent => _pending.Exists(p => p.SentTo is not null);
+
     /// <summary>Whether some commits are kept in this tab.</summary>
     public bool HasBuffered => _pending.Exists(p => p.IsBuffered);
 
@@ -139,12 +142,14 @@ internal sealed partial class Outbox
     public long NextTurnNumber() => ++_turnNumber;
 
     /// <summary>Asks the leader for the write turn.</summary>
-    public Task<TurnGrant> AskForTurnAsync(CancellationToken cancellationToken)
+    /// <param name="isDeferred">Whether the work goes on without it when the leader is out of reach.</param>
+    /// <param name="cancellationToken">Withdraws the request.</param>
+    public Task<TurnGrant> AskForTurnAsync(bool isDeferred, CancellationToken cancellationToken)
     {
         var request = _core.Gate.Run(() =>
         {
             _core.ThrowIfUnusable();
-            var mine = _turnRequest = new TurnRequest(_core.Gate.NewCompletion<TurnGrant>(), NextTurnNumber(), _core.Now);
+            var mine = _turnRequest = new TurnRequest(_core.Gate.NewCompletion<TurnGrant>(), NextTurnNumber(), _core.Now, isDeferred);
             _leader.AskTurn(mine.Number); // a leader may get it at once
             return mine;
         });
@@ -310,9 +315,8 @@ internal sealed partial class Outbox
     /// <summary>At each heartbeat: gives up what was never answered, and asks again what is late.</summary>
     public void OnHeartbeat()
     {
-        var overdue = _pending.FindIndex(p => !p.IsBuffered && _core.IsOverdue(p.Since));
-        if (overdue >= 0) FailFrom(overdue, NoLeaderException.OutcomeUnknown(_core.Options.WriteTimeout));
-        if (_turnRequest is { } request && _core.IsOverdue(request.Since)) FailTurnRequest(new NoLeaderException());
+        GiveUpOverdue();
+        if (_turnRequest is { } request && (_core.IsOverdue(request.Since) || (request.IsDeferred && _leader.IsCut))) FailTurnRequest(new NoLeaderException());
         Statements.OnHeartbeat();
         var isLate = _pending.Exists(p => !p.IsBuffered && _core.IsLate(p.Since)) || (_turnRequest is { } asked && _core.IsLate(asked.Since));
         if (!isLate || _resending) return;
@@ -374,5 +378,5 @@ internal sealed partial class Outbox
         if (IsAnswered) _answered.Release();
     }
 
-    private sealed record TurnRequest(TaskCompletionSource<TurnGrant> Grant, long Number, long Since);
+    private sealed record TurnRequest(TaskCompletionSource<TurnGrant> Grant, long Number, long Since, bool IsDeferred);
 }

@@ -30,6 +30,9 @@ internal sealed class PendingCommit(CommitRecord commit, TaskCompletionSource<Co
     /// <summary>Another tab's commit came before it though it was acknowledged: it counts among those to be run again.</summary>
     public bool IsOvertaken { get; set; }
 
+    /// <summary>Who waited for it was told that it has no outcome yet. It is still waited for here.</summary>
+    public bool IsGivenUp { get; set; }
+
     public TaskCompletionSource<CommitOutcome> Outcome { get; } = outcome;
 
     /// <summary>Somebody has asked for the outcome; otherwise a failure is kept for the next flush.</summary>

@@ -55,6 +55,9 @@ internal sealed class StoreLink
 
     public Guid Incarnation { get; private set; }
 
+    /// <summary>Whether the connection was lost and is being made again.</summary>
+    public bool IsReopening => _reopening;
+
     /// <summary>What was found when the store was opened or repaired; null before.</summary>
     public RecoveryReport? Report => _recovered?.Report;
 

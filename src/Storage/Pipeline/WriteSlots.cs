@@ -48,8 +48,14 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
             for (var attempt = 1; !core.Gate.Run(() => TryGoAhead(slot, exclusive)); attempt++)
             {
                 if (slot.IsForOthers && image.IsBehind) throw new StaleCommitException(1); // somebody reads here, for who knows how long
+                if (slot.IsBuffered && core.Gate.Run(() => leader.IsCut))
+                {
+                    await image.WaitUntilShownAsync(cancellationToken).ConfigureAwait(false);
+                    continue;
+                }
+
                 slot.IsBuffered = false; // somebody else writes: what is buffered then only grows stale
-                var grant = await outbox.AskForTurnAsync(cancellationToken).ConfigureAwait(false);
+                var grant = await outbox.AskForTurnAsync(slot.IsDeferred, cancellationToken).ConfigureAwait(false);
                 slot.Turn = grant.Number;
                 if (await AlignAsync(grant, mayWait: !slot.IsForOthers, cancellationToken).ConfigureAwait(false)) break;
                 if (slot.IsForOthers) throw new StaleCommitException(1);
@@ -109,6 +115,11 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
     {
         if (slot.IsEnded || _current != slot || Sabotage.IsMissing(Guard.TakeBack)) return;
         if (outbox.Abandon()) slot.Pending = null;
+        else if (slot.Pending is { IsOvertaken: true } overtaken)
+        {
+            overtaken.IsOvertaken = false; // it grew stale before; nobody runs it again
+            outbox.OnRanAgain();
+        }
     });
 
     public Task<CommitOutcome> Observe(WriteSlot slot) =>
@@ -235,11 +246,11 @@ internal sealed class WriteSlots(PipelineCore core, ImageFollower image, StoreLi
         return true;
     }
 
-    // On top of what is buffered there is no need for a leader: at worst it grows stale with the rest.
+    // On top of what is buffered there is no need for a leader, nor while none can be reached: at worst it grows stale with the rest.
     private bool TryGoOnBuffering(WriteSlot slot, bool exclusive)
     {
-        if (exclusive || !slot.IsBuffered || image.IsBehind) return false;
-        if (!outbox.HasBuffered && (leader.IsHere || _isContended)) return false;
+        if (!slot.IsBuffered || image.IsBehind) return false;
+        if (!leader.IsCut && (exclusive || (!outbox.HasBuffered && (leader.IsHere || _isContended)))) return false;
         slot.Turn = 0;
         return true;
     }

@@ -34,7 +34,9 @@ internal static class StatementBody
     /// <param name="traits">Of the connection that they would run on in this tab.</param>
     /// <param name="statements">The statements.</param>
     /// <param name="toSqlite">Makes a value that SQLite has a type for of any other.</param>
-    public static byte[]? Encode(ulong traits, IReadOnlyCollection<TravellingStatement> statements, Func<object, object?> toSqlite)
+    /// <param name="maxBytes">The most bytes that they may take.</param>
+    /// <param name="maxSets">The most sets of parameters of one.</param>
+    public static byte[]? Encode(ulong traits, IReadOnlyCollection<TravellingStatement> statements, Func<object, object?> toSqlite, int maxBytes = MaxBytes, int maxSets = MaxSets)
     {
         using var stream = new MemoryStream();
         using var writer = new BinaryWriter(stream, Encoding.UTF8);
@@ -51,12 +53,12 @@ internal static class StatementBody
             }
 
             var sets = (IReadOnlyCollection<object?>)parameters!;
-            if (sets.Count > MaxSets) return null;
+            if (sets.Count > maxSets) return null;
             writer.Write(sets.Count);
-            foreach (var set in sets) if (stream.Length > MaxBytes || !TryWriteSet(writer, set, toSqlite)) return null;
+            foreach (var set in sets) if (stream.Length > maxBytes || !TryWriteSet(writer, set, toSqlite)) return null;
         }
 
-        return stream.Length <= MaxBytes ? stream.ToArray() : null;
+        return stream.Length <= maxBytes ? stream.ToArray() : null;
     }
 
     /// <exception cref="FormatException">It is nothing that <see cref="Encode"/> made.</exception>

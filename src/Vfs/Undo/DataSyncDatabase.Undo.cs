@@ -74,7 +74,7 @@ public sealed partial class DataSyncDatabase
 
     private async Task<UndoEntry?> ApplyUnitAsync(long? unit, bool isRedo, CancellationToken cancellationToken)
     {
-        var (entry, _) = await CommitAsync(writer => Transact(writer, needsTransaction: true, () => UndoHistory.Apply(writer, unit, isRedo)), cancellationToken).ConfigureAwait(false);
+        var (entry, _) = await CommitAsync(writer => Transact(writer, needsTransaction: true, () => UndoHistory.Apply(writer, unit, isRedo)), written: null, cancellationToken).ConfigureAwait(false);
         return entry;
     }
 

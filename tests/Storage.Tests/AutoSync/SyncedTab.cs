@@ -8,10 +8,10 @@ internal sealed class SyncedTab : IDisposable
 {
     private readonly Cluster _cluster;
 
-    public SyncedTab(Cluster cluster, SyncPolicy? policy = null, ISyncTriggers? triggers = null)
+    public SyncedTab(Cluster cluster, SyncPolicy? policy = null, ISyncTriggers? triggers = null, bool isObserver = false)
     {
         _cluster = cluster;
-        Tab = cluster.Open();
+        Tab = cluster.Open(isObserver);
         Sync = new AutoSyncManager(
             Tab.Pipeline, Cluster.Scope, Durability.Deferred, policy ?? new(), triggers ?? new TimerSyncTriggers(Tab.Platform.Clock), NullLogger.Instance, 8);
         Sync.SyncStarted += (_, e) => Started.Add(e);

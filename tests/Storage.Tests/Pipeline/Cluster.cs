@@ -36,10 +36,10 @@ internal sealed class Cluster : IDisposable
 
     public ClusterTab Leader => Live.Single(t => t.Pipeline.IsLeading);
 
-    public ClusterTab Open()
+    public ClusterTab Open(bool isObserver = false)
     {
         Run(0.002);
-        var tab = new ClusterTab(this);
+        var tab = new ClusterTab(this, isObserver);
         Tabs.Add(tab);
         Task? opening = null;
         Do(() => opening = tab.Pipeline.OpenInPartAsync(null, Residency, default));
@@ -96,14 +96,22 @@ internal sealed class ClusterTab
     private const int ListStart = Extent.BlockSize;
     private readonly Cluster _cluster;
     private readonly TabRig _rig;
+    private readonly ObserverPlatform? _observer;
+    private bool _isCut;
 
-    public ClusterTab(Cluster cluster)
+    public ClusterTab(Cluster cluster, bool isObserver)
     {
         _cluster = cluster;
-        _rig = new TabRig(Cluster.Scope, cluster.Browser.OpenTab(), cluster.NewStore?.Invoke() ?? new MemoryBlockStore(cluster.Medium), cluster.Bus.CreateChannel(Deliver), cluster.Options);
+        var platform = cluster.Browser.OpenTab();
+        _observer = isObserver ? new(platform) : null;
+        _rig = new TabRig(Cluster.Scope, platform, cluster.NewStore?.Invoke() ?? new MemoryBlockStore(cluster.Medium), new CutChannel(cluster.Bus.CreateChannel(Deliver), () => _isCut), cluster.Options, _observer);
 
         // Before and after each store operation the tab's own clock passes: a tab that is gone never comes back from it.
-        Store.Before = Store.After = _ => _rig.Delay(0.2);
+        Store.Before = Store.After = async _ =>
+        {
+            await _rig.Delay(0.2).ConfigureAwait(false);
+            if (_isCut) throw new StorageClosedException(StoreClosedReason.Lost);
+        };
         Pipeline.Committed += (_, e) => Seen.Add(e.Position.Marker);
         Pipeline.StatementRunner = Run;
     }
@@ -117,6 +125,13 @@ internal sealed class ClusterTab
     public CommitPipeline Pipeline => _rig.Pipeline;
 
     public bool IsAlive { get; private set; } = true;
+
+    /// <summary>Whether an observer's connection is away.</summary>
+    public bool IsCut
+    {
+        get => _isCut;
+        set => _isCut = _observer!.IsCut = value;
+    }
 
     public List<long> Seen { get; } = [];
 
@@ -220,6 +235,7 @@ internal sealed class ClusterTab
 
     private void Deliver(Action delivery)
     {
+        if (_isCut) return;
         foreach (var delay in _cluster.Route()) Platform.Clock.CreateTimer(_ => delivery(), null, delay, Timeout.InfiniteTimeSpan);
     }
 }

@@ -81,7 +81,7 @@ public sealed class PassingErrorTests : IDisposable
         var platform = _cluster.Browser.OpenTab();
         var observer = new TabRig(
             Cluster.Scope, platform, new MemoryBlockStore(_cluster.Medium), _cluster.Bus.CreateChannel(delivery => platform.Clock.CreateTimer(_ => delivery(), null, TimeSpan.Zero, Timeout.InfiniteTimeSpan)),
-            _cluster.Options, new Observer(platform));
+            _cluster.Options, new ObserverPlatform(platform));
         _cluster.Do(() => _ = observer.Pipeline.OpenAsync());
         _cluster.Run(1);
         for (var nth = 1; nth <= 20; nth++)
@@ -146,22 +146,5 @@ public sealed class PassingErrorTests : IDisposable
         var before = _reader.Store.CountOf(StoreOperation.Read);
         _reader.Store.Before = call => call.Operation == StoreOperation.Read ? Task.FromException(error) : Task.CompletedTask;
         return () => _reader.Store.CountOf(StoreOperation.Read) - before;
-    }
-
-    private sealed class Observer(ITabPlatform inner) : IObserverPlatform
-    {
-        public ValueTask OpenAsync(TabSession session, CancellationToken cancellationToken) => inner.OpenAsync(session, cancellationToken);
-
-        public ValueTask<string?> ReadLeaseAsync(CancellationToken cancellationToken) => inner.ReadLeaseAsync(cancellationToken);
-
-        public ValueTask<string?> CompareAndSetLeaseAsync(string? expected, string replacement, string? release, CancellationToken cancellationToken) => throw new NotSupportedException();
-
-        public ValueTask<IReadOnlyList<TabId>> QueryTabsAsync(CancellationToken cancellationToken) => inner.QueryTabsAsync(cancellationToken);
-
-        public ValueTask WaitForTabExitAsync(TabId tab, CancellationToken cancellationToken) => inner.WaitForTabExitAsync(tab, cancellationToken);
-
-        public ValueTask PostAsync(string message, CancellationToken cancellationToken) => inner.PostAsync(message, cancellationToken);
-
-        public ValueTask DisposeAsync() => inner.DisposeAsync();
     }
 }

@@ -1,0 +1,169 @@
+namespace DataSync.Storage;
+
+// Deferred writes that are kept over the end of the tab.
+public sealed partial class AutoSyncManager
+{
+    /// <summary>An app that never listens must not fill the memory with what it was not told.</summary>
+    private const int MaxUntold = 64;
+
+    private readonly List<JournalEntry> _forgotten = [];
+    private readonly List<SyncFailedEventArgs> _untold = [];
+    private EventHandler<SyncFailedEventArgs>? _syncFailed;
+    private Task _forgetting = Task.CompletedTask;
+    private bool _isForgetting;
+
+    /// <summary>
+    /// A sync ended, and some of it was taken back. The application should tell its user. What failed while nobody listened yet, as deferred writes of an earlier session while the database was
+    /// opened, is told to the first handler at once.
+    /// </summary>
+    public event EventHandler<SyncFailedEventArgs>? SyncFailed
+    {
+        add
+        {
+            List<SyncFailedEventArgs> untold;
+            lock (_lock)
+            {
+                _syncFailed += value;
+                untold = [.. _untold];
+                _untold.Clear();
+            }
+
+            foreach (var args in untold) Raise(value, args, nameof(SyncFailed));
+        }
+
+        remove
+        {
+            lock (_lock) _syncFailed -= value;
+        }
+    }
+
+    /// <summary>Where deferred writes are kept; null: nowhere.</summary>
+    internal IDeferredJournal? Journal { get; set; }
+
+    /// <summary>Whether nothing is lost when the tab ends now, and waiting would not help: there is no connection, and all that is not durable is in the journal.</summary>
+    internal bool MayLeave
+    {
+        get
+        {
+            if (Journal is null || !_pipeline.IsCut) return false;
+            lock (_lock) return _outstanding.TrueForAll(write => write.Statements is { IsKept: true });
+        }
+    }
+
+    /// <summary>Tells of a write of an earlier session that failed.</summary>
+    internal void ReportFailed(DeferredStatements statements, Exception error)
+    {
+        lock (_lock) _failure ??= error;
+        Log.SyncFailed(_logger, _scope, 1, error.Message);
+        RaiseFailed(new(SyncTrigger.Conflict, 1, error, [new(statements.Statements, error)]));
+    }
+
+    /// <summary>Closes the journal, when what was to be taken out of it is.</summary>
+    internal async Task CloseJournalAsync()
+    {
+        if (Journal is not { } journal) return;
+        Task forgetting;
+        lock (_lock) forgetting = _forgetting;
+        await forgetting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await journal.DisposeAsync().ConfigureAwait(false);
+    }
+
+    // Within the slot, so that the journal has them in the order in which they were sealed.
+    private async ValueTask KeepInJournalAsync(DeferredStatements statements, WriteSlot slot)
+    {
+        try
+        {
+            await Journal!.AppendAsync(statements.Entry!).ConfigureAwait(false);
+            statements.IsKept = true;
+        }
+        catch
+        {
+            slot.Abandon();
+            Forget(statements.Entry!); // perhaps it is there all the same
+            throw;
+        }
+    }
+
+    // Before anything behind it is durable: from then on it counts as run, and the next session would say nothing of it.
+    private void TellAtOnce()
+    {
+        List<DeferredWrite> failed;
+        lock (_lock)
+        {
+            if (_unreported.TrueForAll(StaysInJournal)) return;
+            failed = [.. _unreported];
+            _unreported.Clear();
+            if (_sync is { } sync) sync.HasFailed = true;
+        }
+
+        TellOfFailed(SyncTrigger.Conflict, failed);
+    }
+
+    private void TellOfFailed(SyncTrigger trigger, List<DeferredWrite> failed)
+    {
+        if (failed is not [{ Error: { } error }, ..]) return;
+        Log.SyncFailed(_logger, _scope, failed.Count, error.Message);
+        var ended = failed.Where(write => write.Statements is not null && !StaysInJournal(write)).ToList();
+        RaiseFailed(new(trigger, failed.Count, error, [.. ended.Select(write => new FailedWrite(write.Statements!.Statements, write.Error!))]));
+        foreach (var write in ended) Forget(write.Statements);
+    }
+
+    // What only the end of this tab has ended: the next one runs it.
+    private bool StaysInJournal(DeferredWrite write) =>
+        write is { Statements.IsKept: true, Error: StorageException } && (_pipeline.IsStopped || _disposing.IsCancellationRequested);
+
+    private void Forget(DeferredStatements? statements)
+    {
+        if (statements is not { IsKept: true, Entry: { } entry }) return;
+        statements.IsKept = false;
+        Forget(entry);
+    }
+
+    private void Forget(JournalEntry entry)
+    {
+        lock (_lock)
+        {
+            _forgotten.Add(entry);
+            if (_isForgetting) return;
+            _isForgetting = true;
+        }
+
+        var forgetting = ForgetAsync();
+        lock (_lock) _forgetting = forgetting;
+    }
+
+    private async Task ForgetAsync()
+    {
+        while (true)
+        {
+            JournalEntry[] entries;
+            lock (_lock)
+            {
+                entries = [.. _forgotten];
+                _forgotten.Clear();
+                if (!(_isForgetting = entries.Length > 0)) return;
+            }
+
+            try
+            {
+                await Journal!.RemoveAsync(entries).ConfigureAwait(false);
+            }
+            catch (StorageException error)
+            {
+                Log.JournalNotTrimmed(_logger, _scope, entries.Length, error.Message);
+            }
+        }
+    }
+
+    private void RaiseFailed(SyncFailedEventArgs args)
+    {
+        EventHandler<SyncFailedEventArgs>? handlers;
+        lock (_lock)
+        {
+            handlers = _syncFailed;
+            if (handlers is null && _untold.Count < MaxUntold) _untold.Add(args);
+        }
+
+        Raise(handlers, args, nameof(SyncFailed));
+    }
+}

@@ -1,0 +1,45 @@
+using DataSync.Contracts;
+using DataSync.Storage;
+using Xunit;
+
+namespace DataSync.Lab;
+
+public sealed class IndexedDbJournals : JournalContract
+{
+    private readonly string _scope = "lab-" + Guid.NewGuid().ToString("N");
+
+    private string Database => "datasync-outbox:" + _scope;
+
+    public override Task InitializeAsync() => IndexedDbSource.LoadAsync();
+
+    private protected override IDeferredJournal NewJournal() => new IndexedDbJournal(_scope);
+
+    protected override Task RemoveAsync() => IndexedDbSource.RemoveAsync(Database);
+
+    [Fact]
+    public async Task A_database_that_was_deleted_under_it_is_made_anew()
+    {
+        var (journal, _) = await OpenAsync();
+        await journal.AppendAsync(new(Coordination.TabId.New(TimeProvider.System), 1, [1]));
+        await IndexedDbSource.RemoveAsync(Database);
+        await journal.AppendAsync(new(Coordination.TabId.New(TimeProvider.System), 2, [2]));
+        Assert.Equal(2, Assert.Single((await OpenAsync()).Entries).Number);
+    }
+
+    [Fact]
+    public async Task What_there_is_no_room_for_is_not_there()
+    {
+        var (journal, _) = await OpenAsync();
+        IndexedDbSource.AbortWith("QuotaExceededError");
+        try
+        {
+            await Assert.ThrowsAsync<StorageQuotaException>(() => journal.AppendAsync(new(Coordination.TabId.New(TimeProvider.System), 1, [1])).AsTask());
+        }
+        finally
+        {
+            IndexedDbSource.StopAborting();
+        }
+
+        Assert.Empty((await OpenAsync()).Entries);
+    }
+}
