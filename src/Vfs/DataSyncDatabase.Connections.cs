@@ -11,8 +11,7 @@ public sealed partial class DataSyncDatabase
     private static readonly TimeSpan UnlockPause = TimeSpan.FromMilliseconds(10);
 
     private readonly HashSet<string> _pools = [];
-    private LoadRounds? _loads;
-    private long _loadsSince;
+    private readonly Dictionary<DataSyncConnection, (LoadRounds Rounds, long Since)> _loads = [];
 
     /// <summary>Makes a connection whose asynchronous members work in every tab; it is not opened yet. Dispose it before this.</summary>
     public DataSyncConnection CreateConnection() => new(this);
@@ -45,30 +44,41 @@ public sealed partial class DataSyncDatabase
     }
 
     /// <summary>
-    /// A command of a transaction needed what was not in memory: SQLite has rolled the transaction back, and only who began it can do it again. What it needed is loaded, and stays until some
-    /// transaction is committed, so that one that needs more than may stay gets there.
+    /// A command of a transaction needed what was not in memory: SQLite has rolled the transaction back, and only who began it can do it again. What it needed is loaded, and stays until a
+    /// transaction of this connection is committed (others' would drive it out again), so that one that needs more than may stay gets there.
     /// </summary>
     /// <returns>What to throw.</returns>
-    internal async Task<NotResidentException> LoadForTransactionAsync(Exception error, CancellationToken cancellationToken)
+    internal async Task<NotResidentException> LoadForTransactionAsync(DataSyncConnection connection, Exception error, CancellationToken cancellationToken)
     {
-        LoadRounds loading;
-        lock (_pools) (loading, _loadsSince) = (_loads ??= NewLoading(), _time.GetTimestamp());
-        await loading.LoadAsync(cancellationToken).ConfigureAwait(false);
+        LoadRounds rounds;
+        lock (_pools)
+        {
+            rounds = _loads.TryGetValue(connection, out var loads) ? loads.Rounds : NewLoading();
+            _loads[connection] = (rounds, _time.GetTimestamp());
+        }
+
+        await rounds.LoadAsync(cancellationToken).ConfigureAwait(false);
         return new NotResidentException("A command of a transaction needed what was not in memory, so SQLite has rolled the transaction back. It was loaded: run the same work again.", error);
     }
 
-    /// <summary>A transaction was committed, or those that failed for want of something are not run again.</summary>
-    /// <param name="isOverdue">Only if the last one was long ago.</param>
-    internal void EndLoads(bool isOverdue = false)
+    /// <summary>All that this connection did under its leave to write is committed.</summary>
+    internal void EndLoads(DataSyncConnection connection)
     {
-        LoadRounds? loads;
+        (LoadRounds Rounds, long Since) loads;
         lock (_pools)
         {
-            if (_loads is null || (isOverdue && _time.GetElapsedTime(_loadsSince) < _options.Pipeline.WriteTimeout)) return;
-            (loads, _loads) = (_loads, null);
+            if (!_loads.Remove(connection, out loads)) return;
         }
 
-        loads.Dispose();
+        loads.Rounds.Dispose();
+    }
+
+    /// <summary>Transactions that failed for want of something long ago are not run again.</summary>
+    private void EndOverdueLoads()
+    {
+        DataSyncConnection[] overdue;
+        lock (_pools) overdue = [.. _loads.Where(loads => _time.GetElapsedTime(loads.Value.Since) >= _options.Pipeline.WriteTimeout).Select(loads => loads.Key)];
+        foreach (var connection in overdue) EndLoads(connection);
     }
 
     private void ClearPools()

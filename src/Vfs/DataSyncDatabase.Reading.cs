@@ -9,6 +9,9 @@ public sealed partial class DataSyncDatabase
 {
     private const int SqliteReadOnly = 8;
 
+    /// <summary>Something else of this thread may have missed something once, and need not again.</summary>
+    private const int MostRoundsInVain = 2;
+
     /// <summary>Asks the store for something small, to see whether it answers.</summary>
     /// <exception cref="StorageException">It does not, or the database has stopped.</exception>
     internal Task ProbeAsync(CancellationToken cancellationToken)
@@ -74,12 +77,12 @@ public sealed partial class DataSyncDatabase
     {
         ArgumentNullException.ThrowIfNull(sql);
         if (cancellationToken.IsCancellationRequested) return Task.FromCanceled<TResult>(cancellationToken);
-        var misses = 0L;
+        var (misses, own) = (0L, 0L);
         try
         {
             ObjectDisposedException.ThrowIf(_closed, this);
             _pipeline.ThrowIfUnreadable();
-            misses = BlockStorage.MissesHere;
+            (misses, own) = (BlockStorage.MissesHere, _pipeline.Storage.Misses);
             if (Within is { } scope) return Task.FromResult(scope.Writer.Run(sql, parameters, read, onlyReads: true) ?? empty);
             if (IsImageDirty) return ReadLaterAsync(sql, parameters, empty, read, mayWrite, cancellationToken);
             lock (_readLock)
@@ -107,6 +110,9 @@ public sealed partial class DataSyncDatabase
         catch (Exception error) when (BlockStorage.MissesHere != misses && Within is null && error is SqliteException or NotResidentException)
         {
             BlockStorage.MissesHere = misses;
+
+            // Another database that was attached: only who has opened that can load it.
+            if (_pipeline.Storage.Misses == own && round > MostRoundsInVain) return Task.FromException<TResult>(error as NotResidentException ?? new NotResidentException(null, error));
             return LoadAndReadAsync(sql, parameters, empty, read, mayWrite, round, cancellationToken);
         }
         catch (SqliteException error) when (CachedConnection.IsInterrupt(error, cancellationToken))
@@ -169,7 +175,4 @@ public sealed partial class DataSyncDatabase
             cancellationToken).ConfigureAwait(false);
         return result;
     }
-
-    /// <summary>Whether something of the database is not in memory.</summary>
-    internal bool IsPartial => _pipeline.Extents.IsOnDemand && _pipeline.Storage.FindIncomplete().Length > 0;
 }

@@ -28,8 +28,9 @@ internal sealed class DatabaseFile : VfsFile
     private readonly KeptShare _share = new();
     private readonly HashSet<string> _tables = [];
     private LockLevel _level;
-    private bool _hasBatch, _isCacheOld, _isSchemaOld;
+    private bool _hasBatch, _isCacheOld, _isSchemaOld, _hasMissed;
     private long _cacheGeneration, _schemaRetractions;
+    private (int Told, int Stored)? _cookie; // what the connection was told is the schema's number, and what it was
 
     public DatabaseFile(string name, BlockStorage storage, VfsLock locks, bool isReadOnly, ILogger logger, Action onClose)
     {
@@ -167,7 +168,17 @@ internal sealed class DatabaseFile : VfsFile
 
     protected override int ReadCore(long offset, Span<byte> destination)
     {
-        var available = _storage.Read(offset, destination);
+        int available;
+        try
+        {
+            available = _storage.Read(offset, destination);
+        }
+        catch (NotResidentException)
+        {
+            _hasMissed |= _hasBatch;
+            throw;
+        }
+
         if (_isCacheOld && offset == VersionOffset && destination.Length == VersionLength)
         {
             // The pager compares these 16 bytes with those of the page 1 that it holds. Two histories can carry the same
@@ -180,9 +191,13 @@ internal sealed class DatabaseFile : VfsFile
 
         if (_isSchemaOld && offset == 0 && available >= MinPageSize)
         {
-            // A commit was taken back: another one may have used the same schema cookie for another schema.
-            BinaryPrimitives.WriteInt32BigEndian(destination[BlockStorage.SchemaCookieOffset..], RandomNumberGenerator.GetInt32(int.MaxValue));
-            (_isSchemaOld, _schemaRetractions) = (false, _storage.Retractions);
+            // A commit was taken back: another one may have used the same schema cookie for another schema. Or work missed something in its middle: SQLite rolled it back within a virtual table's own
+            // call, and what that has in memory since is wrong (FTS5 takes its number of rows, of which it could not read it, for 0). With the schema it is read again.
+            var cookie = destination[BlockStorage.SchemaCookieOffset..];
+            var told = RandomNumberGenerator.GetInt32(int.MaxValue);
+            _cookie = (told, BinaryPrimitives.ReadInt32BigEndian(cookie));
+            BinaryPrimitives.WriteInt32BigEndian(cookie, told);
+            (_isSchemaOld, _hasMissed, _schemaRetractions) = (false, false, _storage.Retractions);
         }
 
         return available < destination.Length ? SqliteResult.IoErrorShortRead : SqliteResult.Ok;
@@ -192,6 +207,14 @@ internal sealed class DatabaseFile : VfsFile
     {
         if (EnsureBatch(SqliteResult.IoErrorWrite) is var result and not SqliteResult.Ok) return result;
         _storage.Write(offset, source);
+        if (offset == 0 && source.Length >= MinPageSize && _cookie is { } cookie && BinaryPrimitives.ReadInt32BigEndian(source[BlockStorage.SchemaCookieOffset..]) == cookie.Told)
+        {
+            // The schema is as it was: others need not read it again.
+            Span<byte> stored = stackalloc byte[sizeof(int)];
+            BinaryPrimitives.WriteInt32BigEndian(stored, cookie.Stored);
+            _storage.Write(BlockStorage.SchemaCookieOffset, stored);
+        }
+
         if (offset == 0 && source.Length >= MinPageSize && (source[FormatOffset] == 2 || source[FormatOffset + 1] == 2))
         {
             // Copied from a database in WAL mode: here it must be openable without a WAL.
@@ -213,8 +236,8 @@ internal sealed class DatabaseFile : VfsFile
         if (!_locks.TryShare()) return VfsFailure.Report(SqliteResult.Busy, $"Another connection of this tab is writing to '{_name}'.");
         _share.Begin(); // before it counts as a reader: who asks whether there are any tells it that it was asked
         _storage.EnterRead();
-        _isCacheOld = _storage.Generation != _cacheGeneration && !Sabotage.IsMissing(Guard.PageCache);
-        _isSchemaOld = _storage.Retractions != _schemaRetractions;
+        _isSchemaOld = _storage.Retractions != _schemaRetractions || _hasMissed;
+        _isCacheOld = (_storage.Generation != _cacheGeneration || _hasMissed) && !Sabotage.IsMissing(Guard.PageCache);
         return SqliteResult.Ok;
     }
 
@@ -289,11 +312,25 @@ internal sealed class DatabaseFile : VfsFile
             // Published, and its owner failed: the commit stands, and what became of it is the owner's to tell.
             _hasBatch = _storage.InBatch;
             if (!_hasBatch) _tables.Clear();
-            Log.CommitFailed(_logger, _name, e);
+            LogFailure(e);
             if (_hasBatch) return VfsFailure.Report(e, SqliteResult.IoErrorCommit);
         }
 
         return SqliteResult.Ok;
+    }
+
+    // The logger is the app's, and natively what it throws here would end the process.
+    private void LogFailure(Exception error)
+    {
+        try
+        {
+            Log.CommitFailed(_logger, _name, error);
+        }
+#pragma warning disable CA1031 // There is nobody to tell.
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+        }
     }
 
     private void Rollback()

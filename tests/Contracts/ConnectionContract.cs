@@ -133,6 +133,7 @@ public abstract class ConnectionContract : TwoTabsContract
         await using var connection = await ConnectAsync(here);
         await ExecuteAsync(connection, "CREATE TABLE t(a)");
         await SeeAsync(there, here.Marker);
+        await LoadAsync(here);
         var transaction = await connection.BeginTransactionAsync();
         var elsewhere = there.ExecuteAsync("INSERT INTO t SELECT count(*) FROM t");
         var besides = here.ExecuteAsync("INSERT INTO t SELECT count(*) FROM t");
@@ -161,9 +162,16 @@ public abstract class ConnectionContract : TwoTabsContract
             for (var i = 0; i < Steps; i++)
             {
                 await using var transaction = await connection.BeginTransactionAsync();
-                var n = (long)(await ScalarAsync(connection, "SELECT n FROM t"))!;
-                await ExecuteAsync(connection, "UPDATE t SET n = $0", n + 1);
-                await transaction.CommitAsync();
+                try
+                {
+                    var n = (long)(await ScalarAsync(connection, "SELECT n FROM t"))!;
+                    await ExecuteAsync(connection, "UPDATE t SET n = $0", n + 1);
+                    await transaction.CommitAsync();
+                }
+                catch (NotResidentException) when (IsOnDemand)
+                {
+                    i--; // what it needed is loaded: run again
+                }
             }
         }
     }
@@ -247,6 +255,7 @@ public abstract class ConnectionContract : TwoTabsContract
         await using var connection = await ConnectAsync(here);
         await ExecuteAsync(connection, "CREATE TABLE t(a UNIQUE); INSERT INTO t VALUES (1)");
         await SeeAsync(there, here.Marker);
+        await LoadAsync(here);
         await ExecuteAsync(connection, "BEGIN");
         var elsewhere = there.ExecuteAsync("INSERT INTO t SELECT 10 + count(*) FROM t");
         await ExecuteAsync(connection, "INSERT INTO t VALUES (2)");
@@ -291,6 +300,7 @@ public abstract class ConnectionContract : TwoTabsContract
     {
         await Leader.ExecuteAsync("CREATE TABLE t(a)");
         await SeeAsync(Follower, Leader.Marker);
+        await LoadAsync(Follower);
         await using var connection = await ConnectAsync(Follower);
         await using (var transaction = await connection.BeginTransactionAsync())
         {
@@ -310,6 +320,7 @@ public abstract class ConnectionContract : TwoTabsContract
     {
         await Leader.ExecuteAsync("CREATE TABLE t(a)");
         await SeeAsync(Follower, Leader.Marker);
+        await LoadAsync(Follower);
         await using var connection = await ConnectAsync(Follower);
         await connection.HoldTurnAsync(default);
         await ExecuteAsync(connection, "INSERT INTO t VALUES (1)");
@@ -328,6 +339,7 @@ public abstract class ConnectionContract : TwoTabsContract
         var (here, there) = Roles(inLeader);
         await here.ExecuteAsync("CREATE TABLE t(a)");
         await SeeAsync(there, here.Marker);
+        await LoadAsync(here);
         var connection = here.CreateConnection();
         await Assert.ThrowsAsync<InvalidOperationException>(() => ExecuteAsync(connection, "INSERT INTO t VALUES (1)"));
         await Assert.ThrowsAsync<InvalidOperationException>(() => connection.BeginTransactionAsync().AsTask());
@@ -377,7 +389,7 @@ public abstract class ConnectionContract : TwoTabsContract
     [Fact]
     public async Task A_connection_of_a_factory_opens_the_database_and_says_who_cannot()
     {
-        await using var factory = await NewFactoryAsync(new());
+        await using var factory = await OpenFactoryAsync(new());
         await using var connection = new DataSyncConnection(factory, "other.db");
         var error = Assert.Throws<InvalidOperationException>(connection.Open);
         Assert.Contains("OpenAsync", error.Message, StringComparison.Ordinal);
@@ -445,6 +457,7 @@ public abstract class ConnectionContract : TwoTabsContract
     {
         await Leader.ExecuteAsync("CREATE TABLE t(a)");
         await SeeAsync(Follower, Leader.Marker);
+        await LoadAsync(Follower);
         await using var connection = await ConnectAsync(Follower);
         foreach (var isKept in new[] { true, false })
         {

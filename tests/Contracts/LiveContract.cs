@@ -186,7 +186,7 @@ public abstract class LiveContract : TwoTabsContract
     [Fact]
     public async Task What_a_deferred_write_shows_here_is_shown_at_once()
     {
-        await using var factory = await NewFactoryAsync(new DataSyncOptions { Durability = Durability.Deferred });
+        await using var factory = await OpenFactoryAsync(new DataSyncOptions { Durability = Durability.Deferred });
         await using var tab = await factory.OpenAsync(DatabaseName);
         await using var query = await tab.LiveAsync<string>("SELECT text FROM todo");
         await tab.ExecuteAsync("INSERT INTO todo(text) VALUES ('soon durable')");

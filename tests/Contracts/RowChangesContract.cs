@@ -9,6 +9,7 @@ namespace DataSync.Contracts;
 /// <summary>What becomes of rows, told in the leader's tab and in the other, whoever writes.</summary>
 public abstract class RowChangesContract : TwoTabsContract
 {
+    // A feed begins at once where all of the database is in memory, else when its first turn has loaded it: what is told here begins with the enumerator.
     public override async Task InitializeAsync()
     {
         await base.InitializeAsync();
@@ -24,6 +25,7 @@ public abstract class RowChangesContract : TwoTabsContract
     public async Task Rows_are_told_with_what_they_were(bool readsInLeader, bool writesInLeader)
     {
         var (reader, writer) = (Roles(readsInLeader).Here, Roles(writesInLeader).Here);
+        await LoadAsync(reader);
         await using var feed = reader.RowChanges<Todo>("todo").GetAsyncEnumerator();
         await writer.ExecuteAsync("INSERT INTO todo VALUES (0, 'new', 0); UPDATE todo SET text = 'x' WHERE id = 2; DELETE FROM todo WHERE id = 1; UPDATE todo SET rank = rank");
         Assert.True(await feed.MoveNextAsync());
@@ -44,6 +46,7 @@ public abstract class RowChangesContract : TwoTabsContract
     public async Task What_comes_while_the_reader_is_busy_is_told_together(bool inLeader)
     {
         var (here, there) = Roles(inLeader);
+        await LoadAsync(here);
         await using var feed = here.RowChanges<Todo>("todo").GetAsyncEnumerator();
         await SeeAsync(here, (await there.ExecuteAsync("INSERT INTO todo VALUES (4, 'd', 4)")).Marker);
         await here.ExecuteAsync("UPDATE todo SET rank = 9 WHERE id = 4");
@@ -61,6 +64,7 @@ public abstract class RowChangesContract : TwoTabsContract
     [Fact]
     public async Task The_rows_that_are_there_can_be_told_first()
     {
+        await LoadAsync(Follower);
         await using var feed = Follower.RowChanges(["todo", "later"], includePresent: true).GetAsyncEnumerator();
         Assert.True(await feed.MoveNextAsync());
         Assert.Equal([1L, 2, 3], feed.Current.Select(change => change.RowId!.Value));
@@ -98,6 +102,7 @@ public abstract class RowChangesContract : TwoTabsContract
         await Leader.ExecuteAsync(schema);
         var filled = await Leader.ExecuteAsync(rows);
         await SeeAsync(Follower, filled.Marker);
+        await LoadAsync(Follower);
         await using var feed = Follower.RowChanges([schema.Contains("odd", StringComparison.Ordinal) ? "odd \" t'" : "T", "todo"]).GetAsyncEnumerator();
         var changed = await Leader.ExecuteAsync(change);
         await SeeAsync(Follower, changed.Marker);
@@ -119,6 +124,7 @@ public abstract class RowChangesContract : TwoTabsContract
         var created = await Leader.ExecuteAsync(
             "CREATE TABLE Note(id INTEGER PRIMARY KEY, body); CREATE VIEW shown AS SELECT id, body FROM note; CREATE VIRTUAL TABLE Found USING fts5(body, content='shown', content_rowid='id')");
         await SeeAsync(Follower, created.Marker);
+        await LoadAsync(Follower);
         await using var feed = Follower.RowChanges(["found"]).GetAsyncEnumerator();
         var next = feed.MoveNextAsync().AsTask();
         await Leader.ExecuteAsync("INSERT INTO note VALUES (5, 'x')");
@@ -132,6 +138,7 @@ public abstract class RowChangesContract : TwoTabsContract
         // The leaf does not change: the end of the row lies in pages of its own.
         var filled = await Leader.ExecuteAsync("CREATE TABLE long(id INTEGER PRIMARY KEY, body BLOB); INSERT INTO long SELECT value, zeroblob(20000) FROM json_each('[1,2,3]')");
         await SeeAsync(Follower, filled.Marker);
+        await LoadAsync(Follower);
         await using var feed = Follower.RowChanges(["long"]).GetAsyncEnumerator();
         await Leader.ExecuteAsync("UPDATE long SET body = CAST(substr(body, 1, 15000) || x'01' || substr(body, 15002) AS BLOB) WHERE id = 2");
         Assert.True(await feed.MoveNextAsync());
@@ -143,6 +150,7 @@ public abstract class RowChangesContract : TwoTabsContract
     [Fact]
     public async Task A_write_that_is_taken_back_is_told_and_told_back()
     {
+        await LoadAsync(Leader);
         await using var feed = Leader.RowChanges<Todo>("todo").GetAsyncEnumerator();
         await Assert.ThrowsAsync<SqliteException>(() => Leader.WriteAsync(connection =>
         {
@@ -159,6 +167,7 @@ public abstract class RowChangesContract : TwoTabsContract
     {
         using var file = new MemoryStream();
         await Leader.ExportAsync(file);
+        await LoadAsync(Follower);
         await using var feed = Follower.RowChanges<Todo>("todo").GetAsyncEnumerator();
         await SeeAsync(Follower, (await Leader.ExecuteAsync("DELETE FROM todo WHERE id = 1; UPDATE todo SET text = 'x' WHERE id = 2")).Marker);
         await Follower.Live.WhenIdleAsync();
@@ -174,6 +183,7 @@ public abstract class RowChangesContract : TwoTabsContract
     [Fact]
     public async Task What_was_kept_is_dropped_when_other_tables_change_much()
     {
+        await LoadAsync(Follower);
         await using var feed = Follower.RowChanges(["todo"]).GetAsyncEnumerator();
         var next = feed.MoveNextAsync().AsTask();
         await SeeAsync(Follower, (await Leader.ExecuteAsync("CREATE TABLE other(v)")).Marker);
@@ -197,6 +207,7 @@ public abstract class RowChangesContract : TwoTabsContract
         Assert.Throws<ArgumentException>(() => Leader.RowChanges([]));
         Assert.Throws<ArgumentException>(() => Leader.RowChanges<Todo>(""));
         await SeeAsync(Follower, (await Leader.ExecuteAsync("CREATE VIEW seen AS SELECT * FROM todo; CREATE TABLE odd(rowid, _rowid_, oid)")).Marker);
+        await LoadAsync(Follower);
         await using (var view = Follower.RowChanges(["seen"]).GetAsyncEnumerator())
         {
             await Leader.ExecuteAsync("CREATE TABLE something(v)");
@@ -210,6 +221,7 @@ public abstract class RowChangesContract : TwoTabsContract
         }
 
         // Within work, and with a type that does not fit: once it does, the change is still there.
+        await LoadAsync(Leader);
         await using var feed = Leader.RowChanges<Todo>("todo").GetAsyncEnumerator();
         await Leader.ExecuteAsync("INSERT INTO todo(text) VALUES ('no rank')");
         await Leader.Live.WhenIdleAsync();
@@ -224,10 +236,12 @@ public abstract class RowChangesContract : TwoTabsContract
     public async Task It_ends_with_its_token_with_its_reader_and_with_the_database()
     {
         using var end = new CancellationTokenSource();
+        await LoadAsync(Follower);
         await using var cancelled = Follower.RowChanges(["todo"]).GetAsyncEnumerator(end.Token);
         var waiting = cancelled.MoveNextAsync().AsTask();
         await end.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        await LoadAsync(Follower);
         await using var feed = Follower.RowChanges(["todo"]).GetAsyncEnumerator();
         var ended = feed.MoveNextAsync().AsTask();
         await Follower.DisposeAsync();

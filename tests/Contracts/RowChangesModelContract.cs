@@ -19,7 +19,7 @@ public abstract class RowChangesModelContract : TwoTabsContract
     public async Task The_feed_makes_of_the_old_rows_the_new_ones(int seed, int pageSize)
     {
         var random = new Random(seed);
-        await using var factory = await NewFactoryAsync(new DataSyncOptions { Durability = random.Next(2) == 0 ? Durability.Deferred : Durability.Immediate });
+        await using var factory = await OpenFactoryAsync(new DataSyncOptions { Durability = random.Next(2) == 0 ? Durability.Deferred : Durability.Immediate });
         await using var third = await factory.OpenAsync(DatabaseName);
         DataSyncDatabase[] tabs = [Leader, Follower, third];
         await Leader.ExecuteAsync(FormattableString.Invariant($"PRAGMA page_size = {pageSize}"));

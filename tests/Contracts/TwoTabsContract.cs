@@ -1,4 +1,5 @@
 using DataSync.Coordination;
+using DataSync.Storage;
 using DataSync.Vfs;
 using Microsoft.Data.Sqlite;
 using Xunit;
@@ -6,8 +7,15 @@ using Xunit;
 namespace DataSync.Contracts;
 
 /// <summary>A database that two tabs of this process (or page) have open: one leads, the other follows.</summary>
+/// <remarks>
+/// Each contract also holds where next to nothing stays in memory (<see cref="IsOnDemand"/>): what a test makes lies in many extents, each commit is folded at once, and whenever
+/// nobody reads, and wherever the test waits for a tab to see something, all but the first extent leaves.
+/// </remarks>
 public abstract class TwoTabsContract : IAsyncLifetime
 {
+    /// <summary>Set to 1, all that is not told otherwise is on demand: so the lab runs its suites a second time.</summary>
+    public const string OnDemandVariable = "DATASYNC_ON_DEMAND";
+
     private readonly List<DataSyncFactory> _factories = [];
 
     protected string DatabaseName { get; } = $"two-{Guid.NewGuid():N}.db";
@@ -15,6 +23,12 @@ public abstract class TwoTabsContract : IAsyncLifetime
     protected DataSyncDatabase Leader { get; private set; } = null!;
 
     protected DataSyncDatabase Follower { get; private set; } = null!;
+
+    /// <summary>Whether next to nothing stays in memory.</summary>
+    protected virtual bool IsOnDemand => Environment.GetEnvironmentVariable(OnDemandVariable) == "1";
+
+    /// <summary>Whether the table that spreads the others over many extents is not to be seen. Its pages are nobody's then, which <c>PRAGMA integrity_check</c> tells.</summary>
+    protected virtual bool IsPaddingHidden => false;
 
     /// <summary>Of one more tab over the same place.</summary>
     protected abstract Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options);
@@ -24,6 +38,7 @@ public abstract class TwoTabsContract : IAsyncLifetime
         Leader = await OpenAsync();
         await Leader.Coordinator.WaitForLeadershipAsync();
         Follower = await OpenAsync();
+        if (IsOnDemand) await SpreadAsync();
     }
 
     public virtual async Task DisposeAsync()
@@ -44,8 +59,21 @@ public abstract class TwoTabsContract : IAsyncLifetime
         return connection;
     }
 
+    /// <summary>Another tab's factory, as this contract's are.</summary>
+    protected Task<DataSyncFactory> OpenFactoryAsync(DataSyncOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return NewFactoryAsync(IsOnDemand ? OnDemandDatabases.With(options) : options);
+    }
+
+    /// <summary>All that can leave memory leaves it, where next to nothing is to stay.</summary>
+    protected Task EvictAsync(DataSyncDatabase database) => IsOnDemand ? database.EvictAsync() : Task.CompletedTask;
+
+    /// <summary>What documentation asks for, where next to nothing stays in memory, before synchronous calls, and before transactions begun by hand that are not run again.</summary>
+    protected Task LoadAsync(DataSyncDatabase database) => IsOnDemand ? database.LoadAsync() : Task.CompletedTask;
+
     /// <summary>Waits until a tab shows a commit.</summary>
-    protected static async Task SeeAsync(DataSyncDatabase database, long marker)
+    protected async Task SeeAsync(DataSyncDatabase database, long marker)
     {
         var shown = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var subscription = database.Subscribe(commit =>
@@ -54,6 +82,7 @@ public abstract class TwoTabsContract : IAsyncLifetime
             return Task.CompletedTask;
         });
         if (database.Marker < marker) await shown.Task;
+        foreach (var tab in new[] { Leader, Follower, database }.Distinct()) await EvictAsync(tab);
     }
 
     /// <summary>Parameters are $0, $1, and so on.</summary>
@@ -75,8 +104,15 @@ public abstract class TwoTabsContract : IAsyncLifetime
     {
         var options = new DataSyncOptions();
         options.Pipeline.TurnDeadline = TimeSpan.FromSeconds(1);
-        var factory = await NewFactoryAsync(options);
+        var factory = await OpenFactoryAsync(options);
         _factories.Add(factory);
         return await factory.OpenAsync(DatabaseName);
+    }
+
+    private async Task SpreadAsync()
+    {
+        await OnDemandDatabases.SpreadAsync(Leader, IsPaddingHidden);
+        await SeeAsync(Follower, Leader.Marker);
+        foreach (var tab in new[] { Leader, Follower }) Assert.Equal(Extent.MaxRecordSize, tab.ResidentBytes);
     }
 }

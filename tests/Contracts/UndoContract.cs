@@ -313,6 +313,7 @@ public abstract class UndoContract : TwoTabsContract
         var unit = Follower.BeginUndoUnit("Contended");
         await unit.ExecuteAsync("INSERT INTO t VALUES (1, 'a', 1)");
         await SeeAsync(Leader, Follower.Marker);
+        foreach (var tab in new[] { Leader, Follower }) await LoadAsync(tab); // who has to load is not first
         await unit.WriteAsync(connection =>
         {
             if (++runs == 1) others.Add(WriteAsync(Leader, "First", "INSERT INTO t VALUES (10, 'other', 1)"));
@@ -459,7 +460,7 @@ public abstract class UndoContract : TwoTabsContract
 
     private async Task<DataSyncDatabase> OpenAsync(DataSyncOptions options, string? name = null)
     {
-        var factory = await NewFactoryAsync(options);
+        var factory = await OpenFactoryAsync(options);
         _others.Add(factory);
         return await factory.OpenAsync(name ?? DatabaseName);
     }

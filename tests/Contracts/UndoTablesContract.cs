@@ -119,7 +119,7 @@ public abstract class UndoTablesContract : TwoTabsContract
         await Follower.WriteAsync(connection => connection.Execute("INSERT INTO words VALUES ('last beta')"));
         await CheckWordsAsync();
         Assert.Equal(["beta gamma", "delta beta", "last beta"], await Follower.QueryAsync<string>("SELECT text FROM words WHERE words MATCH 'beta' ORDER BY rowid"));
-        AssertSound(Follower);
+        await AssertSoundAsync(Follower);
     }
 
     [Fact]
@@ -228,16 +228,17 @@ public abstract class UndoTablesContract : TwoTabsContract
         Assert.Equal(before, await ReadAsync(Follower, tables));
         Assert.NotNull(await Follower.RedoAsync());
         await SeeAsync(Leader, Follower.Marker);
-        AssertSound(Leader);
-        AssertSound(Follower);
+        await AssertSoundAsync(Leader);
+        await AssertSoundAsync(Follower);
     }
 
     // On a new connection: SQLite's integrity_check of a full-text index believes what its connection remembers of it, whoever has written since.
-    private static void AssertSound(DataSyncDatabase database)
+    private static async Task AssertSoundAsync(DataSyncDatabase database)
     {
-        using var connection = new SqliteConnection(database.ConnectionString);
-        connection.Open();
-        Assert.Equal(["ok"], connection.Rows("PRAGMA integrity_check"));
+        await using var connection = database.CreateConnection();
+        connection.ConnectionString += ";Pooling=False";
+        await connection.OpenAsync();
+        Assert.Equal("ok", await ScalarAsync(connection, "PRAGMA integrity_check"));
     }
 
     private static async Task<string> ReadAsync(DataSyncDatabase database, string[] tables)

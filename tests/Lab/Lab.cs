@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices.JavaScript;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DataSync.Contracts;
 using Xunit;
 
 namespace DataSync.Lab;
@@ -14,6 +15,11 @@ internal static partial class Lab
     /// <summary>The names of the suites, as a JSON list.</summary>
     [JSExport]
     internal static string Classes() => JsonSerializer.Serialize([.. Suites.Select(type => type.Name)], LabJson.Default.StringArray);
+
+    /// <summary>The names of those that hold on databases of which next to nothing stays in memory, too: see <see cref="TwoTabsContract.OnDemandVariable"/>.</summary>
+    [JSExport]
+    internal static string OnDemandClasses() =>
+        JsonSerializer.Serialize([.. Suites.Where(type => type.IsAssignableTo(typeof(TwoTabsContract))).Select(type => type.Name)], LabJson.Default.StringArray);
 
     /// <summary>Sets what a suite reads from the environment where there is one.</summary>
     [JSExport]

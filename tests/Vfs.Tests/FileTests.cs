@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Xunit;
 
 namespace DataSync.Vfs.Tests;
@@ -26,6 +27,19 @@ public sealed class FileTests : IDisposable
         Assert.True(_test.Vfs.Unregister("app.db"));
         Assert.False(_test.Vfs.Unregister("app.db"));
         _test.Vfs.Register("app.db", _test.Storage);
+    }
+
+    [Fact]
+    public void What_a_logger_throws_does_not_pass_through_SQLite()
+    {
+        _test.Vfs.Logger = new ThrowingLogger();
+        _test.WhenSealed = () => throw new InvalidOperationException();
+        var file = _test.Open();
+        foreach (var level in new[] { LockLevel.Shared, LockLevel.Reserved, LockLevel.Exclusive }) Assert.Equal(SqliteResult.Ok, file.TryLock(level));
+        Assert.Equal(SqliteResult.Ok, file.Write(0, [1]));
+        Assert.Equal(SqliteResult.IoErrorCommit, file.Control(SqliteFileControl.CommitPhaseTwo));
+        Assert.Equal(SqliteResult.Ok, file.Unlock(LockLevel.None));
+        Assert.False(_test.Storage.InBatch);
     }
 
     [Fact]
@@ -101,5 +115,15 @@ public sealed class FileTests : IDisposable
     private sealed class FixedTime : TimeProvider
     {
         public override DateTimeOffset GetUtcNow() => new(2000, 1, 1, 12, 0, 0, TimeSpan.Zero);
+    }
+
+    private sealed class ThrowingLogger : ILogger
+    {
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => throw new InvalidOperationException("It is over.");
     }
 }

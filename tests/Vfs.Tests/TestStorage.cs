@@ -28,6 +28,8 @@ internal sealed class TestStorage : IBatchOwner, IDisposable
 
     public Action? WhenIdle { get; set; }
 
+    public Action? WhenSealed { get; set; }
+
     public VfsFile Open(string name = "app.db", SqliteOpenFlags flags = SqliteOpenFlags.MainDatabase | SqliteOpenFlags.ReadWrite) =>
         Vfs.Open(name, flags, out _) ?? throw new InvalidOperationException(VfsFailure.Last);
 
@@ -52,7 +54,11 @@ internal sealed class TestStorage : IBatchOwner, IDisposable
 
     string? IBatchOwner.TryBeginBatch() => Refusal;
 
-    void IBatchOwner.OnSealed(CommitRecord commit) => Sealed.Add(commit);
+    void IBatchOwner.OnSealed(CommitRecord commit)
+    {
+        WhenSealed?.Invoke();
+        Sealed.Add(commit);
+    }
 
     void IBatchOwner.OnBatchEnded() => Ended++;
 

@@ -53,7 +53,7 @@ internal sealed partial class CommitPipeline
         _slots.EndOverdue();
         _reads.Settle();
         _outbox.OnHeartbeat();
-        _extents.Trim();
+        _extents.OnHeartbeat();
         _copy.Kick();
     });
 

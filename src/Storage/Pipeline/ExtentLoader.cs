@@ -15,10 +15,15 @@ internal sealed class ExtentLoader(PipelineCore core, StoreLink link, ImageFollo
     /// <summary>Whoever needs something for the first time gets this much at least; with each further miss of the same work twice as much, so that it is run again seldom.</summary>
     private const int FirstBatch = 2;
 
+    /// <summary>Heartbeats between two looks for a checkpoint, at most: a minute or so.</summary>
+    private const int MostPause = 64;
+
     private Residency _residency = Residency.Full;
     private Position _checkpoint;
     private RecoveryOptions _recovery = new();
     private int _pins, _wholes, _next, _ahead;
+    private Position _lookedAt;
+    private int _beats, _pause;
 
     /// <summary>Whether some of the database may not be in memory.</summary>
     public bool IsOnDemand => _residency.MaxBytes is not null;
@@ -87,6 +92,28 @@ internal sealed class ExtentLoader(PipelineCore core, StoreLink link, ImageFollo
     {
         if (_residency.MaxBytes is not { } max || _pins > 0 || !image.IsOpen || core.IsStopped || link.ReadOnlyReason is not null) return;
         if (image.Storage.Trim(max, _checkpoint) is > 0 and var evicted) core.Metrics.OnEvicted(evicted);
+    }
+
+    /// <summary>
+    /// Frees what can be freed. Where there is still too much, as what other tabs have written since the last checkpoint that this tab has heard of may not leave, looks whether there
+    /// is a newer one: at once, and ever less often as long as nothing new comes.
+    /// </summary>
+    public void OnHeartbeat()
+    {
+        Trim();
+        if (_residency.MaxBytes is not { } max || !image.IsOpen || image.Storage.ResidentBytes <= max || _checkpoint.Marker >= image.Position.Marker) return;
+        if (_lookedAt != image.Position) (_lookedAt, _beats, _pause) = (image.Position, 0, 1);
+        else if (++_beats < _pause) return;
+        else (_beats, _pause) = (0, Math.Min(_pause * 2, MostPause));
+        link.StartCatchUp();
+    }
+
+    /// <summary>For tests: waits, for a few readings of the store, until it holds in extents all that this tab shows, so that whatever nobody needs can leave, and lets it leave.</summary>
+    public async Task EvictAsync()
+    {
+        const int Readings = 1000;
+        for (var i = 0; i < Readings && core.Gate.Run(() => _checkpoint.Marker < image.Ledger.End.Marker); i++) await link.CatchUpAsync().ConfigureAwait(false);
+        core.Gate.Run(Trim);
     }
 
     /// <summary>Loads what was needed and missing, and more with each round of the same work.</summary>

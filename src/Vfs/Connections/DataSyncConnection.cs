@@ -175,6 +175,7 @@ public sealed class DataSyncConnection : SqliteConnection
         if (_unit is not { IsHeldByCaller: true } unit) return;
         _unit = null;
         await unit.EndAsync().ConfigureAwait(false);
+        _database!.EndLoads(this);
     }
 
     /// <summary>Gives the turn back, and nothing of what was done under it is kept.</summary>
@@ -200,13 +201,15 @@ public sealed class DataSyncConnection : SqliteConnection
             var isWithin = _unit is not null || (State == ConnectionState.Open && this.InTransaction());
             try
             {
-                return await RunOnceAsync(sql, run, cancellationToken).ConfigureAwait(false);
+                var result = await RunOnceAsync(sql, run, cancellationToken).ConfigureAwait(false);
+                if (isWithin && _unit is null && !this.InTransaction()) database.EndLoads(this); // it was a COMMIT, or ended the transaction otherwise
+                return result;
             }
             catch (Exception error) when (loading.HasMissed && error is SqliteException or NotResidentException)
             {
                 if (!isWithin) await loading.LoadAsync(cancellationToken).ConfigureAwait(false);
                 else if (error is SqliteException { SqliteErrorCode: not SqliteResult.IoError }) throw;
-                else throw await database.LoadForTransactionAsync(error, cancellationToken).ConfigureAwait(false);
+                else throw await database.LoadForTransactionAsync(this, error, cancellationToken).ConfigureAwait(false);
             }
         }
     }

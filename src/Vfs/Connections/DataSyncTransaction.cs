@@ -40,8 +40,9 @@ internal sealed class DataSyncTransaction : DbTransaction
     {
         ThrowIfOver();
         Inner.Commit();
-        EndUnit()?.End();
-        _connection.DataSync!.EndLoads();
+        if (EndUnit() is not { } unit) return;
+        unit.End();
+        _connection.DataSync!.EndLoads(_connection);
     }
 
     /// <summary>Commits, and returns when the commit is durable and shown here. Waits while other connections of this tab read.</summary>
@@ -61,11 +62,12 @@ internal sealed class DataSyncTransaction : DbTransaction
         }
         catch (SqliteException error) when (error.SqliteExtendedErrorCode == VfsFailure.NotResident)
         {
-            throw await database.LoadForTransactionAsync(error, cancellationToken).ConfigureAwait(false);
+            throw await database.LoadForTransactionAsync(_connection, error, cancellationToken).ConfigureAwait(false);
         }
 
-        if (EndUnit() is { } ending) await ending.EndAsync().ConfigureAwait(false);
-        database.EndLoads();
+        if (EndUnit() is not { } ending) return;
+        await ending.EndAsync().ConfigureAwait(false);
+        database.EndLoads(_connection);
     }
 
     /// <inheritdoc/>

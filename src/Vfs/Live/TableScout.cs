@@ -49,6 +49,7 @@ internal sealed class TableScout(string name, BlockStorage storage, Action<Sqlit
     }
 
     /// <summary>The tables that a text reads, virtual ones under their own names; null: any, also where it does not compile.</summary>
+    /// <exception cref="NotResidentException">That cannot be told before something is loaded.</exception>
     public IReadOnlySet<string>? TablesOf(string sql)
     {
         lock (_gate)
@@ -65,8 +66,11 @@ internal sealed class TableScout(string name, BlockStorage storage, Action<Sqlit
             }
 
             if (_known.TryGetValue(sql, out var tables)) return tables;
+            var misses = BlockStorage.MissesHere;
+            tables = TryFind(sql) ? names.ResolveRead(_seen) : null;
+            if (BlockStorage.MissesHere != misses) throw new NotResidentException(); // a virtual table reads its own when it is compiled: once more, then
             if (_known.Count >= MaxKept) _known.Clear();
-            return _known[sql] = TryFind(sql) ? names.ResolveRead(_seen) : null;
+            return _known[sql] = tables;
         }
     }
 

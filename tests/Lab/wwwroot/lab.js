@@ -7,6 +7,7 @@ const exports = (async () => {
 globalThis.lab = {
   ready: exports.then(() => true),
   classes: async () => JSON.parse((await exports).Lab.Classes()),
+  onDemandClasses: async () => JSON.parse((await exports).Lab.OnDemandClasses()),
   setVariable: async (name, value) => (await exports).Lab.SetVariable(name, value),
   run: async (className, testNamePart = null) => JSON.parse(await (await exports).Lab.Run(className, testNamePart)),
   probe: async step => await (await exports).StoreProbes[step](),

@@ -307,6 +307,19 @@ public sealed class ResidencyTests : IDisposable
         Assert.Equal([2, 1, 2, 3, 4], Enumerable.Range(65, 67).Where(block => block is 65 or 66 or >= 129).Select(block => ValueAt(storage, block)));
     }
 
+    [Fact]
+    public void What_other_tabs_write_leaves_when_it_is_in_a_checkpoint_though_this_tab_reads_nothing()
+    {
+        _cluster.Options.CheckpointLogRecords = Extents - 2;
+        var leader = OpenFilled();
+        var tab = OpenPartial(1);
+        for (var extent = 1; extent < Extents; extent++) Write(leader, (extent * Extent.BlockCount + 3, 2));
+        _cluster.Run(1);
+        Assert.InRange(leader.Pipeline.LogRecords, 0, 1);
+        _cluster.Run(10);
+        Assert.InRange(tab.Pipeline.Storage.ResidentBytes, Extent.MaxRecordSize, 2 * Extent.MaxRecordSize);
+    }
+
     /// <summary>A leader's tab and a store in which each block of each extent has the value 1, in a checkpoint at marker 1.</summary>
     private ClusterTab OpenFilled(int extents = Extents)
     {

@@ -1,61 +1,116 @@
 using DataSync.Contracts;
 using DataSync.Storage;
+using Xunit;
 
 namespace DataSync.Vfs.Tests.Native;
 
-// The contracts again, on databases of which next to nothing stays in memory: each commit is folded at once, and whatever nobody reads leaves.
-// Without the suites that look at where statements run (in a leader's tab that has to load first they are refused) and at transactions that are begun by hand (they may
-// have to be run again, which EF Core does).
-public sealed class OnDemandDapper : DapperContract
+// The contracts again, on databases of which next to nothing stays in memory.
+public sealed class OnDemandConnections : ConnectionContract
 {
-    public override async Task InitializeAsync()
-    {
-        await base.InitializeAsync();
-        await OnDemand.PadAsync(Leader, Follower);
-    }
+    protected override bool IsOnDemand => true;
 
-    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => OnDemand.NewFactoryAsync(options);
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
 }
 
-public sealed class OnDemandLive : LiveContract
+public sealed class OnDemandConnectionPool : ConnectionPoolContract
 {
-    public override async Task InitializeAsync()
-    {
-        await base.InitializeAsync();
-        await OnDemand.PadAsync(Leader, Follower);
-    }
+    protected override bool IsOnDemand => true;
 
-    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => OnDemand.NewFactoryAsync(options);
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
+
+public sealed class OnDemandDapper : DapperContract
+{
+    protected override bool IsOnDemand => true;
+
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
 }
 
 public sealed class OnDemandEntityFramework : EntityFrameworkContract
 {
-    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => OnDemand.NewFactoryAsync(options);
+    protected override bool IsOnDemand => true;
+
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
+
+public sealed class OnDemandStatements : StatementsContract
+{
+    protected override bool IsOnDemand => true;
+
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
+
+public sealed class OnDemandLive : LiveContract
+{
+    protected override bool IsOnDemand => true;
+
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
+
+public sealed class OnDemandEntityFrameworkLive : EntityFrameworkLiveContract
+{
+    protected override bool IsOnDemand => true;
+
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
+
+public sealed class OnDemandLiveModel : LiveModelContract
+{
+    protected override bool IsOnDemand => true;
+
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
 }
 
 public sealed class OnDemandRowChanges : RowChangesContract
 {
-    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => OnDemand.NewFactoryAsync(options);
+    protected override bool IsOnDemand => true;
+
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
+
+public sealed class OnDemandRowChangesModel : RowChangesModelContract
+{
+    protected override bool IsOnDemand => true;
+
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
 }
 
 public sealed class OnDemandUndo : UndoContract
 {
-    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => OnDemand.NewFactoryAsync(options);
+    protected override bool IsOnDemand => true;
+
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
 }
 
-internal static class OnDemand
+public sealed class OnDemandUndoOfTables : UndoTablesContract
 {
-    public static Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options)
+    protected override bool IsOnDemand => true;
+
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
+
+public sealed class OnDemandEntityFrameworkUndo : EntityFrameworkUndoContract
+{
+    protected override bool IsOnDemand => true;
+
+    protected override Task<DataSyncFactory> NewFactoryAsync(DataSyncOptions options) => NativeTabs.NewFactoryAsync(options);
+}
+
+public sealed class OnDemandManyRuns : ManyRunsContract, IDisposable
+{
+    private readonly NativeTabs _tabs = new();
+    private DataSyncDatabase? _open;
+
+    protected override async Task<DataSyncDatabase> OpenAsync()
     {
-        options.Residency = Residency.OnDemand(1);
-        options.Pipeline.CheckpointLogRecords = 1;
-        return NativeTabs.NewFactoryAsync(options);
+        _open = await _tabs.OpenAsync(new MemoryBlockStore(), OnDemandDatabases.With(new()));
+        await OnDemandDatabases.SpreadAsync(_open);
+        await _open.EvictAsync();
+        Assert.Equal(Extent.MaxRecordSize, _open.ResidentBytes);
+        return _open;
     }
 
-    /// <summary>Fills the beginning, which stays in memory, so that what the test makes is behind it.</summary>
-    public static async Task PadAsync(DataSyncDatabase leader, DataSyncDatabase follower)
-    {
-        var padded = await leader.ExecuteAsync("CREATE TABLE padding(x); INSERT INTO padding VALUES (zeroblob(600000))");
-        await NativeTabs.WaitForAsync(follower, padded.Marker);
-    }
+    protected override async Task CloseAsync() => await _open!.DisposeAsync();
+
+    public void Dispose() => _tabs.Dispose();
 }

@@ -1,3 +1,4 @@
+using DataSync.Contracts;
 using DataSync.Storage;
 using Microsoft.Data.Sqlite;
 using Xunit;
@@ -75,6 +76,42 @@ public sealed class OnDemandTests : IDisposable
         });
         Assert.Equal(["value 7777"], await asked!);
         Assert.Equal([1L], await whole.QueryAsync<long>("SELECT count(*) FROM w"));
+    }
+
+    [Fact]
+    public async Task What_a_virtual_table_has_in_memory_is_not_what_it_was_in_the_middle_of_a_miss()
+    {
+        await using var database = await _tabs.OpenAsync(new MemoryBlockStore(_medium), OnDemandDatabases.With(new()));
+        await OnDemandDatabases.SpreadAsync(database);
+        await database.ExecuteAsync("CREATE VIRTUAL TABLE words USING fts5(text, content='')");
+        await database.ExecuteAsync("INSERT INTO words(rowid, text) VALUES (1, 'alpha beta'), (2, 'beta gamma')");
+        await database.EvictAsync();
+        var (before, told) = (database.Marker, new List<bool>());
+        database.Committed += (_, e) =>
+        {
+            if (e.Position.Marker > before) told.Add(e.IsSchemaChanged);
+        };
+        await database.ExecuteAsync("INSERT INTO words(words, rowid, text) VALUES ('delete', 1, 'alpha beta')"); // reads how many rows there are, and counts down
+        await database.EvictAsync();
+        await database.ExecuteAsync("INSERT INTO words(rowid, text) VALUES (3, 'delta')");
+        await database.EvictAsync();
+        await database.ExecuteAsync("INSERT INTO words(words) VALUES ('integrity-check')");
+        Assert.Equal([2L, 3L], await database.QueryAsync<long>("SELECT rowid FROM words WHERE words MATCH 'beta OR delta' ORDER BY rowid"));
+        Assert.DoesNotContain(true, told.ToArray());
+    }
+
+    [Fact]
+    public async Task What_an_attached_database_misses_is_told_and_not_tried_for_ever()
+    {
+        await FillAsync();
+        await using var partial = await OpenAsync(Least);
+        using var others = new NativeTabs();
+        await using var whole = await others.OpenAsync(new MemoryBlockStore(new MemoryBlockMedium()));
+        await whole.QueryAsync($"ATTACH '{partial.Name}' AS partial");
+        var sum = () => whole.QueryAsync<long>("SELECT sum(id) FROM partial.t WHERE length(filler) = 900");
+        Assert.Contains("LoadAsync", (await Assert.ThrowsAsync<NotResidentException>(sum)).Message, StringComparison.Ordinal);
+        await partial.LoadAsync();
+        Assert.Equal([Sum], await sum());
     }
 
     [Fact]
