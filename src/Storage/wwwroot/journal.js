@@ -4,7 +4,7 @@
 // Each export is one atomic step: one transaction, answered once, when it is complete or aborted. A connection that was lost is
 // opened again by the next one. What the bytes are is .NET's affair.
 
-import { databases, noteFailure } from './databases.js';
+import { askFactory } from './databases.js';
 
 const WRITES = 'writes';
 
@@ -80,26 +80,17 @@ function connect(request, name, use) {
     use(open);
     return;
   }
-  try {
-    const factory = databases();
-    if (!factory) throw new DOMException('This browser context has no IndexedDB.', 'NotSupportedError');
-    const opening = factory.open(name, 1);
-    opening.onupgradeneeded = () => opening.result.createObjectStore(WRITES);
-    opening.onsuccess = () => {
-      const db = opening.result;
+  const opening = askFactory(databases => databases.open(name, 1), {
+    onsuccess: db => {
       connections.get(name)?.close(); // of another call that opened it meanwhile: its transaction still ends
       connections.set(name, db);
       db.onversionchange = db.onclose = () => forget(name, db);
       use(db);
-    };
-    opening.onerror = event => {
-      event.preventDefault();
-      noteFailure(opening.error);
-      fail(request, opening.error, true);
-    };
-  } catch (error) {
-    fail(request, error, true);
-  }
+    },
+    onblocked: null,
+    onfailed: error => fail(request, error, true),
+  });
+  if (opening) opening.onupgradeneeded = () => opening.result.createObjectStore(WRITES);
 }
 
 function forget(name, db) {
