@@ -21,7 +21,7 @@ public sealed partial class DataSyncDatabase
 
     private void ServeStatements()
     {
-        _host = new StatementHost(Name, _pipeline.Storage, _options.ConfigureConnection);
+        _host = new StatementHost(Name, _pipeline.Storage, _options.ConfigureConnection, _pipeline.Extents.IsOnDemand);
         _pipeline.StatementRunner = body =>
         {
             var misses = _pipeline.Storage.Misses;

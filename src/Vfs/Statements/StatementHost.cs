@@ -11,7 +11,8 @@ namespace DataSync.Vfs;
 /// <param name="name">The database's name.</param>
 /// <param name="storage">Its bytes.</param>
 /// <param name="configure">What the app sets connections up with.</param>
-internal sealed class StatementHost(string name, BlockStorage storage, Action<SqliteConnection>? configure) : IDisposable
+/// <param name="mayMiss">Whether some of the database may not be in memory.</param>
+internal sealed class StatementHost(string name, BlockStorage storage, Action<SqliteConnection>? configure, bool mayMiss) : IDisposable
 {
     // Texts of their own: the prepared ones must not be found by a statement that came.
     private const string Begin = "BEGIN IMMEDIATE /* statements of another tab */", Commit = "COMMIT /* statements of another tab */";
@@ -68,9 +69,10 @@ internal sealed class StatementHost(string name, BlockStorage storage, Action<Sq
         connection.LastInsertRowId = NoRow;
         var before = connection.TotalChanges;
         connection.CheckSchema(storage);
+        var misses = BlockStorage.MissesHere;
 
         // One statement is a transaction of its own. What it commits although it fails (OR FAIL) is not kept: its tab is told that it failed.
-        if (statements is [{ IsMany: false } only] && !connection.HasSeveral(only.Sql))
+        if (!mayMiss && statements is [{ IsMany: false } only] && !connection.HasSeveral(only.Sql))
         {
             connection.Execute(only.Sql, only.Parameters);
             if (connection.Connection.InTransaction()) throw new InvalidOperationException("It began a transaction (SAVEPOINT) and does not end it.");
@@ -85,6 +87,9 @@ internal sealed class StatementHost(string name, BlockStorage storage, Action<Sq
             }
 
             if (!connection.Connection.InTransaction()) throw new InvalidOperationException("They ended their transaction.");
+
+            // There are statements that take what they cannot read for a finding (pragma_integrity_check).
+            if (BlockStorage.MissesHere != misses) throw new InvalidOperationException("They need what is not in memory here.");
             AsOwn(() => connection.Execute(Commit));
         }
 

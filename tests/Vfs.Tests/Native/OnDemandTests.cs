@@ -51,6 +51,23 @@ public sealed class OnDemandTests : IDisposable
     }
 
     [Fact]
+    public async Task A_leader_that_lacks_something_writes_nothing_for_others_that_comes_of_it()
+    {
+        await FillAsync();
+        await using var leader = await OpenAsync(Least);
+        await using var follower = await _tabs.OpenAsync(new MemoryBlockStore(_medium));
+        await follower.ExecuteAsync("CREATE TABLE found (text TEXT)"); // it has a connection like the leader's then
+        for (var i = 0; i < 3; i++)
+        {
+            await leader.ExecuteAsync("INSERT INTO found VALUES ('before')");
+            await leader.EvictAsync();
+            await follower.ExecuteAsync("INSERT INTO found SELECT integrity_check FROM pragma_integrity_check LIMIT 1");
+        }
+
+        Assert.Equal(["before", "before", "before", "ok", "ok", "ok"], await follower.QueryAsync<string>("SELECT text FROM found ORDER BY text"));
+    }
+
+    [Fact]
     public async Task Deferred_writes_load_what_they_need()
     {
         await FillAsync();
