@@ -22,13 +22,16 @@ public sealed partial class DataSyncDatabase
     private void ServeStatements()
     {
         _host = new StatementHost(Name, _pipeline.Storage, _options.ConfigureConnection, _pipeline.Extents.IsOnDemand);
-        _pipeline.StatementRunner = body =>
-        {
-            var misses = _pipeline.Storage.Misses;
-            var run = _host.Run(body);
-            if (_pipeline.Storage.Misses != misses) _ = EndQuietlyAsync(_pipeline.Extents.LoadWantedAsync(round: 1, CancellationToken.None)); // for the next ones; its own tab runs it
-            return run;
-        };
+        _pipeline.StatementRunner = RunForAnother;
+    }
+
+    /// <summary>Runs statements of another tab, with leave to write.</summary>
+    internal StatementRun RunForAnother(byte[] body)
+    {
+        var misses = _pipeline.Storage.Misses;
+        var run = _host!.Run(body);
+        if (_pipeline.Storage.Misses != misses) _ = EndQuietlyAsync(_pipeline.Extents.LoadWantedAsync(round: 1, CancellationToken.None)); // for the next ones; its own tab runs it
+        return run;
     }
 
     /// <summary>Runs a write that the leader may run for this tab: there, or here.</summary>
