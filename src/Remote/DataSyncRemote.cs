@@ -30,11 +30,11 @@ public static class DataSyncRemote
         var logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("DataSync");
         SqliteWasm.Provide();
         remote = (remote ?? new()).Copy();
-        var isShared = OperatingSystem.IsBrowser() && remote.ShareConnection;
-        var keepsCopy = isShared && remote.KeepCopy && options.Residency.MaxBytes is null;
-        var place = new RemotePlace(
-            ToWebSocket(address), remote, timeProvider, logger, isShared ? JoinBrowser : null, keepsCopy ? scope => new IndexedDbBlockStore(scope, time: timeProvider) : null,
-            OperatingSystem.IsBrowser() ? scope => new IndexedDbJournal(scope) : null);
+        remote.KeepCopy &= remote.ShareConnection && options.Residency.MaxBytes is null;
+        var place = OperatingSystem.IsBrowser()
+            ? new RemotePlace(
+                ToWebSocket(address), remote, timeProvider, logger, remote.ShareConnection ? JoinBrowser : null, scope => new IndexedDbBlockStore(scope, time: timeProvider), scope => new IndexedDbJournal(scope))
+            : new RemotePlace(ToWebSocket(address), remote, timeProvider, logger);
         return new DataSyncFactory(place, options, timeProvider, logger);
     }
 

@@ -13,7 +13,7 @@ namespace DataSync.Remote;
 /// <param name="time">The clock.</param>
 /// <param name="logger">The log.</param>
 /// <param name="browser">Joins the tabs of a browser that share a scope; null where there are none.</param>
-/// <param name="copies">Makes the store of a copy, by its scope; null where none is kept.</param>
+/// <param name="copies">Makes the store of a copy, by its scope; null where there can be none.</param>
 /// <param name="journals">Makes the journal of deferred writes, by its scope; null where they are not kept.</param>
 internal sealed class RemotePlace(
     Uri address, DataSyncRemoteOptions options, TimeProvider time, ILogger logger, Func<string, (ITabPlatform Platform, ICommitChannel Channel)>? browser = null,
@@ -34,11 +34,11 @@ internal sealed class RemotePlace(
     public IBlockStore CreateStore(string name)
     {
         var link = LinkOf(name);
-        var copy = copies is null ? null : new RemoteCopy(copies(ScopeOf(name, options.UserKey?.Invoke())), link, name);
+        var copy = copies is null || !options.KeepCopy ? null : new RemoteCopy(copies(ScopeOf(name, options.UserKey?.Invoke())), link, name);
         return new RemoteBlockStore(link, link.Copy = copy);
     }
 
-    /// <summary>Deletes what this browser keeps of a database; where none is kept, nothing.</summary>
+    /// <summary>Deletes what this browser keeps of a database, also where none is kept any more.</summary>
     public async Task DeleteCopyAsync(string name, CancellationToken cancellationToken)
     {
         if (copies is null) return;

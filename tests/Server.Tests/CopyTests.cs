@@ -282,6 +282,24 @@ public sealed class CopyTests : IDisposable
     }
 
     [Fact(Timeout = 300_000)]
+    public async Task An_app_that_keeps_no_copy_any_more_can_delete_the_one_that_is_there()
+    {
+        await using var server = await StartAsync();
+        await using var browser = _browser;
+        var tab = await browser.OpenAsync(server.Port);
+        await tab.Database.ExecuteAsync(Table);
+        await KeptAsync(tab.Database);
+        await browser.CloseAsync(tab);
+        var before = await browser.CopyEndAsync();
+        tab = await browser.OpenAsync(server.Port, o => o.KeepCopy = false);
+        await WriteAsync(tab.Database, "not kept");
+        await tab.Database.DisposeAsync();
+        Assert.Equal(before, await browser.CopyEndAsync());
+        await tab.Factory.DeleteCopyAsync(TestServer.Database);
+        Assert.False(browser.HasCopies);
+    }
+
+    [Fact(Timeout = 300_000)]
     public async Task A_copy_that_is_deleted_under_a_tab_stays_away_until_it_opens_anew()
     {
         await using var server = await StartAsync();

@@ -20,15 +20,7 @@ public sealed partial class AutoSyncManager
     {
         add
         {
-            List<SyncFailedEventArgs> untold;
-            lock (_lock)
-            {
-                _syncFailed += value;
-                untold = [.. _untold];
-                _untold.Clear();
-            }
-
-            foreach (var args in untold) Raise(value, args, nameof(SyncFailed));
+            foreach (var args in ListenToFailures(ref _syncFailed, value, isApp: true)) Raise(value, args, nameof(SyncFailed));
         }
 
         remove
@@ -42,14 +34,7 @@ public sealed partial class AutoSyncManager
     {
         add
         {
-            List<SyncFailedEventArgs> untold;
-            lock (_lock)
-            {
-                _syncFailureSeen += value;
-                untold = [.. _untold];
-            }
-
-            foreach (var args in untold) Raise(value, args, nameof(SyncFailed));
+            foreach (var args in ListenToFailures(ref _syncFailureSeen, value, isApp: false)) Raise(value, args, nameof(SyncFailed));
         }
 
         remove
@@ -173,6 +158,18 @@ public sealed partial class AutoSyncManager
             {
                 Log.JournalNotTrimmed(_logger, _scope, entries.Length, error.Message);
             }
+        }
+    }
+
+    /// <returns>What was held for the app's first handler.</returns>
+    private SyncFailedEventArgs[] ListenToFailures(ref EventHandler<SyncFailedEventArgs>? handlers, EventHandler<SyncFailedEventArgs>? added, bool isApp)
+    {
+        lock (_lock)
+        {
+            handlers += added;
+            SyncFailedEventArgs[] untold = [.. _untold];
+            if (isApp) _untold.Clear();
+            return untold;
         }
     }
 
