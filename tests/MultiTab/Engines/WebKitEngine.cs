@@ -33,7 +33,7 @@ public sealed class WebKitEngine : IEngine
         var host = Path.Combine(AppContext.BaseDirectory, "Engines", "webkit_host.py");
         var group = ProcessGroup.Start(
             "xvfb-run", ["-a", "-s", "-screen 0 1400x1000x24", "dbus-run-session", "--", Python, host, .. profile is null ? Array.Empty<string>() : [profile]],
-            new Dictionary<string, string>(Surroundings) { ["HOME"] = own });
+            new Dictionary<string, string>(Surroundings.Concat(WasmTiers.WebKitVariables)) { ["HOME"] = own });
         var log = new TestLog(output);
         group.Leader.ErrorDataReceived += (_, line) => log.Write($"webkit: {line.Data}");
         group.Leader.BeginErrorReadLine();
