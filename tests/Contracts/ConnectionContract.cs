@@ -298,6 +298,7 @@ public abstract class ConnectionContract : TwoTabsContract
     [Fact]
     public async Task A_turn_that_was_taken_away_says_so_as_a_transient_error_and_keeps_nothing()
     {
+        await ReopenWithShortTurnsAsync();
         await Leader.ExecuteAsync("CREATE TABLE t(a)");
         await SeeAsync(Follower, Leader.Marker);
         await LoadAsync(Follower);
@@ -318,6 +319,7 @@ public abstract class ConnectionContract : TwoTabsContract
     [Fact]
     public async Task Of_several_transactions_whose_turn_was_taken_away_the_failure_is_told_once()
     {
+        await ReopenWithShortTurnsAsync();
         await Leader.ExecuteAsync("CREATE TABLE t(a)");
         await SeeAsync(Follower, Leader.Marker);
         await LoadAsync(Follower);

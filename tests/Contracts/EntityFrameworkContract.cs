@@ -232,6 +232,7 @@ public abstract class EntityFrameworkContract : TwoTabsContract
     [Fact]
     public async Task A_save_whose_turn_was_taken_away_is_run_again_with_the_same_entities()
     {
+        await ReopenWithShortTurnsAsync();
         await CreateAsync(inLeader: true);
         var interceptor = new OnFirstCommit(() => Leader.ExecuteAsync("UPDATE Blogs SET Name = 'meanwhile' WHERE Id = 1"));
         await using var context = Blogs(Follower, options => options.AddInterceptors(interceptor));

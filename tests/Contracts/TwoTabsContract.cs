@@ -18,6 +18,9 @@ public abstract class TwoTabsContract : IAsyncLifetime
 
     private readonly List<DataSyncFactory> _factories = [];
 
+    /// <summary>A transaction on a machine that has much else to do may take seconds; taken away, its commit fails, as it should.</summary>
+    private TimeSpan _turnDeadline = TimeSpan.FromSeconds(20);
+
     protected string DatabaseName { get; } = $"two-{Guid.NewGuid():N}.db";
 
     protected DataSyncDatabase Leader { get; private set; } = null!;
@@ -35,9 +38,7 @@ public abstract class TwoTabsContract : IAsyncLifetime
 
     public virtual async Task InitializeAsync()
     {
-        Leader = await OpenAsync();
-        await Leader.Coordinator.WaitForLeadershipAsync();
-        Follower = await OpenAsync();
+        await OpenBothAsync();
         if (IsOnDemand) await SpreadAsync();
     }
 
@@ -100,10 +101,28 @@ public abstract class TwoTabsContract : IAsyncLifetime
         return await command.ExecuteScalarAsync();
     }
 
+    /// <summary>Closes both tabs and opens them anew, with a write turn that is taken from who holds it for longer than a moment.</summary>
+    protected async Task ReopenWithShortTurnsAsync()
+    {
+        await Follower.DisposeAsync();
+        await Leader.DisposeAsync();
+        foreach (var factory in _factories) await factory.DisposeAsync();
+        _factories.Clear();
+        _turnDeadline = TimeSpan.FromSeconds(1);
+        await OpenBothAsync();
+    }
+
+    private async Task OpenBothAsync()
+    {
+        Leader = await OpenAsync();
+        await Leader.Coordinator.WaitForLeadershipAsync();
+        Follower = await OpenAsync();
+    }
+
     private async Task<DataSyncDatabase> OpenAsync()
     {
         var options = new DataSyncOptions();
-        options.Pipeline.TurnDeadline = TimeSpan.FromSeconds(1);
+        options.Pipeline.TurnDeadline = _turnDeadline;
         var factory = await OpenFactoryAsync(options);
         _factories.Add(factory);
         return await factory.OpenAsync(DatabaseName);
