@@ -38,9 +38,11 @@ root.SetAction(async parsed =>
     await runner.RunAsync();
     if (options.Runs(NativeBench.Id) && (options.Only.Count == 0 || options.Only.Contains(NativeBench.Id))) await new NativeBench(options, results, tell).RunAsync();
     if (options.Runs(FirstUseBench.Id) && (options.Only.Count == 0 || options.Only.Contains(FirstUseBench.Template))) await new FirstUseBench(options, results, tell).RunAsync();
-    if (options.Runs(ClusterBench.Id) && (options.Only.Count == 0 || options.Only.Contains(ClusterBench.DataSync))) await new ClusterBench(options, results, tell).RunAsync();
+    var cluster = new ClusterBench(options, results, tell);
+    if (options.Runs(ClusterBench.Id) && (options.Only.Count == 0 || options.Only.Contains(ClusterBench.DataSync))) await cluster.RunAsync();
+    var browser = runner.BrowserVersion.Length > 0 ? runner.BrowserVersion : cluster.BrowserVersion;
     var info = new RunInfo(
-        start, (TimeProvider.System.GetUtcNow() - start).TotalMinutes, runner.RoundsDone ?? options.Rounds, isQuick, runner.BrowserVersion.Length > 0 ? $"Chromium {runner.BrowserVersion}" : "no browser",
+        start, (TimeProvider.System.GetUtcNow() - start).TotalMinutes, runner.RoundsDone ?? options.Rounds, isQuick, browser.Length > 0 ? $"Chromium {browser}" : "no browser",
         $"{Machine.Describe()}, load at the start {load}", RuntimeInformation.OSDescription, RuntimeInformation.FrameworkDescription, Machine.Packages());
     var report = RunReport.Create(info, results, options);
     ConsoleReport.Write(AnsiConsole.Console, report);

@@ -17,6 +17,9 @@ internal static partial class Steps
     /// <summary>Set when .NET has started.</summary>
     public static TaskCompletionSource<DataSyncFactory> Databases { get; } = new();
 
+    /// <summary>Steps that one page alone has.</summary>
+    public static Func<string, StepOptions, Task<StepResult>> Other { get; set; } = (name, _) => throw new ArgumentException($"there is no step {name}");
+
     /// <summary>The address's part from the question mark on.</summary>
     public static string Query { get; private set; } = "";
 
@@ -51,7 +54,7 @@ internal static partial class Steps
             "startWriting" => StartWriting(options),
             "stopWriting" => StopWriting(),
             "written" => Written(),
-            _ => throw new ArgumentException($"there is no step {name}"),
+            _ => await Other(name, options),
         };
         return JsonSerializer.Serialize(result, StepJson.Default.StepResult);
     }

@@ -1,20 +1,12 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using DataSync.PostgreSql;
 using DataSync.PostgreSql.Tests;
-using DataSync.Server;
-using DataSync.Vfs;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 
 namespace DataSync.Bench;
 
 /// <summary>
-/// W16: several processes on one database in PostgreSQL, beside what PostgreSQL itself does with as many connections; and clients of a server that read along while one of them writes. All
-/// on one machine.
+/// W16: several processes on one database in PostgreSQL, beside what PostgreSQL itself does with as many connections; and clients of a server that read along while one of them writes; then
+/// a server's clients in browsers (<see cref="ClusterBrowsers"/>). All on one machine.
 /// </summary>
 internal sealed class ClusterBench(BenchOptions options, Measurements results, Action<string> tell)
 {
@@ -30,6 +22,7 @@ internal sealed class ClusterBench(BenchOptions options, Measurements results, A
     [
         new(DataSync, "DataSync over PostgreSQL", "PostgreSQL's commit, synchronous_commit=on", []),
         new(Npgsql, "PostgreSQL itself, an INSERT on a connection of its own", "the same", []),
+        new(ClusterBrowsers.WebSocket, "A bare WebSocket to the same server", "nothing: a message there and back", []),
     ];
 
     public static IReadOnlyList<Metric> Metrics { get; } =
@@ -38,7 +31,11 @@ internal sealed class ClusterBench(BenchOptions options, Measurements results, A
         .. Processes.Select(count => new Metric($"w16.write.{count}", Id, $"W16: one of these writes, {Number(count, "process", "processes")}", Limit: Npgsql)),
         .. Followers.Select(count => new Metric($"w16.client.{count}", Id, $"W16: one write of a server's client, {count} others reading along", IsForAll: false)),
         .. Followers.Skip(1).Select(count => new Metric($"w16.lag.{count}", Id, $"W16: from there until all {count} show it", IsForAll: false)),
+        .. ClusterBrowsers.Metrics,
     ];
+
+    /// <summary>Of the browsers; empty where there were none.</summary>
+    public string BrowserVersion { get; private set; } = "";
 
     private TimeSpan Time => TimeSpan.FromSeconds(options.IsQuick ? 1 : 5);
 
@@ -59,6 +56,7 @@ internal sealed class ClusterBench(BenchOptions options, Measurements results, A
         await cluster.InitializeAsync();
         try
         {
+            await using var browsers = await ClusterBrowsers.StartAsync(options, results, tell);
             await cluster.ExecuteAsync("CREATE TABLE plain(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, writer text NOT NULL, number bigint NOT NULL)");
             for (var round = 1; round <= options.Rounds; round++)
             {
@@ -70,6 +68,12 @@ internal sealed class ClusterBench(BenchOptions options, Measurements results, A
                 }
 
                 foreach (var count in Followers) await ServeAsync(cluster.ConnectionString, $"served{round}-{count}.db", count);
+                if (browsers is not null)
+                {
+                    await browsers.RunAsync(cluster.ConnectionString, round);
+                    BrowserVersion = browsers.Version;
+                }
+
                 tell($"round {round} of {options.Rounds}: W16");
             }
         }
@@ -99,15 +103,9 @@ internal sealed class ClusterBench(BenchOptions options, Measurements results, A
 
     private async Task ServeAsync(string connection, string name, int count)
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
-        builder.Services.AddDataSyncPostgres(connection);
-        builder.Services.AddDataSyncServer(o => o.AllowEverybody().MaxSocketsPerUser = 1000);
-        await using var app = builder.Build();
-        app.MapDataSync();
-        await app.StartAsync();
-        var address = new Uri(new Uri(app.Urls.Single()), "datasync").ToString();
+        var (server, url) = await ClusterServer.StartAsync(connection);
+        using var ending = server;
+        var address = ClusterServer.DatabasesOf(url);
         using var writer = await ClusterWorker.StartAsync("writer", address, name);
         using var followers = count == 0 ? null : await ClusterWorker.StartAsync("followers", address, name, count.ToString(CultureInfo.InvariantCulture));
         results.Add(DataSync, $"w16.client.{count}", await writer.WriteForAsync(Time));
@@ -119,8 +117,6 @@ internal sealed class ClusterBench(BenchOptions options, Measurements results, A
             await all;
             results.Add(DataSync, $"w16.lag.{count}", Stopwatch.GetElapsedTime(begin).TotalMilliseconds);
         }
-
-        await app.StopAsync();
     }
 
     private static string Number(int count, string one, string many) => count == 1 ? $"one {one}" : $"{count} {many}";

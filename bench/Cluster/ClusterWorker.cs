@@ -22,7 +22,7 @@ internal sealed class ClusterWorker : IDisposable
     private ClusterWorker(Process process) => _process = process;
 
     /// <summary>Starts one; returns when it is ready.</summary>
-    /// <param name="what">writer, npgsql or followers.</param>
+    /// <param name="what">server, writer, npgsql or followers.</param>
     /// <param name="arguments">Where, and the database's name; how many followers.</param>
     public static async Task<ClusterWorker> StartAsync(string what, params string[] arguments)
     {
@@ -40,12 +40,20 @@ internal sealed class ClusterWorker : IDisposable
     {
         await (args[1] switch
         {
+            "server" => ClusterServer.RunAsync(args[2]),
             "writer" => WriteAsync(args[2], args[3]),
             "npgsql" => WritePlainlyAsync(args[2]),
             "followers" => FollowAsync(args[2], args[3], int.Parse(args[4], CultureInfo.InvariantCulture)),
             _ => throw new ArgumentException($"{args[1]} is nothing that a worker does."),
         });
         return 0;
+    }
+
+    /// <summary>One line to whoever started this worker.</summary>
+    public static void Say(string line)
+    {
+        Console.Out.WriteLine(line);
+        Console.Out.Flush();
     }
 
     /// <summary>Says something, and hears the answer.</summary>
@@ -132,12 +140,6 @@ internal sealed class ClusterWorker : IDisposable
             while (databases.Any(database => database.Marker < marker)) await Task.Delay(1);
             Say("all");
         }
-    }
-
-    private static void Say(string line)
-    {
-        Console.Out.WriteLine(line);
-        Console.Out.Flush();
     }
 
     /// <summary>Factories that are disposed together.</summary>

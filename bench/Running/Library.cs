@@ -51,5 +51,10 @@ internal sealed record Library(
     public bool IsLimit => Id.StartsWith(IndexedDbId, StringComparison.Ordinal) || Id == MemoryId;
 
     /// <summary>Its page below the host's address.</summary>
-    public string Page => Id == EntityFrameworkId ? "/datasync-ef/" : IsDataSync ? $"/datasync/?{Query}" : $"/bench/?lib={Id}";
+    public string Page => Id switch
+    {
+        EntityFrameworkId => "/datasync-ef/",
+        ClusterBench.DataSync => $"{BenchHost.RemotePage}/?{Query}",
+        _ => IsDataSync ? $"/datasync/?{Query}" : $"/bench/?lib={Id}",
+    };
 }

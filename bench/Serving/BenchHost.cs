@@ -25,6 +25,11 @@ internal sealed class BenchHost : IAsyncDisposable
     /// <summary>What DataSync, and EF Core where it is used, brings into an app; the runtime, the base library, Blazor and what only the workloads use are not a part of it.</summary>
     private static readonly string[] OwnAssemblies = ["DataSync.Coordination.", "DataSync.Storage.", "DataSync.Vfs.", "DataSync.EntityFrameworkCore.", "Microsoft.EntityFrameworkCore.", "Microsoft.Data.Sqlite.", "SQLitePCLRaw.", "Polly."];
 
+    /// <summary>Where the page of a server's client is.</summary>
+    public const string RemotePage = "/datasync-remote";
+
+    private const string RemoteClient = "DataSync.Bench.Remote";
+
     private readonly WebApplication app;
     private readonly ConcurrentDictionary<string, string> served = new();
 
@@ -32,17 +37,25 @@ internal sealed class BenchHost : IAsyncDisposable
 
     public static string Repository { get; } = Metadata("DataSync.Repository");
 
+    /// <summary>Whether the page of a server's client was published; a build for trying the bench leaves it out.</summary>
+    public static bool HasRemotePage => Find($"{RemoteClient}.Published") is not null;
+
     public static string Folder { get; } = Path.Combine(Repository, "bench");
 
     /// <summary>For example http://127.0.0.1:41234, without a slash at the end.</summary>
     public string Url => app.Urls.Single();
 
-    public static async Task<BenchHost> StartAsync()
+    /// <summary>Starts one.</summary>
+    /// <param name="configure">Adds what else it serves; null for nothing.</param>
+    /// <param name="map">Maps that.</param>
+    public static async Task<BenchHost> StartAsync(Action<WebApplicationBuilder>? configure = null, Action<WebApplication>? map = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { Args = ["--urls", "http://127.0.0.1:0"], ContentRootPath = Folder });
         builder.Logging.ClearProviders();
+        configure?.Invoke(builder);
         var host = new BenchHost(builder.Build());
         host.Map();
+        map?.Invoke(host.app);
         await host.app.StartAsync();
         return host;
     }
@@ -68,6 +81,7 @@ internal sealed class BenchHost : IAsyncDisposable
         });
         MapClient("/datasync", "DataSync.Bench.Client");
         MapClient("/datasync-ef", "DataSync.Bench.EntityFramework");
+        MapClient(RemotePage, RemoteClient);
         var npm = new NpmModules(Path.Combine(Folder, "node_modules"));
         app.MapGet("/bench/{**path}", (string? path) => FileIn(Path.Combine(Folder, "wwwroot"), path is null or "" ? "index.html" : path));
         app.MapGet("/npm/{**path}", async (string path, HttpContext context) =>
