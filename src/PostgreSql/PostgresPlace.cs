@@ -21,7 +21,7 @@ internal sealed class PostgresPlace(PostgresSource source, ChecksumKind checksum
     public (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name) =>
         (new PostgresTabPlatform(source, LinkOf(name)), new PostgresCommitChannel(source, LinkOf(name), name));
 
-    public ICommitChannel CreateChannel(string name) => new PostgresCommitChannel(source, LinkOf(name), name);
+    public ICommitChannel CreateChannel(string name) => new PostgresCommitChannel(source, LinkOf(name), name, isOwn: false);
 
     public ValueTask DisposeAsync() => source.DisposeAsync();
 

@@ -93,10 +93,55 @@ public sealed class CommitChannelTests(PostgresCluster cluster) : IAsyncLifetime
         Assert.Equal(0, await cluster.QueryAsync<long>("SELECT count(*) FROM datasync.messages WHERE bytes = 'old'"));
     }
 
-    private async Task<Member> OpenAsync()
+    /// <summary>A server's own tab, those for which it speaks, and another process.</summary>
+    [Fact]
+    public async Task Those_of_one_process_hear_each_other_once_and_others_as_ever()
     {
         var source = _source.NewSource();
-        var member = new Member(new(source, new PostgresLink(source, _source.Name), _source.Name));
+        var link = new PostgresLink(source, _source.Name);
+        var (own, a, b) = (await OpenAsync(source, link), await OpenAsync(source, link, isOwn: false), await OpenAsync(source, link, isOwn: false));
+        var elsewhere = await OpenAsync();
+        for (var i = 0; i < 30; i++)
+        {
+            var message = new byte[i % 3 == 0 ? 10_000 : 10];
+            message[0] = (byte)i;
+            own.Channel.Post(message, i % 2 == 0 ? default : b.Id);
+            message[0] = 255; // it was copied
+        }
+
+        for (var i = 0; i < 30; i++) Assert.Equal(i, (await b.ReadAsync())[0]);
+        for (var i = 0; i < 30; i += 2) Assert.Equal(i, (await a.ReadAsync())[0]);
+        for (var i = 0; i < 30; i += 2) Assert.Equal(i, (await elsewhere.ReadAsync())[0]);
+
+        // What is for the process's own tab leaves no trace in PostgreSQL; nobody hears anything twice.
+        var before = await cluster.QueryAsync<long>("SELECT count(*) FROM datasync.messages");
+        a.Channel.Post(new byte[10_000], own.Id);
+        Assert.Equal(10_000, (await own.ReadAsync()).Length);
+        Assert.Equal(before, await cluster.QueryAsync<long>("SELECT count(*) FROM datasync.messages"));
+        elsewhere.Channel.Post([1], default);
+        foreach (var member in new[] { own, a, b }) Assert.Equal([1], await member.ReadAsync());
+    }
+
+    /// <summary>A client whose old connection a server still holds for alive has come back to another one.</summary>
+    [Fact]
+    public async Task One_that_has_come_back_elsewhere_hears_and_is_heard_there()
+    {
+        var source = _source.NewSource();
+        var link = new PostgresLink(source, _source.Name);
+        var (own, ghost) = (await OpenAsync(source, link), await OpenAsync(source, link, isOwn: false));
+        var back = await OpenAsync(id: ghost.Id);
+        own.Channel.Post([1], ghost.Id);
+        own.Channel.Post([2], default);
+        Assert.Equal([1], await back.ReadAsync());
+        Assert.Equal([2], await back.ReadAsync());
+        back.Channel.Post([3], own.Id);
+        Assert.Equal([3], await own.ReadAsync());
+    }
+
+    private async Task<Member> OpenAsync(PostgresSource? source = null, PostgresLink? link = null, bool isOwn = true, TabId? id = null)
+    {
+        source ??= _source.NewSource();
+        var member = new Member(new(source, link ?? new PostgresLink(source, _source.Name), _source.Name, isOwn), id ?? TabId.New(TimeProvider.System));
         _members.Add(member);
         await member.Channel.OpenAsync(member.Id, default);
         return member;
@@ -106,8 +151,9 @@ public sealed class CommitChannelTests(PostgresCluster cluster) : IAsyncLifetime
     {
         private readonly Channel<byte[]> _received = System.Threading.Channels.Channel.CreateUnbounded<byte[]>();
 
-        public Member(PostgresCommitChannel channel)
+        public Member(PostgresCommitChannel channel, TabId id)
         {
+            Id = id;
             Channel = channel;
             channel.Received += message =>
             {
@@ -121,7 +167,7 @@ public sealed class CommitChannelTests(PostgresCluster cluster) : IAsyncLifetime
             };
         }
 
-        public TabId Id { get; } = TabId.New(TimeProvider.System);
+        public TabId Id { get; }
 
         public PostgresCommitChannel Channel { get; }
 

@@ -10,12 +10,14 @@ namespace DataSync.PostgreSql;
 
 /// <summary>
 /// Messages among the processes that have one database open, as notifications. What is too large for one lies in a table for a minute, and the notification says
-/// where. A hint, as every channel: what gets lost is repeated by whoever needs it.
+/// where. What is in the same process (a server's own tab, and those for which it speaks) hears them at once, and not by a notification. A hint, as every channel: what gets lost is repeated by
+/// whoever needs it.
 /// </summary>
 /// <param name="source">The server.</param>
 /// <param name="link">The session that listens.</param>
 /// <param name="name">The database's name.</param>
-internal sealed class PostgresCommitChannel(PostgresSource source, PostgresLink link, string name) : ICommitChannel, IPostgresLinkMember
+/// <param name="isOwn">Whether this is a tab of the process itself. One that a server speaks for may have come back to another server, unnoticed here.</param>
+internal sealed class PostgresCommitChannel(PostgresSource source, PostgresLink link, string name, bool isOwn = true) : ICommitChannel, IPostgresLinkMember
 {
     /// <summary>How many bytes fit into a notification, four characters for three of them.</summary>
     internal const int MaxInline = PostgresNote.MaxBody / 4 * 3;
@@ -29,23 +31,24 @@ internal sealed class PostgresCommitChannel(PostgresSource source, PostgresLink 
     private static readonly TimeSpan KeepFor = TimeSpan.FromMinutes(1), SweepEvery = TimeSpan.FromSeconds(10);
 
     private readonly Channel<Outgoing> _out = MakeQueue<Outgoing>();
-    private readonly Channel<PostgresNote> _in = MakeQueue<PostgresNote>();
+    private readonly Channel<Incoming> _in = MakeQueue<Incoming>();
     private readonly CancellationTokenSource _closing = new();
     private readonly MessageFragments _fragments = new();
     private TabId _self;
+    private string[] _topics = [];
     private Task _running = Task.CompletedTask;
     private long? _sweptAt;
 
     /// <inheritdoc/>
     public event Action<byte[]>? Received;
 
-    IReadOnlyList<string> IPostgresLinkMember.Topics => [TopicOf(default), TopicOf(_self)];
+    IReadOnlyList<string> IPostgresLinkMember.Topics => _topics;
 
     /// <inheritdoc/>
     public async ValueTask OpenAsync(TabId self, CancellationToken cancellationToken)
     {
         ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, this);
-        _self = self;
+        (_self, _topics) = (self, [TopicOf(default), TopicOf(self)]);
         try
         {
             await source.EnsureSchemaAsync(cancellationToken).ConfigureAwait(false);
@@ -62,7 +65,7 @@ internal sealed class PostgresCommitChannel(PostgresSource source, PostgresLink 
     /// <inheritdoc/>
     public void Post(byte[] message, TabId addressee)
     {
-        if (_closing.IsCancellationRequested || _self == default) return;
+        if (_closing.IsCancellationRequested || _self == default || TellHere(message, addressee)) return;
         foreach (var part in MessageFragments.Split(message))
         {
             // As text at once where it fits, which is a copy as well.
@@ -93,7 +96,7 @@ internal sealed class PostgresCommitChannel(PostgresSource source, PostgresLink 
 
     void IPostgresLinkMember.OnNotified(PostgresNote note)
     {
-        if (note.Sender != _self && note.Kind is PostgresNoteKind.Message or PostgresNoteKind.Reference) _in.Writer.TryWrite(note);
+        if (note.Sender != link.Id && note.Kind is PostgresNoteKind.Message or PostgresNoteKind.Reference) _in.Writer.TryWrite(new(note, null));
     }
 
     void IPostgresLinkMember.OnLost()
@@ -105,6 +108,25 @@ internal sealed class PostgresCommitChannel(PostgresSource source, PostgresLink 
     {
         // The coordinator says so to everybody.
     }
+
+    /// <summary>Tells the others of this process.</summary>
+    /// <returns>Whether nobody else need hear of it.</returns>
+    private bool TellHere(byte[] message, TabId addressee)
+    {
+        byte[]? copy = null;
+        var isHere = false;
+        foreach (var member in link.Members)
+        {
+            if (member is not PostgresCommitChannel other || other == this || (addressee != default && other._self != addressee)) continue;
+            isHere |= other.Take(copy ??= message.AsSpan().ToArray());
+        }
+
+        return isHere && addressee != default;
+    }
+
+    /// <summary>A message of this process.</summary>
+    /// <returns>Whether it is nowhere else.</returns>
+    private bool Take(byte[] message) => _in.Writer.TryWrite(new(default, message)) && isOwn;
 
     private string TopicOf(TabId addressee) =>
         AdvisoryKey.Topic(source.Options.Schema, name, addressee == default ? "" : string.Create(CultureInfo.InvariantCulture, $"_{addressee.ToGuid():N}"));
@@ -143,11 +165,11 @@ internal sealed class PostgresCommitChannel(PostgresSource source, PostgresLink 
         {
             var topic = TopicOf(message.To);
             if (message.Bytes is null)
-                batch.Add("SELECT pg_notify($1, $2)", topic, PostgresNote.Prefix(PostgresNoteKind.Message, _self) + message.Text);
+                batch.Add("SELECT pg_notify($1, $2)", topic, PostgresNote.Prefix(PostgresNoteKind.Message, link.Id) + message.Text);
             else
                 batch.Add(
                     $"WITH kept AS (INSERT INTO {source.Schema}.messages (bytes) VALUES ($3) RETURNING id) SELECT pg_notify($1, $2 || id) FROM kept",
-                    topic, PostgresNote.Prefix(PostgresNoteKind.Reference, _self), message.Bytes);
+                    topic, PostgresNote.Prefix(PostgresNoteKind.Reference, link.Id), message.Bytes);
         }
 
         if (group.Exists(message => message.Bytes is not null) && (_sweptAt is not { } at || source.Time.GetElapsedTime(at) > SweepEvery))
@@ -162,11 +184,12 @@ internal sealed class PostgresCommitChannel(PostgresSource source, PostgresLink 
 
     private async Task ReceiveAsync()
     {
-        await foreach (var note in _in.Reader.ReadAllAsync().ConfigureAwait(false))
+        await foreach (var (note, whole) in _in.Reader.ReadAllAsync().ConfigureAwait(false))
         {
             try
             {
-                if (await ReadAsync(note).ConfigureAwait(false) is { } bytes && _fragments.Add(bytes) is { } message) Received?.Invoke(message);
+                if (whole is not null) Received?.Invoke(whole.AsSpan().ToArray()); // each receiver owns its bytes
+                else if (await ReadAsync(note).ConfigureAwait(false) is { } bytes && _fragments.Add(bytes) is { } message) Received?.Invoke(message);
             }
             catch (Exception error) when (PostgresErrors.IsDatabaseError(error) || error is OperationCanceledException)
             {
@@ -197,6 +220,9 @@ internal sealed class PostgresCommitChannel(PostgresSource source, PostgresLink 
         await using var commandEnd = command.ConfigureAwait(false);
         return await command.ExecuteScalarAsync(_closing.Token).ConfigureAwait(false) as byte[];
     }
+
+    /// <summary>A notification, or a whole message of this process.</summary>
+    private readonly record struct Incoming(PostgresNote Note, byte[]? Whole);
 
     private sealed record Outgoing(TabId To, string? Text, byte[]? Bytes)
     {

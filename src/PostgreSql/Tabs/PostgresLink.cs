@@ -1,3 +1,4 @@
+using DataSync.Coordination;
 using Npgsql;
 
 namespace DataSync.PostgreSql;
@@ -38,12 +39,18 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
     private static readonly TimeSpan LeavePatience = TimeSpan.FromSeconds(2);
 
     private readonly Lock _gate = new();
-    private readonly List<IPostgresLinkMember> _members = [];
     private readonly Queue<Work> _work = [];
+    private volatile IPostgresLinkMember[] _members = [];
     private CancellationTokenSource _wake = new();
     private Task _loop = Task.CompletedTask;
     private bool _isRunning;
     private bool _isStopping;
+
+    /// <summary>Who sends what its members have told each other already.</summary>
+    public TabId Id { get; } = TabId.New(source.Time);
+
+    /// <summary>Who is in; without the lock, since those who ask may hold locks of their own.</summary>
+    public IReadOnlyList<IPostgresLinkMember> Members => _members;
 
     /// <summary>Joins, and returns when it listens; again: no effect.</summary>
     public async Task JoinAsync(IPostgresLinkMember member, CancellationToken cancellationToken)
@@ -89,8 +96,9 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
         Task left;
         lock (_gate)
         {
-            if (!_members.Remove(member)) return;
-            _isStopping = _members.Count == 0;
+            if (!_members.Contains(member)) return;
+            _members = [.. _members.Where(one => one != member)];
+            _isStopping = _members.Length == 0;
             left = AddWork(connection => ExitAsync(connection, member));
             if (_isStopping) left = _loop;
         }
@@ -145,7 +153,7 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
                 (pause, isAgain) = (FirstPause, true);
                 source.OnLost(lost.InnerException!);
                 Log.LinkLost(source.Logger, scope, lost.InnerException!.Message);
-                foreach (var member in Members) member.OnLost();
+                foreach (var member in _members) member.OnLost();
             }
 #pragma warning disable CA1031 // Whatever kept it from being opened: those who wait are told, and it is tried again while there are members.
             catch (Exception error)
@@ -158,7 +166,7 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
             CancellationToken wake;
             lock (_gate)
             {
-                if (_members.Count == 0 && _work.Count == 0)
+                if (_members.Length == 0 && _work.Count == 0)
                 {
                     (_isRunning, _isStopping) = (false, false);
                     return;
@@ -180,7 +188,7 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
         connection.Notification += OnNotification;
         try
         {
-            foreach (var member in Members) await EnterAsync(connection, member, isNew: false).ConfigureAwait(false);
+            foreach (var member in _members) await EnterAsync(connection, member, isNew: false).ConfigureAwait(false);
         }
         catch
         {
@@ -192,7 +200,7 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
         if (isAgain)
         {
             Log.LinkRestored(source.Logger, scope);
-            foreach (var member in Members) member.OnRestored();
+            foreach (var member in _members) member.OnRestored();
         }
 
         try
@@ -203,7 +211,7 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
                 CancellationToken wake;
                 lock (_gate)
                 {
-                    if (_members.Count == 0 && _work.Count == 0)
+                    if (_members.Length == 0 && _work.Count == 0)
                     {
                         _isStopping = true; // who joins now waits for the end
                         break;
@@ -246,7 +254,7 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
         batch.Add("SELECT set_config('tcp_keepalives_idle', '3', false), set_config('tcp_keepalives_interval', '1', false), set_config('tcp_keepalives_count', '3', false)");
         await batch.ExecuteNonQueryAsync().ConfigureAwait(false);
         await member.EnterAsync(connection).ConfigureAwait(false);
-        if (isNew) lock (_gate) _members.Add(member);
+        if (isNew) lock (_gate) _members = [.. _members, member];
     }
 
     private static async Task ExitAsync(NpgsqlConnection connection, IPostgresLinkMember member) => await member.ExitAsync(connection).ConfigureAwait(false);
@@ -274,15 +282,7 @@ internal sealed class PostgresLink(PostgresSource source, string scope)
     private void OnNotification(object? sender, NpgsqlNotificationEventArgs e)
     {
         if (PostgresNote.TryParse(e.Payload) is not { } note) return;
-        foreach (var member in Members.Where(member => member.Topics.Contains(e.Channel))) member.OnNotified(note);
-    }
-
-    private IPostgresLinkMember[] Members
-    {
-        get
-        {
-            lock (_gate) return [.. _members];
-        }
+        foreach (var member in _members.Where(member => member.Topics.Contains(e.Channel))) member.OnNotified(note);
     }
 
     private CancellationToken Rearm()
