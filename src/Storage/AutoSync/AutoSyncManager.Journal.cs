@@ -69,7 +69,7 @@ public sealed partial class AutoSyncManager
         lock (_lock) _failure ??= error;
         Log.SyncFailed(_logger, _scope, 1, error.Message);
         RaiseFailed(new(SyncTrigger.Conflict, 1, error, [new(statements.Statements, error)]));
-        Forget(statements.Entry!);
+        _pipeline.RaiseEvent(() => Forget(statements.Entry!));
     }
 
     /// <summary>Closes the journal, when what was to be taken out of it is.</summary>
@@ -134,7 +134,7 @@ public sealed partial class AutoSyncManager
         Log.SyncFailed(_logger, _scope, failed.Count, error.Message);
         var ended = failed.Where(write => write.Statements is not null && !StaysInJournal(write)).ToList();
         RaiseFailed(new(trigger, failed.Count, error, [.. ended.Select(write => new FailedWrite(write.Statements!.Statements, write.Error!))]));
-        foreach (var write in ended) Forget(write.Statements);
+        _pipeline.RaiseEvent(() => ended.ForEach(write => Forget(write.Statements))); // behind the handlers
     }
 
     // What only the end of this tab has ended: the next one runs it.

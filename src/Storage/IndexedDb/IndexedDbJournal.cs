@@ -15,7 +15,7 @@ internal sealed class IndexedDbJournal(string scope) : IDeferredJournal
 {
     private readonly string _name = "datasync-outbox:" + scope;
     private readonly List<JournalRequest> _locks = [];
-    private readonly HashSet<TabId> _given = [], _watched = [];
+    private readonly HashSet<TabId> _given = [], _watched = [], _ended = [];
     private TaskCompletionSource _changed = new();
     private TabId _queue;
     private int _channel;
@@ -142,12 +142,13 @@ internal sealed class IndexedDbJournal(string scope) : IDeferredJournal
         var request = JournalInterop.Add();
         JournalInterop.FindHeld(request.Number, _name + ":");
         await request.Task.ConfigureAwait(false);
-        return [.. request.Names.Select(name => TabId.TryParse(name, out var tab) ? tab : default).Where(tab => tab != default)];
+        return [.. request.Names.Select(name => TabId.TryParse(name, out var tab) ? tab : default).Where(tab => tab != default && !_ended.Contains(tab))];
     }
 
     private async Task WatchAsync(TabId tab)
     {
         if (tab == _queue || !_watched.Add(tab) || await HoldAsync(tab.Value, waits: true).ConfigureAwait(false) is not { } held) return;
+        _ended.Add(tab); // whoever looks at once may still find the lock
         LetGo(held);
         _changed.TrySetResult();
     }
