@@ -303,6 +303,8 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         {
             if (!AutoSync.MayLeave) await EndQuietlyAsync(AutoSync.ForceSyncAsync(timeout.Token)).ConfigureAwait(false);
 
+            AutoSync.BeginClosing();
+
             // Nobody may be in the middle of a statement when its connection goes; work that closes its own database is.
             var stopped = _pipeline.StopWritersAsync();
             if (Within is null) await EndQuietlyAsync(stopped.WaitAsync(timeout.Token)).ConfigureAwait(false);

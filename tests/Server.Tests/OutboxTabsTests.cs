@@ -170,18 +170,33 @@ public sealed class OutboxTabsTests : IAsyncLifetime
         Assert.Equal(["last"], await SeenElsewhereAsync(1));
     }
 
-    /// <summary>A database that has stopped is still read by its page; what it has kept is for the next one.</summary>
+    /// <summary>A database that has stopped is still read by its page; what it has kept is for the next one, that of the same page too.</summary>
     [Fact(Timeout = 60_000)]
     public async Task A_database_that_stops_lets_go_of_its_queue()
     {
-        await using var owner = await _device.OpenAsync();
-        await using var witness = await _device.OpenAsync();
+        var access = DatabaseAccess.Write;
+        await using var server = await TestServer.StartAsync(o =>
+        {
+            o.Authorize = (_, _) => new(access);
+            o.ReauthorizeEvery = TimeSpan.FromSeconds(1);
+        });
+        await using var device = new Device(server);
+        await using var owner = await device.OpenAsync();
+        await owner.Database.ExecuteAsync("CREATE TABLE entry (id INTEGER PRIMARY KEY, tag TEXT UNIQUE)");
+        await owner.SyncAsync();
         owner.Journal.IsCut = true;
         await owner.AddAsync("a1");
-        await owner.Database.AutoSync.CloseJournalAsync(); // as Faulted does
-        Assert.Equal(["a1"], await SeenElsewhereAsync(1));
-        await EmptiedAsync();
-        Assert.Equal(1, witness.Journal.Given);
+        var stopped = new TaskCompletionSource();
+        owner.Database.Faulted += (_, _) => stopped.TrySetResult();
+        access = DatabaseAccess.None;
+        await stopped.Task.WaitAsync(TestServer.Patience);
+        access = DatabaseAccess.Write;
+        await using var next = await device.OpenAsync();
+        await SeeAsync(next, ["a1"]);
+        await next.SyncAsync();
+        Assert.Equal(1, next.Journal.Given);
+        await EmptiedAsync(device);
+        Assert.Single(await owner.Database.QueryAsync<string>("SELECT name FROM sqlite_schema WHERE name = 'entry'"));
     }
 
     /// <summary>Random cuts, tabs that open, close and crash, and conflicts that come and go, beside a model: each write is there once, in its tab's order, or was reported, and never both.</summary>
@@ -190,14 +205,12 @@ public sealed class OutboxTabsTests : IAsyncLifetime
     [InlineData(2)]
     [InlineData(3)]
     [InlineData(4)]
-    [InlineData(5)]
-    [InlineData(6)]
     public async Task Whatever_happens_each_write_is_there_once_or_reported(int seed)
     {
         var random = new Random(seed);
         var acknowledged = new List<string>();
         var (open, all) = (new List<DeviceTab>(), new List<DeviceTab>());
-        for (var step = 0; step < 60; step++)
+        for (var step = 0; step < 40; step++)
         {
             if (open.Count == 0 || (open.Count < 3 && random.Next(8) == 0)) await OpenAsync();
             var tab = open[random.Next(open.Count)];
@@ -288,9 +301,10 @@ public sealed class OutboxTabsTests : IAsyncLifetime
     }
 
     // It is taken out behind the answer, by the way.
-    private async Task EmptiedAsync()
+    private async Task EmptiedAsync(Device? device = null)
     {
-        for (var waited = 0; _device.Journal.Count > 0 && waited < 500; waited++) await Task.Delay(20);
-        Assert.Equal(0, _device.Journal.Count);
+        var journal = (device ?? _device).Journal;
+        for (var waited = 0; journal.Count > 0 && waited < 500; waited++) await Task.Delay(20);
+        Assert.Equal(0, journal.Count);
     }
 }

@@ -11,7 +11,7 @@ public sealed partial class AutoSyncManager
     private EventHandler<SyncFailedEventArgs>? _syncFailed, _syncFailureSeen;
     private Func<byte[], Exception, byte[]>? _markFailed;
     private Task _forgetting = Task.CompletedTask;
-    private bool _isForgetting;
+    private bool _isForgetting, _isClosing;
 
     /// <summary>
     /// A sync ended, and some of it was taken back. The application should tell its user. What failed while nobody listened yet, as deferred writes of an earlier session while the database was
@@ -71,6 +71,9 @@ public sealed partial class AutoSyncManager
         RaiseFailed(new(SyncTrigger.Conflict, 1, error, [new(statements.Statements, error)]));
         _pipeline.RaiseEvent(() => Forget(statements.Entry!));
     }
+
+    /// <summary>This tab ends: what fails from now on because of that has not failed.</summary>
+    internal void BeginClosing() => _isClosing = true;
 
     /// <summary>Closes the journal, when what was to be taken out of it is.</summary>
     internal async Task CloseJournalAsync()
@@ -141,7 +144,7 @@ public sealed partial class AutoSyncManager
     private bool StaysInJournal(DeferredWrite write) => StaysInJournal(write.Statements, write.Error);
 
     private bool StaysInJournal(DeferredStatements? statements, Exception? error) => statements is { IsKept: true }
-        && (error is StorageClosedException or OperationCanceledException or ObjectDisposedException || (error is StorageException && (_pipeline.IsStopped || _disposing.IsCancellationRequested)));
+        && error is (StorageException or OperationCanceledException or ObjectDisposedException) && (_isClosing || _pipeline.IsStopped || _disposing.IsCancellationRequested);
 
     private void Forget(DeferredStatements? statements)
     {

@@ -93,6 +93,7 @@ internal sealed class IndexedDbJournal(string scope) : IDeferredJournal
     /// <returns>The lock; null where it is another's and is not waited for, or this was disposed meanwhile.</returns>
     private async Task<JournalRequest?> HoldAsync(string name, bool waits)
     {
+        if (_isClosed) return null;
         var request = JournalInterop.Add();
         _locks.Add(request);
         JournalInterop.Hold(request.Number, $"{_name}:{name}", waits);
