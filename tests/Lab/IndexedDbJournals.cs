@@ -13,7 +13,7 @@ public sealed class IndexedDbJournals : JournalContract
 
     public override Task InitializeAsync() => IndexedDbSource.LoadAsync();
 
-    private protected override IDeferredJournal NewJournal() => new IndexedDbJournal(_scope);
+    private protected override IDeferredJournal NewJournal() => new IndexedDbJournal(_scope, TimeProvider.System, TimeSpan.FromMilliseconds(50));
 
     protected override Task RemoveAsync() => IndexedDbSource.RemoveAsync(Database);
 

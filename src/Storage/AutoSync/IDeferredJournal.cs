@@ -3,8 +3,8 @@ using DataSync.Coordination;
 namespace DataSync.Storage;
 
 /// <summary>
-/// Where the statements of deferred writes are kept until they are durable, over the end of a tab. Each tab of a device appends to a queue of its own. One of those that are open, the heir, is given
-/// what tabs that have ended have left; when the heir ends, another one is it.
+/// Where the statements of deferred writes are kept until they are durable, over the end of a tab. Each tab of a device appends to a queue of its own. What a tab has left when it ended is given to
+/// whoever opens next or, where nobody does, to one of those that are open, the heir; and when that ends, too, to the next.
 /// </summary>
 /// <remarks>
 /// Nothing here is exact about what was run: an entry may be there although it was. The database itself says how far a queue has come, in the transactions that run its entries. Where a page has no
@@ -16,11 +16,11 @@ internal interface IDeferredJournal : IAsyncDisposable
     /// <param name="queue">This tab.</param>
     /// <param name="inherits">Whether it can run what others have left.</param>
     /// <param name="cancellationToken">Stops opening.</param>
-    /// <returns>Where this tab is the heir, what others have left: the oldest queue first, each in its order.</returns>
+    /// <returns>What others have left, unless somebody was given it who is open: the oldest queue first, each in its order.</returns>
     /// <exception cref="StorageException">It cannot be opened or read.</exception>
     ValueTask<IReadOnlyList<JournalEntry>> OpenAsync(TabId queue, bool inherits, CancellationToken cancellationToken);
 
-    /// <summary>Waits until this tab is the heir and others have left something that it was not given yet. One call at a time.</summary>
+    /// <summary>Waits until this tab is the heir and others have left something that nobody was given who is open. One call at a time.</summary>
     /// <returns>As they have left it; nothing once this is disposed.</returns>
     /// <exception cref="StorageException">It cannot be read; the next call tries again.</exception>
     ValueTask<IReadOnlyList<JournalEntry>> WaitForLeftAsync();

@@ -41,7 +41,7 @@ internal sealed class MemoryJournal(bool hasLocks = true)
             {
                 (_queue, _inherits) = (queue, inherits);
                 shared._open.Add(this);
-                return new(TakeLeft());
+                return new(TakeLeft(isOpening: true));
             }
         }
 
@@ -52,7 +52,7 @@ internal sealed class MemoryJournal(bool hasLocks = true)
                 lock (shared._gate)
                 {
                     if (_isClosed) return [];
-                    if (TakeLeft() is { Count: > 0 } left) return left;
+                    if (TakeLeft(isOpening: false) is { Count: > 0 } left) return left;
                 }
 
                 await _changed.WaitAsync().ConfigureAwait(false);
@@ -91,10 +91,11 @@ internal sealed class MemoryJournal(bool hasLocks = true)
             return default;
         }
 
-        private List<JournalEntry> TakeLeft()
+        private List<JournalEntry> TakeLeft(bool isOpening)
         {
-            if (!_inherits || (shared._hasLocks && shared._open.Find(tab => tab._inherits) != this)) return [];
-            List<JournalEntry> left = [.. shared._entries.Values.Where(entry => !_given.Contains(entry.Queue) && !(shared._hasLocks && shared._open.Exists(tab => tab._queue == entry.Queue)))];
+            var isHeir = _inherits && shared._open.Find(tab => tab._inherits) == this;
+            if (!(isOpening ? _inherits : isHeir && shared._hasLocks)) return [];
+            List<JournalEntry> left = [.. shared._entries.Values.Where(entry => !shared._hasLocks || !shared._open.Exists(tab => tab._queue == entry.Queue || tab._given.Contains(entry.Queue)))];
             _given.UnionWith(left.Select(entry => entry.Queue));
             return left;
         }

@@ -8,14 +8,20 @@ namespace DataSync.Storage;
 /// durability. A connection that the browser closed is opened again by the next call.
 /// </summary>
 /// <remarks>
-/// Each tab holds a Web Lock with its queue's name for as long as it is open, and the heir one more, for which the others wait. The heir also waits for the lock of each other tab: those that it finds,
-/// and those that tell of themselves later. A tab has its lock before it appends anything, so a queue with entries whose lock nobody holds is one that was left.
+/// Each tab holds a Web Lock with its queue's name for as long as it is open, and those of the queues that it was given. A tab has its lock before it appends anything, so a queue with entries whose lock
+/// nobody holds is one that was left. Whoever opens takes those. Of the others one, the heir, waits for the locks of all tabs: those that it finds, and those that tell of themselves later. It leaves what a
+/// tab has left to whoever opens for a while, which is that tab itself when its page is loaded anew, and then takes it.
 /// </remarks>
-internal sealed class IndexedDbJournal(string scope) : IDeferredJournal
+/// <param name="scope">What the tabs share.</param>
+/// <param name="time">The clock.</param>
+/// <param name="grace">How long the heir waits; null: 20 s, in which a page opens on a slow machine, too.</param>
+internal sealed class IndexedDbJournal(string scope, TimeProvider time, TimeSpan? grace = null) : IDeferredJournal
 {
+    private static readonly TimeSpan DefaultGrace = TimeSpan.FromSeconds(20), TurnPatience = TimeSpan.FromSeconds(1);
+
     private readonly string _name = "datasync-outbox:" + scope;
     private readonly List<JournalRequest> _locks = [];
-    private readonly HashSet<TabId> _given = [], _watched = [], _ended = [];
+    private readonly HashSet<TabId> _watched = [];
     private TaskCompletionSource _changed = new();
     private TabId _queue;
     private int _channel;
@@ -29,9 +35,9 @@ internal sealed class IndexedDbJournal(string scope) : IDeferredJournal
         await HoldAsync(queue.Value, waits: true).WaitAsync(cancellationToken).ConfigureAwait(false);
         JournalInterop.Announce(_name, queue.Value);
         if (!inherits) return [];
-        if (await HoldAsync("heir", waits: false).WaitAsync(cancellationToken).ConfigureAwait(false) is not null) return await InheritAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
-        _ = WaitToInheritAsync();
-        return [];
+        var left = await TakeLeftAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+        _ = InheritAsync();
+        return left;
     }
 
     public async ValueTask<IReadOnlyList<JournalEntry>> WaitForLeftAsync()
@@ -43,6 +49,8 @@ internal sealed class IndexedDbJournal(string scope) : IDeferredJournal
             _changed = new();
             try
             {
+                await Task.Delay(grace ?? DefaultGrace, time).ConfigureAwait(false);
+                if (_isClosed) return [];
                 if (await TakeLeftAsync().ConfigureAwait(false) is { Count: > 0 } left) return left;
             }
             catch (StorageException)
@@ -109,47 +117,53 @@ internal sealed class IndexedDbJournal(string scope) : IDeferredJournal
         _locks.Remove(held);
     }
 
-    private async Task WaitToInheritAsync()
+    private async Task LetGoAsync(Task<JournalRequest?> holding)
+    {
+        if (await holding.ConfigureAwait(false) is { } held) LetGo(held);
+    }
+
+    private async Task InheritAsync()
     {
         if (await HoldAsync("heir", waits: true).ConfigureAwait(false) is null) return;
-        Listen();
+        _channel = JournalInterop.Listen(_name, tab => _ = WatchAsync(tab)); // before it looks who is there: of whoever comes later it hears
+        foreach (var tab in await FindHeldAsync().ConfigureAwait(false)) _ = WatchAsync(tab);
         _changed.TrySetResult();
     }
 
-    private Task<IReadOnlyList<JournalEntry>> InheritAsync()
-    {
-        Listen();
-        return TakeLeftAsync();
-    }
-
-    // Before it looks who is there: of whoever comes later it hears.
-    private void Listen() => _channel = JournalInterop.Listen(_name, tab => _ = WatchAsync(tab));
-
+    // One tab at a time, so that all that a tab had goes to the same one; but nobody waits long for one that was stopped in the middle.
     private async Task<IReadOnlyList<JournalEntry>> TakeLeftAsync()
     {
-        if (_channel == 0) return [];
-        var entries = await ReadAsync().ConfigureAwait(false);
-        var open = await FindOpenAsync().ConfigureAwait(false); // only now: an entry's tab was there before the entry
-        foreach (var tab in open) _ = WatchAsync(tab);
-        var left = entries.Select(entry => entry.Queue).Where(queue => queue != _queue && !open.Contains(queue) && !_given.Contains(queue)).ToHashSet();
-        if (left.Count == 0) return [];
-        entries = await ReadAsync().ConfigureAwait(false); // what was read first may be older than their end
-        _given.UnionWith(left);
-        return [.. entries.Where(entry => left.Contains(entry.Queue))];
+        var turn = HoldAsync("turn", waits: true);
+        await Task.WhenAny(turn, Task.Delay(TurnPatience, time)).ConfigureAwait(false);
+        try
+        {
+            var entries = await ReadAsync().ConfigureAwait(false);
+            if (entries.Count == 0) return [];
+            var held = await FindHeldAsync().ConfigureAwait(false); // only now: an entry's tab was there before the entry
+            var left = new HashSet<TabId>();
+            foreach (var queue in entries.Select(entry => entry.Queue).Distinct().Where(queue => queue != _queue && !held.Contains(queue)))
+                if (await HoldAsync(queue.Value, waits: false).ConfigureAwait(false) is not null) left.Add(queue);
+            if (left.Count == 0) return [];
+            entries = await ReadAsync().ConfigureAwait(false); // what was read first may be older than their end
+            return [.. entries.Where(entry => left.Contains(entry.Queue))];
+        }
+        finally
+        {
+            _ = LetGoAsync(turn);
+        }
     }
 
-    private async Task<HashSet<TabId>> FindOpenAsync()
+    private async Task<HashSet<TabId>> FindHeldAsync()
     {
         var request = JournalInterop.Add();
         JournalInterop.FindHeld(request.Number, _name + ":");
         await request.Task.ConfigureAwait(false);
-        return [.. request.Names.Select(name => TabId.TryParse(name, out var tab) ? tab : default).Where(tab => tab != default && !_ended.Contains(tab))];
+        return [.. request.Names.Select(name => TabId.TryParse(name, out var tab) ? tab : default).Where(tab => tab != default)];
     }
 
     private async Task WatchAsync(TabId tab)
     {
         if (tab == _queue || !_watched.Add(tab) || await HoldAsync(tab.Value, waits: true).ConfigureAwait(false) is not { } held) return;
-        _ended.Add(tab); // whoever looks at once may still find the lock
         LetGo(held);
         _changed.TrySetResult();
     }
