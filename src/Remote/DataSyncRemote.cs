@@ -33,7 +33,7 @@ public static class DataSyncRemote
         remote.KeepCopy &= remote.ShareConnection && options.Residency.MaxBytes is null;
         var place = OperatingSystem.IsBrowser()
             ? new RemotePlace(
-                ToWebSocket(address), remote, timeProvider, logger, remote.ShareConnection ? JoinBrowser : null, scope => new IndexedDbBlockStore(scope, time: timeProvider), scope => new IndexedDbJournal(scope))
+                ToWebSocket(address), remote, timeProvider, logger, remote.ShareConnection ? JoinBrowser : null, scope => new IndexedDbBlockStore(scope, time: timeProvider), scope => new IndexedDbJournal(scope, timeProvider))
             : new RemotePlace(ToWebSocket(address), remote, timeProvider, logger);
         return new DataSyncFactory(place, options, timeProvider, logger);
     }

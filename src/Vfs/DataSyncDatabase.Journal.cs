@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using DataSync.Coordination;
 using DataSync.Storage;
 using Microsoft.Data.Sqlite;
@@ -8,11 +7,6 @@ namespace DataSync.Vfs;
 // Deferred writes that are kept as statements until they are durable, and run again when the database is opened next.
 public sealed partial class DataSyncDatabase
 {
-    /// <summary>Of an entry of the journal: this byte, i64 marker of the history that it was written on (little-endian), then a <see cref="StatementBody"/>.</summary>
-    private const byte JournalFormat = 1;
-
-    private const int JournalHeader = 1 + sizeof(long);
-
     /// <summary>How long one who opens the database waits at a time before it looks whether the connection is still there.</summary>
     private static readonly TimeSpan ReplaySlice = TimeSpan.FromSeconds(1);
 
@@ -49,11 +43,7 @@ public sealed partial class DataSyncDatabase
         {
             written.Entry = null;
             if (!HasChanged(writer, changesBefore)) return 0;
-            var entry = new byte[JournalHeader + body.Length];
-            entry[0] = JournalFormat;
-            BinaryPrimitives.WriteInt64LittleEndian(entry.AsSpan(1), _pipeline.Position.Marker);
-            body.CopyTo(entry, JournalHeader);
-            written.Entry = new(Coordinator.Id, ++_lastNumber, entry); // a number of its own for each run: another write may have come between
+            written.Entry = new(Coordinator.Id, ++_lastNumber, JournalBody.Encode(_time.GetUtcNow(), body)); // a number of its own for each run: another write may have come between
         }
 
         var changes = writer.TotalChanges;
@@ -66,16 +56,14 @@ public sealed partial class DataSyncDatabase
         writer.TotalChanges != changesBefore || writer.Run("PRAGMA schema_version", null, static (row, isRow) => isRow ? row.GetInt64(0) : 0) != _pipeline.Storage.SchemaVersion.Cookie;
 
     /// <summary>
-    /// Runs what earlier sessions have left in the journal, as deferred writes of this tab, in their order. What cannot be run now, since it needs a leader, goes on behind this, and the rest with it.
+    /// Runs what earlier sessions have left in the journal, where it is given to this tab, as deferred writes of its own, in their order. What cannot be run now, since it needs a leader, goes on behind
+    /// this, and the rest with it; so does what other tabs of this device leave later.
     /// </summary>
     /// <exception cref="StorageException">The journal cannot be read.</exception>
     private async Task RunKeptAsync(CancellationToken cancellationToken)
     {
         if (AutoSync.Journal is not { } journal) return;
-        var entries = await journal.OpenAsync(cancellationToken).ConfigureAwait(false);
-        if (!_pipeline.TakesCommits || _pipeline.IsReadOnly) return;
-        var skipped = new HashSet<TabId>();
-        var kept = entries.Select(entry => Read(entry, skipped)).OfType<KeptWrite>().ToList();
+        var kept = Read(await journal.OpenAsync(Coordinator.Id, inherits: _pipeline.TakesCommits && !_pipeline.IsReadOnly, cancellationToken).ConfigureAwait(false));
         for (var i = 0; i < kept.Count; i++)
         {
             try
@@ -84,8 +72,28 @@ public sealed partial class DataSyncDatabase
             }
             catch (Exception error) when (IsOfSql(error) || IsOfCut(error))
             {
-                _replaying = RunRestAsync(kept, i);
-                return;
+                _replaying = RunRestAsync(kept, i, onPresentState: true);
+                break;
+            }
+        }
+
+        _ = RunLeftAsync(journal);
+    }
+
+    /// <summary>Runs what other tabs leave when they end, whenever this one is given it.</summary>
+    private async Task RunLeftAsync(IDeferredJournal journal)
+    {
+        await _replaying.ConfigureAwait(false);
+        while (IsUsable)
+        {
+            try
+            {
+                if (await journal.WaitForLeftAsync().ConfigureAwait(false) is not { Count: > 0 } entries) return;
+                await RunRestAsync(Read(entries), 0, onPresentState: false).ConfigureAwait(false);
+            }
+            catch (StorageException)
+            {
+                await Task.Delay(ReplaySlice, _time).ConfigureAwait(false);
             }
         }
     }
@@ -106,11 +114,10 @@ public sealed partial class DataSyncDatabase
         }
     }
 
-    /// <summary>The first of them with the write turn; it may need what is not in this tab's copy yet.</summary>
-    private async Task RunRestAsync(List<KeptWrite> kept, int from)
+    /// <summary>Runs what is kept from one on; what needs what is not in this tab's copy yet with the write turn.</summary>
+    private async Task RunRestAsync(List<KeptWrite> kept, int from, bool onPresentState)
     {
         if (!OperatingSystem.IsBrowser()) await Task.Yield();
-        var onPresentState = true;
         for (var i = from; i < kept.Count;)
         {
             try
@@ -135,11 +142,17 @@ public sealed partial class DataSyncDatabase
     }
 
     /// <summary>
-    /// Runs a kept write. What fails on a state of the database that is not older than the one it was written on has failed for good, and is reported. That, too, becomes durable: no other tab runs it
-    /// later. On an older one (this tab's copy may be) it has not, and the exception comes out.
+    /// Runs a kept write. What fails with the write turn, so on the end of the history, has failed for good, and is reported. That, too, becomes durable: where tabs do not know of each other, another one may
+    /// have read it. On this tab's copy, which may be older, even than what its own tab has run it on, it has not, and the exception comes out.
     /// </summary>
     private async Task RunOrReportAsync(KeptWrite kept, bool onPresentState, CancellationToken cancellationToken)
     {
+        if (kept.FailedBefore is { } before)
+        {
+            await AutoSync.ReportFailedAsync(kept.Written, before).ConfigureAwait(false); // perhaps once more: its tab ended while it told of it
+            return;
+        }
+
         if (kept.Error is null)
         {
             try
@@ -147,9 +160,9 @@ public sealed partial class DataSyncDatabase
                 await RunKeptAsync(kept, kept.Statements, onPresentState, cancellationToken).ConfigureAwait(false);
                 return;
             }
-            catch (Exception error) when (IsOfSql(error) && (onPresentState || kept.WrittenOn <= _pipeline.Position.Marker))
+            catch (Exception error) when (IsOfSql(error) && onPresentState)
             {
-                AutoSync.ReportFailed(kept.Written, kept.Error = error);
+                await AutoSync.ReportFailedAsync(kept.Written, kept.Error = error).ConfigureAwait(false);
             }
         }
 
@@ -180,25 +193,27 @@ public sealed partial class DataSyncDatabase
             cancellationToken).ConfigureAwait(false);
     }
 
-    // What a newer version of the app has written waits for that, with all behind it.
-    private static KeptWrite? Read(JournalEntry entry, HashSet<TabId> skipped)
+    // In the order in which they were written, those of one queue in any case: a tab may have built on what it had taken over from a younger one. What a newer version of the app has written waits for
+    // that, with all of its queue behind it.
+    private static List<KeptWrite> Read(IReadOnlyList<JournalEntry> entries)
     {
-        if (skipped.Contains(entry.Queue)) return null;
-        try
+        var latest = new Dictionary<TabId, long>();
+        var kept = new List<(long Time, KeptWrite Write)>();
+        foreach (var entry in entries)
         {
-            if (entry.Body is [JournalFormat, ..] && entry.Body.Length > JournalHeader)
+            var time = latest.GetValueOrDefault(entry.Queue);
+            if (time == long.MaxValue) continue;
+            if (JournalBody.Decode(entry.Body) is not var (writtenAt, statements, failedBefore))
             {
-                var (_, statements) = StatementBody.Decode(entry.Body[JournalHeader..]);
-                return new(statements, BinaryPrimitives.ReadInt64LittleEndian(entry.Body.AsSpan(1)), new([.. statements.Select(s => new FailedStatement(s.Sql, s.Parameters, s.IsMany))], entry.Body) { Entry = entry, IsKept = true });
+                latest[entry.Queue] = long.MaxValue;
+                continue;
             }
-        }
-        catch (FormatException)
-        {
-            // As that.
+
+            latest[entry.Queue] = time = Math.Max(time, writtenAt); // the clock may have been set back
+            kept.Add((time, new(statements, failedBefore, new([.. statements.Select(s => new FailedStatement(s.Sql, s.Parameters, s.IsMany))], entry.Body) { Entry = entry, IsKept = true })));
         }
 
-        skipped.Add(entry.Queue);
-        return null;
+        return [.. kept.OrderBy(one => one.Time).Select(one => one.Write)];
     }
 
     // What the statements themselves fail with.
@@ -208,7 +223,7 @@ public sealed partial class DataSyncDatabase
     private static bool IsOfCut(Exception error) =>
         error is NoLeaderException or StorageUnavailableException or StaleCommitException or SqliteException { SqliteErrorCode: SqliteResult.Busy or SqliteResult.Locked };
 
-    private sealed record KeptWrite(List<TravellingStatement> Statements, long WrittenOn, DeferredStatements Written)
+    private sealed record KeptWrite(List<TravellingStatement> Statements, Exception? FailedBefore, DeferredStatements Written)
     {
         /// <summary>What it failed with for good.</summary>
         public Exception? Error { get; set; }

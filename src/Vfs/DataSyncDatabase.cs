@@ -37,7 +37,11 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         ISyncTriggers triggers = OperatingSystem.IsBrowser() ? new BrowserSyncTriggers() : new TimerSyncTriggers(time);
         AutoSync = new AutoSyncManager(pipeline, name, options.Durability, options.AutoSync, triggers, logger, options.MaxAttempts);
         pipeline.Committed += (_, e) => RaiseOutsideWork(() => RaiseCommitted(e));
-        pipeline.Faulted += (_, e) => RaiseOutsideWork(() => RaiseFaulted(e));
+        pipeline.Faulted += (_, e) =>
+        {
+            _ = AutoSync.CloseJournalAsync(); // what is kept is for the others now, also for this tab's next one, while the application still reads here
+            RaiseOutsideWork(() => RaiseFaulted(e));
+        };
     }
 
     /// <summary>
@@ -97,7 +101,7 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         options.Validate();
         var pipeline = new CommitPipeline(store, channel, coordinator, options.Pipeline, time, log);
         var database = new DataSyncDatabase(name, pipeline, coordinator, options, time, log);
-        database.AutoSync.Journal = journal;
+        if (journal is not null) database.AutoSync.KeepIn(journal, JournalBody.MarkFailed);
         try
         {
             // First, so that this hears before the coordinator that the page is left: then nobody leads here any more.
@@ -298,6 +302,8 @@ public sealed partial class DataSyncDatabase : IAsyncDisposable
         using (var timeout = new CancellationTokenSource(DrainTimeout, _time))
         {
             if (!AutoSync.MayLeave) await EndQuietlyAsync(AutoSync.ForceSyncAsync(timeout.Token)).ConfigureAwait(false);
+
+            AutoSync.BeginClosing();
 
             // Nobody may be in the middle of a statement when its connection goes; work that closes its own database is.
             var stopped = _pipeline.StopWritersAsync();

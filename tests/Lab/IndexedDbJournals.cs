@@ -1,4 +1,5 @@
 using DataSync.Contracts;
+using DataSync.Coordination;
 using DataSync.Storage;
 using Xunit;
 
@@ -12,34 +13,38 @@ public sealed class IndexedDbJournals : JournalContract
 
     public override Task InitializeAsync() => IndexedDbSource.LoadAsync();
 
-    private protected override IDeferredJournal NewJournal() => new IndexedDbJournal(_scope);
+    private protected override IDeferredJournal NewJournal() => new IndexedDbJournal(_scope, TimeProvider.System, TimeSpan.FromMilliseconds(50));
 
     protected override Task RemoveAsync() => IndexedDbSource.RemoveAsync(Database);
 
     [Fact]
     public async Task A_database_that_was_deleted_under_it_is_made_anew()
     {
-        var (journal, _) = await OpenAsync();
-        await journal.AppendAsync(new(Coordination.TabId.New(TimeProvider.System), 1, [1]));
+        var tab = TabId.New(TimeProvider.System);
+        var (journal, _) = await OpenAsync(tab);
+        await journal.AppendAsync(new(tab, 1, [1]));
         await IndexedDbSource.RemoveAsync(Database);
-        await journal.AppendAsync(new(Coordination.TabId.New(TimeProvider.System), 2, [2]));
-        Assert.Equal(2, Assert.Single((await OpenAsync()).Entries).Number);
+        await journal.AppendAsync(new(tab, 2, [2]));
+        await journal.DisposeAsync();
+        Assert.Equal(2, Assert.Single(await FindAsync()).Number);
     }
 
     [Fact]
     public async Task What_there_is_no_room_for_is_not_there()
     {
-        var (journal, _) = await OpenAsync();
+        var tab = TabId.New(TimeProvider.System);
+        var (journal, _) = await OpenAsync(tab);
         IndexedDbSource.AbortWith("QuotaExceededError");
         try
         {
-            await Assert.ThrowsAsync<StorageQuotaException>(() => journal.AppendAsync(new(Coordination.TabId.New(TimeProvider.System), 1, [1])).AsTask());
+            await Assert.ThrowsAsync<StorageQuotaException>(() => journal.AppendAsync(new(tab, 1, [1])).AsTask());
         }
         finally
         {
             IndexedDbSource.StopAborting();
         }
 
-        Assert.Empty((await OpenAsync()).Entries);
+        await journal.DisposeAsync();
+        Assert.Empty(await FindAsync());
     }
 }

@@ -153,6 +153,11 @@ public sealed class SharedTodoTests(BrowserFixture browser, ITestOutputHelper ou
             await Expect(anna.Locator("#waiting")).ToContainTextAsync("2 on the way");
         }
 
+        // What a tab leaves that is not opened anew another one runs.
+        var third = await annas.OpenPathAsync("/");
+        await AddAsync(third, "honey");
+        await third.CloseAsync();
+
         // The first that is heard of it is another one's.
         await AddAsync(ben, "tea");
         await server.StartAsync();
@@ -160,13 +165,13 @@ public sealed class SharedTodoTests(BrowserFixture browser, ITestOutputHelper ou
         foreach (var page in new[] { anna, second })
         {
             await Expect(page.Locator("#online")).ToContainTextAsync("Anna");
-            await Expect(page.Locator("li span")).ToHaveCountAsync(6);
+            await Expect(page.Locator("li span")).ToHaveCountAsync(7);
             await Expect(page.Locator("#waiting")).ToHaveCountAsync(0);
         }
 
         var texts = await ben.Locator("li span").AllTextContentsAsync();
         Assert.Equal(["milk", "bread", "apples"], texts.Take(3));
-        Assert.Equal(["cake", "jam", "tea"], texts.Skip(3).Order());
+        Assert.Equal(["cake", "honey", "jam", "tea"], texts.Skip(3).Order());
         Assert.True(texts.ToList().IndexOf("cake") < texts.ToList().IndexOf("jam"), "They are not in their order.");
         await AddAsync(second, "salt");
         foreach (var page in new[] { anna, second, ben }) await Expect(page.Locator("li span")).ToHaveTextAsync([.. texts, "salt"]);

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using DataSync.Coordination;
 using DataSync.Remote;
 using DataSync.Rig;
@@ -9,11 +8,13 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace DataSync.Server.Tests;
 
 /// <summary>A device whose tabs keep their deferred writes in one journal, and whose network can be away: a tab opens all the same, on what the server has, and hears of no leader.</summary>
-internal sealed class Device(TestServer server) : IAsyncDisposable
+/// <param name="server">Where its network leads to.</param>
+/// <param name="hasLocks">Whether its tabs know of each other.</param>
+internal sealed class Device(TestServer server, bool hasLocks = true) : IAsyncDisposable
 {
     private readonly List<DataSyncFactory> _factories = [];
 
-    public FaultyJournal Journal { get; } = new();
+    public FaultyJournal Journal { get; } = new(hasLocks);
 
     public bool IsCut { get; set; }
 
@@ -28,9 +29,10 @@ internal sealed class Device(TestServer server) : IAsyncDisposable
         options.Pipeline.WriteTimeout = TimeSpan.FromSeconds(2);
         configure?.Invoke(options);
         var place = new RemotePlace(new($"ws://127.0.0.1:{server.Port}/datasync"), new DataSyncRemoteOptions().Copy(), TimeProvider.System, NullLogger.Instance);
-        var factory = new DataSyncFactory(new Place(this, place), options);
+        var journal = Journal.NewTab();
+        var factory = new DataSyncFactory(new Place(this, place, journal), options);
         _factories.Add(factory);
-        return new(factory, await factory.OpenAsync(TestServer.Database).WaitAsync(TestServer.Patience));
+        return new(factory, await factory.OpenAsync(TestServer.Database).WaitAsync(TestServer.Patience), journal);
     }
 
     public async ValueTask DisposeAsync()
@@ -38,7 +40,7 @@ internal sealed class Device(TestServer server) : IAsyncDisposable
         foreach (var factory in _factories) await factory.DisposeAsync();
     }
 
-    private sealed class Place(Device device, IDatabasePlace inner) : IDatabasePlace
+    private sealed class Place(Device device, IDatabasePlace inner, FaultyJournal.Tab journal) : IDatabasePlace
     {
         public Task StartSqliteAsync() => inner.StartSqliteAsync();
 
@@ -47,10 +49,10 @@ internal sealed class Device(TestServer server) : IAsyncDisposable
         public (ITabPlatform Platform, ICommitChannel Channel) CreateTab(string name)
         {
             var (platform, channel) = inner.CreateTab(name);
-            return (platform, new CutChannel(channel, () => device.IsCut));
+            return (platform, new CutChannel(channel, () => device.IsCut || journal.IsCut));
         }
 
-        public IDeferredJournal CreateJournal(string name) => device.Journal;
+        public IDeferredJournal CreateJournal(string name) => journal;
     }
 }
 
@@ -60,14 +62,17 @@ internal sealed class DeviceTab : IAsyncDisposable
     private readonly DataSyncFactory _factory;
     private readonly List<FailedWrite> _failed = [];
 
-    public DeviceTab(DataSyncFactory factory, DataSyncDatabase database)
+    public DeviceTab(DataSyncFactory factory, DataSyncDatabase database, FaultyJournal.Tab journal)
     {
-        (_factory, Database) = (factory, database);
+        (_factory, Database, Journal) = (factory, database, journal);
         database.AutoSync.SyncFailed += (_, e) =>
         {
+            if (journal.HasCrashed) return;
             lock (_failed) _failed.AddRange(e.Writes);
         };
     }
+
+    public FaultyJournal.Tab Journal { get; }
 
     public DataSyncDatabase Database { get; }
 
@@ -110,10 +115,10 @@ internal sealed class DeviceTab : IAsyncDisposable
     }
 }
 
-/// <summary>A journal that outlives tabs, and fails when told.</summary>
-internal sealed class FaultyJournal : IDeferredJournal
+/// <summary>What a device keeps of its tabs' deferred writes: outlives them, and fails when told.</summary>
+internal sealed class FaultyJournal(bool hasLocks)
 {
-    private readonly MemoryJournal _inner = new();
+    private readonly MemoryJournal _inner = new(hasLocks);
 
     public int Count => _inner.Count;
 
@@ -122,17 +127,57 @@ internal sealed class FaultyJournal : IDeferredJournal
     /// <summary>As a device that ends before it takes them out.</summary>
     public bool KeepsAll { get; set; }
 
-    /// <summary>Makes all entries ones that were written on a state as new as this.</summary>
-    public async Task WriteOnAsync(long marker)
+    /// <summary>Whether it does not note that an entry has failed.</summary>
+    public bool MarksNothing { get; set; }
+
+    /// <summary>What to do when an entry is noted as one that has failed, before anybody is told.</summary>
+    public Action? Marked { get; set; }
+
+    public Tab NewTab() => new(this, _inner.NewTab());
+
+    /// <summary>A tab's part in it, and with it the tab's end.</summary>
+    internal sealed class Tab(FaultyJournal device, IDeferredJournal inner) : IDeferredJournal
     {
-        foreach (var entry in await _inner.OpenAsync(default)) BinaryPrimitives.WriteInt64LittleEndian(entry.Body.AsSpan(1), marker);
+        private int _given;
+
+        /// <summary>Whether this tab alone has no network.</summary>
+        public bool IsCut { get; set; }
+
+        public bool HasCrashed { get; private set; }
+
+        /// <summary>How many entries of others it was given.</summary>
+        public int Given => Volatile.Read(ref _given);
+
+        /// <summary>The tab's process is killed: it sends, hears and keeps nothing from now on.</summary>
+        public void Crash()
+        {
+            (IsCut, HasCrashed) = (true, true);
+            _ = inner.DisposeAsync().AsTask();
+        }
+
+        public async ValueTask<IReadOnlyList<JournalEntry>> OpenAsync(TabId queue, bool inherits, CancellationToken cancellationToken) =>
+            Count(await inner.OpenAsync(queue, inherits, cancellationToken));
+
+        public async ValueTask<IReadOnlyList<JournalEntry>> WaitForLeftAsync() => Count(await inner.WaitForLeftAsync());
+
+        public ValueTask AppendAsync(JournalEntry entry) => device.AppendError is { } error ? ValueTask.FromException(error) : Alive(() => inner.AppendAsync(entry));
+
+        public async ValueTask ReplaceAsync(JournalEntry entry)
+        {
+            if (!device.MarksNothing) await Alive(() => inner.ReplaceAsync(entry));
+            device.Marked?.Invoke();
+        }
+
+        public ValueTask RemoveAsync(IReadOnlyList<JournalEntry> entries) => device.KeepsAll ? ValueTask.FromException(new StorageException("The device has ended.")) : Alive(() => inner.RemoveAsync(entries));
+
+        public ValueTask DisposeAsync() => inner.DisposeAsync();
+
+        private ValueTask Alive(Func<ValueTask> step) => HasCrashed ? ValueTask.FromException(new StorageException("The tab has ended.")) : step();
+
+        private IReadOnlyList<JournalEntry> Count(IReadOnlyList<JournalEntry> entries)
+        {
+            Interlocked.Add(ref _given, entries.Count);
+            return entries;
+        }
     }
-
-    public ValueTask<IReadOnlyList<JournalEntry>> OpenAsync(CancellationToken cancellationToken) => _inner.OpenAsync(cancellationToken);
-
-    public ValueTask AppendAsync(JournalEntry entry) => AppendError is { } error ? ValueTask.FromException(error) : _inner.AppendAsync(entry);
-
-    public ValueTask RemoveAsync(IReadOnlyList<JournalEntry> entries) => KeepsAll ? ValueTask.FromException(new StorageException("The device has ended.")) : _inner.RemoveAsync(entries);
-
-    public ValueTask DisposeAsync() => default;
 }

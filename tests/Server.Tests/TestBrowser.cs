@@ -101,12 +101,12 @@ internal sealed class TestBrowser : IAsyncDisposable
         await tab.Factory.DisposeAsync();
     }
 
-    private MemoryJournal JournalOf(string scope)
+    private IDeferredJournal JournalOf(string scope)
     {
         lock (_gate)
         {
             if (!_journals.TryGetValue(scope, out var journal)) _journals.Add(scope, journal = new());
-            return journal;
+            return journal.NewTab();
         }
     }
 

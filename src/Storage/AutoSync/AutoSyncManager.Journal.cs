@@ -9,8 +9,9 @@ public sealed partial class AutoSyncManager
     private readonly List<JournalEntry> _forgotten = [];
     private readonly List<SyncFailedEventArgs> _untold = [];
     private EventHandler<SyncFailedEventArgs>? _syncFailed, _syncFailureSeen;
+    private Func<byte[], Exception, byte[]>? _markFailed;
     private Task _forgetting = Task.CompletedTask;
-    private bool _isForgetting;
+    private bool _isForgetting, _isClosing;
 
     /// <summary>
     /// A sync ended, and some of it was taken back. The application should tell its user. What failed while nobody listened yet, as deferred writes of an earlier session while the database was
@@ -44,7 +45,7 @@ public sealed partial class AutoSyncManager
     }
 
     /// <summary>Where deferred writes are kept; null: nowhere.</summary>
-    internal IDeferredJournal? Journal { get; set; }
+    internal IDeferredJournal? Journal { get; private set; }
 
     /// <summary>Whether nothing is lost when the tab ends now, and waiting would not help: there is no connection, and all that is not durable is in the journal.</summary>
     internal bool MayLeave
@@ -56,13 +57,23 @@ public sealed partial class AutoSyncManager
         }
     }
 
-    /// <summary>Tells of a write of an earlier session that failed.</summary>
-    internal void ReportFailed(DeferredStatements statements, Exception error)
+    /// <summary>Keeps deferred writes from now on.</summary>
+    /// <param name="journal">Where; it is closed by <see cref="CloseJournalAsync"/>.</param>
+    /// <param name="markFailed">Makes of an entry's body the one that says that it has failed, and with what.</param>
+    internal void KeepIn(IDeferredJournal journal, Func<byte[], Exception, byte[]> markFailed) => (Journal, _markFailed) = (journal, markFailed);
+
+    /// <summary>Tells of a write of an earlier session that failed, now or before.</summary>
+    internal async Task ReportFailedAsync(DeferredStatements statements, Exception error)
     {
+        await MarkFailedAsync(statements, error).ConfigureAwait(false);
         lock (_lock) _failure ??= error;
         Log.SyncFailed(_logger, _scope, 1, error.Message);
         RaiseFailed(new(SyncTrigger.Conflict, 1, error, [new(statements.Statements, error)]));
+        _pipeline.RaiseEvent(() => Forget(statements.Entry!));
     }
+
+    /// <summary>This tab ends: what fails from now on because of that has not failed.</summary>
+    internal void BeginClosing() => _isClosing = true;
 
     /// <summary>Closes the journal, when what was to be taken out of it is.</summary>
     internal async Task CloseJournalAsync()
@@ -105,18 +116,35 @@ public sealed partial class AutoSyncManager
         TellOfFailed(SyncTrigger.Conflict, failed);
     }
 
+    // Before anybody is told. If this tab ends in the middle of telling, whoever is given its queue tells once more, and does not run what the user believes failed. Whoever removed it first instead
+    // would lose what was never told.
+    private async ValueTask MarkFailedAsync(DeferredStatements? statements, Exception error)
+    {
+        if (statements is not { IsKept: true, Entry: { } entry } || StaysInJournal(statements, error)) return;
+        try
+        {
+            await Journal!.ReplaceAsync(entry with { Body = _markFailed!(entry.Body, error) }).ConfigureAwait(false);
+        }
+        catch (StorageException failure)
+        {
+            Log.JournalNotTrimmed(_logger, _scope, 1, failure.Message);
+        }
+    }
+
     private void TellOfFailed(SyncTrigger trigger, List<DeferredWrite> failed)
     {
         if (failed is not [{ Error: { } error }, ..]) return;
         Log.SyncFailed(_logger, _scope, failed.Count, error.Message);
         var ended = failed.Where(write => write.Statements is not null && !StaysInJournal(write)).ToList();
         RaiseFailed(new(trigger, failed.Count, error, [.. ended.Select(write => new FailedWrite(write.Statements!.Statements, write.Error!))]));
-        foreach (var write in ended) Forget(write.Statements);
+        _pipeline.RaiseEvent(() => ended.ForEach(write => Forget(write.Statements))); // behind the handlers
     }
 
     // What only the end of this tab has ended: the next one runs it.
-    private bool StaysInJournal(DeferredWrite write) =>
-        write is { Statements.IsKept: true, Error: StorageException } && (_pipeline.IsStopped || _disposing.IsCancellationRequested);
+    private bool StaysInJournal(DeferredWrite write) => StaysInJournal(write.Statements, write.Error);
+
+    private bool StaysInJournal(DeferredStatements? statements, Exception? error) => statements is { IsKept: true }
+        && error is (StorageException or OperationCanceledException or ObjectDisposedException) && (_isClosing || _pipeline.IsStopped || _disposing.IsCancellationRequested);
 
     private void Forget(DeferredStatements? statements)
     {

@@ -74,6 +74,7 @@ public sealed partial class AutoSyncManager
             }
 
             if ((write ?? FindOvertaken()) is not { } ended) continue;
+            if (error is not null) await MarkFailedAsync(ended.Statements, error).ConfigureAwait(false);
             End(ended, error);
             _pipeline.OnRanAgain();
         }

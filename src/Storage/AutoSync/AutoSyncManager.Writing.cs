@@ -205,6 +205,7 @@ public sealed partial class AutoSyncManager
         catch (StorageException error)
         {
             StartSync(SyncTrigger.Conflict); // whatever fails is a sync's failure
+            await MarkFailedAsync(write.Statements, error).ConfigureAwait(false);
             End(write, error);
         }
     }
