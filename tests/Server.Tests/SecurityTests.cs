@@ -213,11 +213,17 @@ public sealed class SecurityTests
     {
         await using var server = await TestServer.StartAsync(o => o.AllowEverybody().MaxMessageBytes = 9 << 20);
         await using var raw = await RawClient.JoinAsync(server);
-        foreach (var part in MessageFragments.Split(new byte[20 << 20])) await raw.SendAsync(new Frame(FrameKind.Message, 0, raw.Tab, part));
+        var large = raw.MakeMessage(CommitMessageKind.Commit, m => m with { Position = new(1, CommitId.New()), Records = [new byte[20 << 20]] }).Encode();
+        foreach (var part in MessageFragments.Split(large)) await raw.SendAsync(new Frame(FrameKind.Message, 0, raw.Tab, part));
 
-        // It is dropped with its parts; the connection stays.
+        // It is refused when its beginning is there, and dropped with its parts; the connection stays.
+        Assert.Equal(StorageErrorCode.TooLarge, (await raw.HearAsync(CommitMessageKind.Refused)).Code);
         await raw.SayAsync(CommitMessageKind.WhoLeads, m => m with { To = default });
         await raw.HearAsync(CommitMessageKind.Leading);
+
+        // What begins like none ends it.
+        await raw.SendAsync(new Frame(FrameKind.Message, 0, raw.Tab, MessageFragments.Split(new byte[20 << 20]).First()));
+        Assert.Equal(4400, await raw.EndAsync());
     }
 
     [Fact]
