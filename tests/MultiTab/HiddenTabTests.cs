@@ -91,19 +91,31 @@ public sealed class HiddenTabTests(BrowserFixture browser, ITestOutputHelper out
         var tab = await chromium.OpenAsync();
         await tab.EvaluateAsync("datasync.ready.then(() => datasync.execute('CREATE TABLE t(v)')).then(() => datasync.execute('INSERT INTO t VALUES (1)'))");
         var before = await StatusAsync(tab);
+        for (var attempt = 1; !await LeaveAndComeBackAsync(tab); attempt++)
+        {
+            // On a busy machine the browser has thrown it out for reasons of its own.
+            Assert.True(attempt < 3, "The page was loaded anew, each time.");
+            await tab.EvaluateAsync("datasync.ready.then(() => datasync.waitForLeader()).then(() => true)");
+            before = await StatusAsync(tab);
+        }
+
+        await tab.EvaluateAsync("datasync.execute('INSERT INTO t VALUES (2)')");
+        var after = await StatusAsync(tab);
+        Assert.Equal((before.Id, "leader", before.Marker + 1), (after.Id, after.Role, after.Marker));
+        Assert.True(after.Epoch > before.Epoch, "It led on as if it had not been away.");
+        Assert.Equal(2, (int?)await tab.EvaluateAsync("datasync.query('SELECT count(*) AS n FROM t').then(rows => rows[0].n)"));
+    }
+
+    /// <returns>Whether it was kept meanwhile, and not loaded anew.</returns>
+    private async Task<bool> LeaveAndComeBackAsync(RawTab tab)
+    {
         await tab.EvaluateAsync("globalThis.shown = new Promise(done => addEventListener('pageshow', event => done(event.persisted))), true");
 
         // Another site; and nobody else has the database open: a message or a wait for a lock would end the page's stay in the cache.
         await tab.NavigateAsync(browser.Url.Replace("127.0.0.1", "localhost", StringComparison.Ordinal) + "/page.css");
         await tab.GoBackAsync();
         await WaitForAsync(tab, "typeof datasync === 'object'");
-
-        Assert.True((bool?)await tab.EvaluateAsync("globalThis.shown ?? false"), "The page was loaded anew.");
-        await tab.EvaluateAsync("datasync.execute('INSERT INTO t VALUES (2)')");
-        var after = await StatusAsync(tab);
-        Assert.Equal((before.Id, "leader", before.Marker + 1), (after.Id, after.Role, after.Marker));
-        Assert.True(after.Epoch > before.Epoch, "It led on as if it had not been away.");
-        Assert.Equal(2, (int?)await tab.EvaluateAsync("datasync.query('SELECT count(*) AS n FROM t').then(rows => rows[0].n)"));
+        return (bool?)await tab.EvaluateAsync("globalThis.shown ?? false") == true;
     }
 
     /// <summary>Asks until an expression holds: while a page is being replaced there may be nothing to ask.</summary>
