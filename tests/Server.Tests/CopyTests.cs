@@ -115,14 +115,11 @@ public sealed class CopyTests : IDisposable
     {
         await using var server = await StartAsync(o => o.Pipeline.CheckpointLogRecords = 1);
         await using var browser = _browser;
-        var tab = await browser.OpenAsync(server.Port);
-        await tab.Database.ExecuteAsync(Table);
-        await KeptAsync(tab.Database);
-        await browser.CloseAsync(tab);
+        await LeaveCopyAsync(server);
         var here = await server.OpenHereAsync();
         for (var i = 0; i < 30; i++) await here.ExecuteAsync(Insert, new[] { $"{i}" });
         while (here.LogRecords > 0) await Task.Delay(20); // until the log does not reach back
-        tab = await browser.OpenAsync(server.Port);
+        var tab = await browser.OpenAsync(server.Port);
         await SeeAsync(tab.Database, await ReadAsync(here));
         await KeptAsync(here);
     }
@@ -181,15 +178,12 @@ public sealed class CopyTests : IDisposable
     {
         await using var server = await StartAsync();
         await using var browser = _browser;
-        var tab = await browser.OpenAsync(server.Port);
-        await tab.Database.ExecuteAsync(Table);
-        await KeptAsync(tab.Database);
-        await browser.CloseAsync(tab);
+        await LeaveCopyAsync(server);
         await server.StopAsync();
         Directory.Delete(_directory, recursive: true);
         Directory.CreateDirectory(_directory);
 
-        tab = await browser.OpenAsync(server.Port, options: Impatient());
+        var tab = await browser.OpenAsync(server.Port, options: Impatient());
         var faulted = new TaskCompletionSource<StorageException>();
         tab.Database.Faulted += (_, e) => faulted.TrySetResult(e.Error);
         await server.StartAsync();
@@ -241,12 +235,9 @@ public sealed class CopyTests : IDisposable
         var access = DatabaseAccess.Write;
         await using var server = await TestServer.StartAsync(o => o.Authorize = (_, _) => new(access), databases: Databases());
         await using var browser = _browser;
-        var tab = await browser.OpenAsync(server.Port);
-        await tab.Database.ExecuteAsync(Table);
-        await KeptAsync(tab.Database);
-        await browser.CloseAsync(tab);
+        await LeaveCopyAsync(server);
         access = DatabaseAccess.None;
-        tab = browser.NewTab(server.Port, options: Impatient());
+        var tab = browser.NewTab(server.Port, options: Impatient());
         try
         {
             tab.Database = await tab.Factory.OpenAsync(TestServer.Database); // it depends on who is quicker
@@ -286,12 +277,9 @@ public sealed class CopyTests : IDisposable
     {
         await using var server = await StartAsync();
         await using var browser = _browser;
-        var tab = await browser.OpenAsync(server.Port);
-        await tab.Database.ExecuteAsync(Table);
-        await KeptAsync(tab.Database);
-        await browser.CloseAsync(tab);
+        await LeaveCopyAsync(server);
         var before = await browser.CopyEndAsync();
-        tab = await browser.OpenAsync(server.Port, o => o.KeepCopy = false);
+        var tab = await browser.OpenAsync(server.Port, o => o.KeepCopy = false);
         await WriteAsync(tab.Database, "not kept");
         await tab.Database.DisposeAsync();
         Assert.Equal(before, await browser.CopyEndAsync());
@@ -436,6 +424,15 @@ public sealed class CopyTests : IDisposable
         });
         while (Convert.ToString((await database.QueryAsync(sql)).Rows.Single()[0], System.Globalization.CultureInfo.InvariantCulture) is var found && (found ?? "") != expected)
             Assert.True(await seen.WaitAsync(TestServer.Patience), $"It still shows '{found}'.");
+    }
+
+    /// <summary>A copy of an empty table is there, and its tab is closed.</summary>
+    private async Task LeaveCopyAsync(TestServer server)
+    {
+        var tab = await _browser.OpenAsync(server.Port);
+        await tab.Database.ExecuteAsync(Table);
+        await KeptAsync(tab.Database);
+        await _browser.CloseAsync(tab);
     }
 
     private async Task KeptAsync(DataSyncDatabase database)

@@ -7,6 +7,51 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DataSync.Server.Tests;
 
+/// <summary>Tests with a device, and a client that is never cut off.</summary>
+#pragma warning disable CA1001 // xunit disposes of it asynchronously.
+public abstract class DeviceTests : IAsyncLifetime
+#pragma warning restore CA1001
+{
+    private protected TestServer Server { get; private set; } = null!;
+
+    private protected DataSyncDatabase Other { get; private set; } = null!;
+
+    private protected Device Device { get; set; } = null!;
+
+    public async Task InitializeAsync()
+    {
+        Server = await TestServer.StartAsync();
+        Other = await Server.OpenAsync();
+        await Other.ExecuteAsync("CREATE TABLE entry (id INTEGER PRIMARY KEY, tag TEXT UNIQUE, origin TEXT)");
+        Device = new(Server);
+    }
+
+    public async Task DisposeAsync()
+    {
+        await Device.DisposeAsync();
+        await Server.DisposeAsync();
+    }
+
+    private protected async Task AddElsewhereAsync(params string[] tags)
+    {
+        foreach (var tag in tags) await Other.ExecuteAsync("INSERT INTO entry (tag) VALUES (?)", new object[] { tag });
+    }
+
+    private protected async Task<IReadOnlyList<string>> SeenElsewhereAsync(int rows)
+    {
+        await Entries.SeeAsync(Other, rows);
+        return await Other.QueryAsync<string>("SELECT tag FROM entry ORDER BY id");
+    }
+
+    // It is taken out behind the answer, by the way.
+    private protected async Task EmptiedAsync(Device? device = null)
+    {
+        var journal = (device ?? Device).Journal;
+        for (var waited = 0; journal.Count > 0 && waited < 500; waited++) await Task.Delay(20);
+        Assert.Equal(0, journal.Count);
+    }
+}
+
 /// <summary>A device whose tabs keep their deferred writes in one journal, and whose network can be away: a tab opens all the same, on what the server has, and hears of no leader.</summary>
 /// <param name="server">Where its network leads to.</param>
 /// <param name="hasLocks">Whether its tabs know of each other.</param>

@@ -5,35 +5,15 @@ using Microsoft.Data.Sqlite;
 namespace DataSync.Server.Tests;
 
 /// <summary>Deferred writes of several tabs of one device: a queue is run by its own tab while that is open, then by one of the others; what was reported is never applied.</summary>
-#pragma warning disable CA1001 // xunit disposes of it asynchronously.
-public sealed class OutboxTabsTests : IAsyncLifetime
-#pragma warning restore CA1001
+public sealed class OutboxTabsTests : DeviceTests
 {
-    private TestServer _server = null!;
-    private DataSyncDatabase _other = null!;
-    private Device _device = null!;
-
-    public async Task InitializeAsync()
-    {
-        _server = await TestServer.StartAsync();
-        _other = await _server.OpenAsync();
-        await _other.ExecuteAsync("CREATE TABLE entry (id INTEGER PRIMARY KEY, tag TEXT UNIQUE, origin TEXT)");
-        _device = new(_server);
-    }
-
-    public async Task DisposeAsync()
-    {
-        await _device.DisposeAsync();
-        await _server.DisposeAsync();
-    }
-
     [Fact(Timeout = 60_000)]
     public async Task What_an_open_tab_has_written_no_other_one_runs()
     {
-        await using var owner = await _device.OpenAsync();
+        await using var owner = await Device.OpenAsync();
         owner.Journal.IsCut = true;
         await AddRandomAsync(owner, 5);
-        await using var newcomer = await _device.OpenAsync();
+        await using var newcomer = await Device.OpenAsync();
         Assert.Empty(await newcomer.TagsAsync());
         await newcomer.AddAsync("own");
         await newcomer.SyncAsync();
@@ -51,9 +31,9 @@ public sealed class OutboxTabsTests : IAsyncLifetime
     [InlineData(true)]
     public async Task What_a_tab_leaves_one_of_the_others_runs_without_a_reload(bool isClosed)
     {
-        await using var before = await _device.OpenAsync();
-        await using var owner = await _device.OpenAsync();
-        await using var after = await _device.OpenAsync();
+        await using var before = await Device.OpenAsync();
+        await using var owner = await Device.OpenAsync();
+        await using var after = await Device.OpenAsync();
         await before.AddAsync("before");
         await before.SyncAsync();
         owner.Journal.IsCut = true;
@@ -71,9 +51,9 @@ public sealed class OutboxTabsTests : IAsyncLifetime
     [Fact(Timeout = 60_000)]
     public async Task Whoever_runs_it_ends_as_well_and_the_next_one_runs_all_in_its_order()
     {
-        await using var heir = await _device.OpenAsync();
-        await using var owner = await _device.OpenAsync();
-        await using var last = await _device.OpenAsync();
+        await using var heir = await Device.OpenAsync();
+        await using var owner = await Device.OpenAsync();
+        await using var last = await Device.OpenAsync();
         (heir.Journal.IsCut, owner.Journal.IsCut) = (true, true);
         await owner.AddAsync("a");
         owner.Journal.Crash();
@@ -90,13 +70,13 @@ public sealed class OutboxTabsTests : IAsyncLifetime
     [Fact(Timeout = 60_000)]
     public async Task A_tab_that_opens_while_another_one_is_there_runs_nothing_of_what_that_has_taken_over()
     {
-        _device.IsCut = true;
-        await using (var first = await _device.OpenAsync()) await AddRandomAsync(first, 5);
-        await using var heir = await _device.OpenAsync();
+        Device.IsCut = true;
+        await using (var first = await Device.OpenAsync()) await AddRandomAsync(first, 5);
+        await using var heir = await Device.OpenAsync();
         Assert.Equal(5, (await heir.TagsAsync()).Count);
-        await using var newcomer = await _device.OpenAsync();
+        await using var newcomer = await Device.OpenAsync();
         Assert.Empty(await newcomer.TagsAsync());
-        _device.IsCut = false;
+        Device.IsCut = false;
         await heir.SyncAsync();
         Assert.Equal(5, (await SeenElsewhereAsync(5)).Count);
         Assert.Equal((5, 0), (heir.Journal.Given, newcomer.Journal.Given));
@@ -110,9 +90,9 @@ public sealed class OutboxTabsTests : IAsyncLifetime
     [InlineData(false, false)]
     public async Task What_was_reported_is_never_applied(bool isNoted, bool isTakenOver)
     {
-        _device.Journal.MarksNothing = !isNoted;
-        await using var owner = await _device.OpenAsync();
-        await using var witness = isTakenOver ? await _device.OpenAsync() : null;
+        Device.Journal.MarksNothing = !isNoted;
+        await using var owner = await Device.OpenAsync();
+        await using var witness = isTakenOver ? await Device.OpenAsync() : null;
         owner.Journal.IsCut = true;
         await owner.AddAsync("a1");
         await AddElsewhereAsync("a1");
@@ -124,8 +104,8 @@ public sealed class OutboxTabsTests : IAsyncLifetime
         };
         owner.Journal.IsCut = false;
         AssertIs("a1", await reported.Task);
-        await _other.ExecuteAsync("DELETE FROM entry"); // now it could succeed
-        await using var next = witness ?? await _device.OpenAsync();
+        await Other.ExecuteAsync("DELETE FROM entry"); // now it could succeed
+        await using var next = witness ?? await Device.OpenAsync();
         if (isNoted) AssertIs("a1", Assert.Single(await next.FailedAsync(1)));
         await EmptiedAsync();
         await next.AddAsync("last");
@@ -139,28 +119,28 @@ public sealed class OutboxTabsTests : IAsyncLifetime
     [InlineData(true)]
     public async Task What_failed_is_told_whenever_its_tab_ends(bool isOfEarlierSession)
     {
-        var owner = await _device.OpenAsync();
-        _device.IsCut = true;
+        var owner = await Device.OpenAsync();
+        Device.IsCut = true;
         await owner.AddAsync("a1");
         await AddElsewhereAsync("a1");
         if (isOfEarlierSession)
         {
             await owner.DisposeAsync();
-            owner = await _device.OpenAsync();
+            owner = await Device.OpenAsync();
         }
 
         var marked = new TaskCompletionSource();
-        _device.Journal.Marked = () =>
+        Device.Journal.Marked = () =>
         {
             owner.Journal.Crash();
             marked.TrySetResult();
         };
-        _device.IsCut = false;
+        Device.IsCut = false;
         await marked.Task;
-        _device.Journal.Marked = null;
+        Device.Journal.Marked = null;
         Assert.Empty(owner.Failed);
-        await _other.ExecuteAsync("DELETE FROM entry");
-        await using var next = await _device.OpenAsync();
+        await Other.ExecuteAsync("DELETE FROM entry");
+        await using var next = await Device.OpenAsync();
         var failed = Assert.Single(await next.FailedAsync(1));
         AssertIs("a1", failed);
         Assert.Equal(19, Assert.IsType<SqliteException>(failed.Error).SqliteErrorCode);
@@ -217,7 +197,7 @@ public sealed class OutboxTabsTests : IAsyncLifetime
             switch (random.Next(14))
             {
                 case 0:
-                    _device.IsCut = !_device.IsCut;
+                    Device.IsCut = !Device.IsCut;
                     break;
                 case 1:
                     open.Remove(tab);
@@ -231,14 +211,14 @@ public sealed class OutboxTabsTests : IAsyncLifetime
                     tab.Journal.IsCut = !tab.Journal.IsCut;
                     break;
                 case 4:
-                    _device.Journal.KeepsAll = !_device.Journal.KeepsAll;
+                    Device.Journal.KeepsAll = !Device.Journal.KeepsAll;
                     break;
                 case 5 when acknowledged.Count > 0:
                     // Another device takes a name that this one may have used already.
-                    await _other.ExecuteAsync("INSERT OR IGNORE INTO entry (tag, origin) VALUES (?, 'other')", new object[] { acknowledged[random.Next(acknowledged.Count)] });
+                    await Other.ExecuteAsync("INSERT OR IGNORE INTO entry (tag, origin) VALUES (?, 'other')", new object[] { acknowledged[random.Next(acknowledged.Count)] });
                     break;
                 case 6:
-                    await _other.ExecuteAsync("DELETE FROM entry WHERE origin = 'other'");
+                    await Other.ExecuteAsync("DELETE FROM entry WHERE origin = 'other'");
                     break;
                 default:
                     var tag = $"{all.IndexOf(tab):00} {acknowledged.Count:000}";
@@ -248,7 +228,7 @@ public sealed class OutboxTabsTests : IAsyncLifetime
             }
         }
 
-        (_device.IsCut, _device.Journal.KeepsAll) = (false, false);
+        (Device.IsCut, Device.Journal.KeepsAll) = (false, false);
         foreach (var tab in open) tab.Journal.IsCut = false;
         foreach (var tab in open) await tab.DisposeAsync();
         for (var i = 0; i < 2; i++)
@@ -267,12 +247,12 @@ public sealed class OutboxTabsTests : IAsyncLifetime
 
         async Task OpenAsync()
         {
-            var tab = await _device.OpenAsync();
+            var tab = await Device.OpenAsync();
             open.Add(tab);
             all.Add(tab);
         }
 
-        async Task<IReadOnlyList<string>> AppliedAsync() => await _other.QueryAsync<string>("SELECT tag FROM entry WHERE origin IS NULL ORDER BY id");
+        async Task<IReadOnlyList<string>> AppliedAsync() => await Other.QueryAsync<string>("SELECT tag FROM entry WHERE origin IS NULL ORDER BY id");
         List<string> Lost() => [.. all.SelectMany(one => one.Failed).Select(TagOf).Distinct()];
     }
 
@@ -290,21 +270,5 @@ public sealed class OutboxTabsTests : IAsyncLifetime
     {
         for (var waited = 0; (await tab.TagsAsync()).Count < tags.Length && waited < 500; waited++) await Task.Delay(20);
         Assert.Equal(tags, await tab.TagsAsync());
-    }
-
-    private async Task AddElsewhereAsync(string tag) => await _other.ExecuteAsync("INSERT INTO entry (tag) VALUES (?)", new object[] { tag });
-
-    private async Task<IReadOnlyList<string>> SeenElsewhereAsync(int rows)
-    {
-        await Entries.SeeAsync(_other, rows);
-        return await _other.QueryAsync<string>("SELECT tag FROM entry ORDER BY id");
-    }
-
-    // It is taken out behind the answer, by the way.
-    private async Task EmptiedAsync(Device? device = null)
-    {
-        var journal = (device ?? _device).Journal;
-        for (var waited = 0; journal.Count > 0 && waited < 500; waited++) await Task.Delay(20);
-        Assert.Equal(0, journal.Count);
     }
 }

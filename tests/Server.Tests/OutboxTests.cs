@@ -5,41 +5,21 @@ using Microsoft.Data.Sqlite;
 namespace DataSync.Server.Tests;
 
 /// <summary>Deferred writes of a client that outlive a cut and a reload: each is run once, in their order, on the present state; what fails is reported with its statement.</summary>
-#pragma warning disable CA1001 // xunit disposes of it asynchronously.
-public sealed class OutboxTests : IAsyncLifetime
-#pragma warning restore CA1001
+public sealed class OutboxTests : DeviceTests
 {
-    private TestServer _server = null!;
-    private DataSyncDatabase _other = null!;
-    private Device _device = null!;
-
-    public async Task InitializeAsync()
-    {
-        _server = await TestServer.StartAsync();
-        _other = await _server.OpenAsync();
-        await _other.ExecuteAsync("CREATE TABLE entry (id INTEGER PRIMARY KEY, tag TEXT UNIQUE, origin TEXT)");
-        _device = new(_server);
-    }
-
-    public async Task DisposeAsync()
-    {
-        await _device.DisposeAsync();
-        await _server.DisposeAsync();
-    }
-
     [Fact(Timeout = 60_000)]
     public async Task Writes_without_a_network_are_there_once_and_in_their_order_after_two_reloads()
     {
-        _device.IsCut = true;
-        await using (var first = await _device.OpenAsync())
+        Device.IsCut = true;
+        await using (var first = await Device.OpenAsync())
         {
             for (var i = 1; i <= 100; i++) await first.AddAsync($"a{i}");
             Assert.Equal(100, (await first.TagsAsync()).Count);
-            Assert.Equal(100, _device.Journal.Count);
+            Assert.Equal(100, Device.Journal.Count);
         }
 
         await AddElsewhereAsync("x1");
-        await using (var second = await _device.OpenAsync())
+        await using (var second = await Device.OpenAsync())
         {
             Assert.Equal(["x1", .. Tags("a", 100)], await second.TagsAsync()); // at once, though nobody else knows of them
             await second.AddAsync("b1");
@@ -47,9 +27,9 @@ public sealed class OutboxTests : IAsyncLifetime
         }
 
         await AddElsewhereAsync("x2", "a17");
-        Assert.Equal(102, _device.Journal.Count);
-        _device.IsCut = false;
-        await using var third = await _device.OpenAsync();
+        Assert.Equal(102, Device.Journal.Count);
+        Device.IsCut = false;
+        await using var third = await Device.OpenAsync();
         await third.SyncAsync();
         Assert.Equal(["x1", "x2", "a17", .. Tags("a", 100).Where(tag => tag != "a17"), "b1", "b2"], await third.TagsAsync());
         Assert.Equal(await third.TagsAsync(), await SeenElsewhereAsync(104));
@@ -60,13 +40,13 @@ public sealed class OutboxTests : IAsyncLifetime
     [Fact(Timeout = 60_000)]
     public async Task While_the_page_lives_what_another_one_wrote_comes_first_and_conflicts_are_reported_with_their_statement()
     {
-        await using var tab = await _device.OpenAsync();
-        _device.IsCut = true;
+        await using var tab = await Device.OpenAsync();
+        Device.IsCut = true;
         for (var i = 1; i <= 10; i++) await tab.AddAsync($"a{i}");
         await tab.Database.WriteAsync(connection => connection.ExecuteText("INSERT INTO entry (tag) VALUES ('work')")); // no text: kept in memory only
-        Assert.Equal(10, _device.Journal.Count);
+        Assert.Equal(10, Device.Journal.Count);
         await AddElsewhereAsync("a3", "a5");
-        _device.IsCut = false;
+        Device.IsCut = false;
         await tab.SyncAsync();
         Assert.Equal(["a3", "a5", .. Tags("a", 10).Where(tag => tag is not ("a3" or "a5")), "work"], await tab.TagsAsync());
         Assert.Equal(["a3", "a5"], (await tab.FailedAsync(2)).Select(write => (string)((object[])write.Statements.Single().Parameters!)[0]));
@@ -76,17 +56,17 @@ public sealed class OutboxTests : IAsyncLifetime
     [Fact(Timeout = 60_000)]
     public async Task What_became_durable_and_was_not_taken_out_of_the_journal_is_not_run_again()
     {
-        _device.Journal.KeepsAll = true;
-        await using (var first = await _device.OpenAsync())
+        Device.Journal.KeepsAll = true;
+        await using (var first = await Device.OpenAsync())
         {
             for (var i = 1; i <= 5; i++) await first.Database.ExecuteAsync("INSERT INTO entry (tag) VALUES (hex(randomblob(8)))"); // run twice it would not fail
             await first.SyncAsync();
         }
 
-        Assert.Equal(5, _device.Journal.Count);
+        Assert.Equal(5, Device.Journal.Count);
         for (var round = 0; round < 300; round++) if (round % 100 == 0) await AddElsewhereAsync($"x{round}");
-        _device.Journal.KeepsAll = false;
-        await using var second = await _device.OpenAsync();
+        Device.Journal.KeepsAll = false;
+        await using var second = await Device.OpenAsync();
         await second.SyncAsync();
         Assert.Equal(8, (await second.TagsAsync()).Count);
         Assert.Empty(second.Failed);
@@ -98,16 +78,16 @@ public sealed class OutboxTests : IAsyncLifetime
     [InlineData(true)]
     public async Task Without_locks_tabs_run_the_same_queue_and_run_it_once(bool isOwnerAlive)
     {
-        await _device.DisposeAsync();
-        _device = new(_server, hasLocks: false) { IsCut = true };
-        var owner = await _device.OpenAsync();
+        await Device.DisposeAsync();
+        Device = new(Server, hasLocks: false) { IsCut = true };
+        var owner = await Device.OpenAsync();
         for (var i = 1; i <= 20; i++) await owner.Database.ExecuteAsync("INSERT INTO entry (tag) VALUES (? || hex(randomblob(8)))", new object[] { $"a{i:00}" });
         if (!isOwnerAlive) await owner.DisposeAsync();
-        var tabs = await Task.WhenAll(_device.OpenAsync(), _device.OpenAsync());
+        var tabs = await Task.WhenAll(Device.OpenAsync(), Device.OpenAsync());
         if (isOwnerAlive) tabs = [.. tabs, owner];
         foreach (var tab in tabs) await tab.AddAsync($"own {tab.Database.Coordinator.Id}");
         Assert.All(tabs, tab => Assert.True(tab.Database.IsCut));
-        _device.IsCut = false;
+        Device.IsCut = false;
         await Task.WhenAll(tabs.Select(tab => tab.SyncAsync()));
         var tags = await SeenElsewhereAsync(20 + tabs.Length);
         Assert.Equal(Enumerable.Range(1, 20).Select(i => $"a{i:00}"), tags.Where(tag => tag[0] == 'a').Select(tag => tag[..3]));
@@ -118,12 +98,12 @@ public sealed class OutboxTests : IAsyncLifetime
     [Fact(Timeout = 60_000)]
     public async Task A_write_that_the_journal_does_not_take_fails_and_leaves_nothing()
     {
-        await using var tab = await _device.OpenAsync();
+        await using var tab = await Device.OpenAsync();
         await tab.AddAsync("a1");
-        _device.Journal.AppendError = new StorageQuotaException();
+        Device.Journal.AppendError = new StorageQuotaException();
         await Assert.ThrowsAsync<StorageQuotaException>(() => tab.AddAsync("a2"));
         Assert.Equal(["a1"], await tab.TagsAsync());
-        _device.Journal.AppendError = null;
+        Device.Journal.AppendError = null;
         await tab.AddAsync("a3");
         await tab.SyncAsync();
         Assert.Equal(["a1", "a3"], await SeenElsewhereAsync(2));
@@ -134,7 +114,7 @@ public sealed class OutboxTests : IAsyncLifetime
     [Fact(Timeout = 60_000)]
     public async Task What_is_noted_beside_the_rows_is_seen_by_nobody()
     {
-        await using var tab = await _device.OpenAsync();
+        await using var tab = await Device.OpenAsync();
         await tab.AddAsync("a1");
         await tab.SyncAsync();
         await using var feed = tab.Database.Changes().GetAsyncEnumerator();
@@ -148,15 +128,15 @@ public sealed class OutboxTests : IAsyncLifetime
 
         // What changes nothing is not kept; what is not about rows goes its own way.
         var before = tab.Database.Marker;
-        _device.IsCut = true;
+        Device.IsCut = true;
         await tab.Database.ExecuteAsync("UPDATE entry SET tag = 'none' WHERE id = 99");
         await tab.Database.ExecuteAsync("CREATE TABLE IF NOT EXISTS entry (id)");
         await tab.Database.ExecuteAsync("PRAGMA foreign_keys = ON");
-        Assert.Equal((0, 0), (_device.Journal.Count, tab.Database.AutoSync.DirtyCommits));
+        Assert.Equal((0, 0), (Device.Journal.Count, tab.Database.AutoSync.DirtyCommits));
         await tab.Database.ExecuteAsync("CREATE TABLE second (id)");
         await tab.Database.ExecuteAsync("VACUUM");
-        Assert.Equal(1, _device.Journal.Count);
-        _device.IsCut = false;
+        Assert.Equal(1, Device.Journal.Count);
+        Device.IsCut = false;
         await tab.SyncAsync();
         Assert.True(tab.Database.Marker > before);
         var error = await Assert.ThrowsAsync<SqliteException>(() => tab.AddAsync("a1!"));
@@ -168,18 +148,18 @@ public sealed class OutboxTests : IAsyncLifetime
     [Fact(Timeout = 60_000)]
     public async Task What_fails_on_an_old_copy_waits_for_the_present_state()
     {
-        _device.IsCut = true;
-        await using (var first = await _device.OpenAsync())
+        Device.IsCut = true;
+        await using (var first = await Device.OpenAsync())
         {
             await first.AddAsync("a1");
             await first.Database.ExecuteAsync("INSERT INTO entry (tag) SELECT 'of ' || tag FROM entry WHERE tag = 'a1'");
         }
 
-        await _other.ExecuteAsync("ALTER TABLE entry RENAME TO hidden"); // as if it were not there yet
-        await using var second = await _device.OpenAsync();
+        await Other.ExecuteAsync("ALTER TABLE entry RENAME TO hidden"); // as if it were not there yet
+        await using var second = await Device.OpenAsync();
         Assert.Empty(second.Failed);
-        await _other.ExecuteAsync("ALTER TABLE hidden RENAME TO entry");
-        _device.IsCut = false;
+        await Other.ExecuteAsync("ALTER TABLE hidden RENAME TO entry");
+        Device.IsCut = false;
         Assert.Equal(["a1", "of a1"], await SeenElsewhereAsync(2));
         await second.SyncAsync();
         Assert.Empty(second.Failed);
@@ -194,23 +174,5 @@ public sealed class OutboxTests : IAsyncLifetime
         Assert.Equal(("INSERT INTO entry (tag) VALUES (?)", false), (statement.Sql, statement.IsMany));
         Assert.Equal([tag], Assert.IsType<object?[]>(statement.Parameters));
         Assert.Equal(19, Assert.IsType<SqliteException>(write.Error).SqliteErrorCode);
-    }
-
-    private async Task AddElsewhereAsync(params string[] tags)
-    {
-        foreach (var tag in tags) await _other.ExecuteAsync("INSERT INTO entry (tag) VALUES (?)", new object[] { tag });
-    }
-
-    private async Task<IReadOnlyList<string>> SeenElsewhereAsync(int rows)
-    {
-        await Entries.SeeAsync(_other, rows);
-        return await _other.QueryAsync<string>("SELECT tag FROM entry ORDER BY id");
-    }
-
-    // It is taken out behind the answer, by the way.
-    private async Task EmptiedAsync()
-    {
-        for (var waited = 0; _device.Journal.Count > 0 && waited < 500; waited++) await Task.Delay(20);
-        Assert.Equal(0, _device.Journal.Count);
     }
 }
